@@ -1,0 +1,62 @@
+"""Reference orthogonality: polar decomposition, its derivatives, and an oracle that judges ports of them.
+
+Names are resolved on first use, so that ``import orthoref`` (and with it the pytest plugin) imports nothing
+heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orthoref import oracle as oracle
+    from orthoref import testing as testing
+    from orthoref._polar.decomposition import PolarResult as PolarResult
+    from orthoref._polar.decomposition import PolarTangent as PolarTangent
+    from orthoref._polar.decomposition import polar as polar
+    from orthoref._polar.decomposition import polar_condition as polar_condition
+    from orthoref._polar.decomposition import polar_jvp as polar_jvp
+    from orthoref._polar.decomposition import polar_vjp as polar_vjp
+    from orthoref.errors import NotCertified as NotCertified
+    from orthoref.errors import NotConverged as NotConverged
+    from orthoref.errors import OutsideDomain as OutsideDomain
+    from orthoref.errors import PortFailure as PortFailure
+    from orthoref.oracle import certify as certify
+    from orthoref.oracle import conformance as conformance
+
+_HOME = {
+    "polar": "_polar.decomposition",
+    "polar_jvp": "_polar.decomposition",
+    "polar_vjp": "_polar.decomposition",
+    "polar_condition": "_polar.decomposition",
+    "PolarResult": "_polar.decomposition",
+    "PolarTangent": "_polar.decomposition",
+    "OutsideDomain": "errors",
+    "NotConverged": "errors",
+    "NotCertified": "errors",
+    "PortFailure": "errors",
+    "oracle": "",
+    "testing": "",
+    "certify": "oracle",
+    "conformance": "oracle",
+}
+
+__all__ = list(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'orthoref' has no attribute {name!r}")
+    home = _HOME[name]
+    if home in ("", "oracle"):  # a module
+        value = import_module(".".join(filter(None, ("orthoref", home, name))))
+    else:
+        value = getattr(import_module(f"orthoref.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

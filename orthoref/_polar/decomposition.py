@@ -1,0 +1,481 @@
+"""Polar decomposition A = U H, its derivatives and its condition. Derivations: docs/derivations/polar."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import array_api_compat as compat
+import numpy as np
+
+from orthoref._polar.newton import newton
+from orthoref._polar.rational import qdwh, zolotarev
+from orthoref.arrays import (
+    Array,
+    Namespace,
+    Scale,
+    at_batch,
+    ct,
+    dtype_name,
+    enter,
+    eps,
+    eye_like,
+    first_index,
+    frobenius,
+    hermitian_part,
+    is_complex,
+    namespace,
+    require_choice,
+    require_shape,
+    skew_part,
+    unit_scale,
+)
+from orthoref.errors import NotConverged, OutsideDomain
+
+Side = Literal["right", "left"]
+Method = Literal["auto", "svd", "newton", "qdwh", "zolotarev"]
+RankDeficient = Literal["complete", "partial", "raise"]
+
+SMALL = 32  # up to this order refining the SVD costs less than finding out whether it is needed
+MAX_POLISHING_STEPS = 8  # 0.6 -> 1e-9 takes six
+
+
+class PolarResult(NamedTuple):
+    """Unitary factor ``u`` (..., m, n) and Hermitian factor ``h`` (..., n, n), or (..., m, m) for side="left"."""
+
+    u: Array
+    h: Array
+
+
+class PolarTangent(NamedTuple):
+    """Directional derivatives of both factors; ``None`` for a factor that was not asked for."""
+
+    u_dot: Array
+    h_dot: Array
+
+
+def polar(
+    a: Array,
+    *,
+    side: Side = "right",
+    method: Method = "auto",
+    impl: Literal["auto", "generic", "kernel"] = "auto",
+    rank_deficient: RankDeficient = "complete",
+    scaling: Literal["byers-xu", "one-inf"] | None = None,
+    lower: float | None = None,
+) -> PolarResult:
+    r"""Polar decomposition, ``a = u @ h`` (right) or ``a = h @ u`` (left).
+
+    Parameters
+    ----------
+    a : array of shape (..., m, n)
+        float32, float64, complex64 or complex128, in any array-API namespace; tall, square or wide.
+    side : {"right", "left"}
+        Right: ``h = (a^H a)^(1/2)`` of order n. Left: ``h = (a a^H)^(1/2)`` of order m. ``u`` is the same.
+    method : {"auto", "svd", "newton", "qdwh", "zolotarev"}
+        Route to the unitary factor. ``"auto"`` takes the SVD, the one route that needs no condition estimate.
+        The other three iterate on the triangular factor of a QR factorization where a is not square, and
+        hand every matrix for which they miss the bounds below (numerically singular ones) to the SVD.
+    impl : {"auto", "generic", "kernel"}
+        ``"kernel"`` demands the compiled twin: stacks of real square NumPy matrices of order at most 16 with
+        ``method="newton"`` (needs the extra ``numba``). ``"auto"`` takes it where it applies, otherwise the
+        array-API path.
+    rank_deficient : {"complete", "partial", "raise"}
+        What ``u`` is when sigma_min <= max(m, n) eps sigma_max. ``"complete"``: still orthonormal columns
+        (rows if wide), completed by whatever basis of the null space the method found. ``"partial"``: the
+        partial isometry with the null space of ``a`` (of the canonical polar decomposition), from the SVD.
+        ``"raise"``: :class:`~orthoref.OutsideDomain`.
+    scaling : {"byers-xu", "one-inf"}, optional
+        Of ``method="newton"``: Byers-Xu (default) or Higham's 1,inf-norm scaling.
+    lower : float, optional
+        Of ``method="qdwh"`` and ``"zolotarev"``: lower bound on sigma_min/sigma_max of the whole stack,
+        estimated from the inverse if not given (eps if singular). Too large a value costs time, not accuracy.
+
+    Returns
+    -------
+    PolarResult
+        Named tuple ``(u, h)`` in the namespace, dtype and device of ``a``. ``h`` is Hermitian to the last bit
+        and positive semidefinite up to rounding. A zero matrix has ``h = 0`` and, completed, ``u = eye(m, n)``
+        up to the sign choices of the SVD; an empty one has empty or zero factors.
+
+    Raises
+    ------
+    OutsideDomain
+        NaN or infinity in ``a``; a rank-deficient matrix with ``rank_deficient="raise"``; an ``h`` with
+        entries beyond the largest finite number (possible once ``|a|_2`` is).
+    NotConverged
+        The SVD of the library failed.
+    TypeError, ValueError
+        Wrong type, dtype, number of dimensions or option.
+
+    Notes
+    -----
+    Accuracy, in Frobenius norms with n the smaller dimension (the limits are twice what was measured, see
+    the accuracy page): ``|I - U^H U| <= 1 n eps``, ``|A - U H| <= 1 n eps |A|``. Every method ends with
+    polishing steps U <- U + U(I - U^H U)/2 and H = (U^H A + A^H U)/2, so that the residual of a square
+    matrix is the skew-Hermitian part of U^H A.
+
+    Flops for a real square matrix beside the 8 n^3 of polishing, U and H: SVD about 22 n^3, Newton
+    8/3 n^3 a step (at most 9), QDWH 26/3 n^3 and 13/3 n^3 a step (at most 6).
+
+    Values steer the iteration, so ``jax.jit`` cannot trace it; call it on concrete arrays.
+
+    References
+    ----------
+    [Higham2008]_ chapter 8, [ByersXu2008]_, [NakatsukasaBaiGygi2010]_, [NakatsukasaFreund2016]_,
+    [NakatsukasaHigham2012]_ for what accuracy of both factors means.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import orthoref
+    >>> u, h = orthoref.polar(np.asarray([[0.0, -2.0], [3.0, 0.0]]))
+    >>> u.round(12) + 0.0
+    array([[ 0., -1.],
+           [ 1.,  0.]])
+    >>> h.round(12) + 0.0
+    array([[3., 0.],
+           [0., 2.]])
+    """
+    require_choice("side", side, ("right", "left"))
+    require_choice("method", method, ("auto", "svd", "newton", "qdwh", "zolotarev"))
+    require_choice("impl", impl, ("auto", "generic", "kernel"))
+    require_choice("rank_deficient", rank_deficient, ("complete", "partial", "raise"))
+    if scaling is not None:
+        require_choice("scaling", scaling, ("byers-xu", "one-inf"))
+        if method != "newton":
+            raise ValueError(f"scaling belongs to method='newton', not {method!r}")
+    if lower is not None:
+        if method not in ("qdwh", "zolotarev"):
+            raise ValueError(f"lower belongs to method='qdwh' and 'zolotarev', not {method!r}")
+        if not 0 < lower <= 1:
+            raise ValueError(f"lower={lower!r} is not in (0, 1]")
+    xp = enter(a=a)
+    *batch, m, n = a.shape
+    order = n if side == "right" else m
+    if 0 in a.shape:
+        empty = xp.zeros((*batch, order, order), dtype=a.dtype, device=compat.device(a))
+        return PolarResult(xp.zeros_like(a), empty)
+
+    def uh_a(u: Array) -> Array:
+        return ct(u) @ x if side == "right" else x @ ct(u)
+
+    with np.errstate(all="ignore"):  # what overflows or is NaN on the way is judged at the end
+        scale = unit_scale(a)
+        x = scale.apply(a)
+        if rank_deficient == "raise":
+            s = svd(x)[1]
+            _refuse_small(s[..., -1:], s, x, scale, "a is rank deficient")
+        if rank_deficient == "partial":
+            u = _by_svd(x, partial=True, refine=True)
+        elif method in ("auto", "svd"):
+            u = _by_svd(x, refine=min(m, n) <= SMALL)
+        else:
+            u = _by_iteration(x, method, scaling or "byers-xu", lower)
+        g = uh_a(u)
+        h = hermitian_part(g)
+        promised = frobenius(g - h) <= min(m, n) * eps(a) * frobenius(x)  # NaN: the iteration failed
+        if rank_deficient != "partial" and not bool(xp.all(promised)):
+            u = xp.where(promised, u, _by_svd(x, refine=True))
+            h = hermitian_part(uh_a(u))
+        h = scale.undo(h)
+    finite = xp.all(xp.isfinite(h), axis=(-2, -1))
+    if not bool(xp.all(finite)):
+        raise OutsideDomain(
+            f"h overflows: a has |a|_2 beyond the largest {dtype_name(a)}" + at_batch(first_index(~finite, xp))
+        )
+    return PolarResult(u, h)
+
+
+def polar_jvp(
+    a: Array, a_dot: Array, *, side: Side = "right", factor: Literal["both", "u", "h"] = "both"
+) -> PolarTangent:
+    r"""Derivative of :func:`polar` at ``a`` along ``a_dot``.
+
+    Parameters
+    ----------
+    a, a_dot : arrays of shape (..., m, n)
+        Point and direction; same namespace, dtype and device.
+    side : {"right", "left"}
+        As in :func:`polar`.
+    factor : {"both", "u", "h"}
+        Which derivative. U alone has the larger domain.
+
+    Returns
+    -------
+    PolarTangent
+        ``u_dot`` of the shape of u and Hermitian ``h_dot`` of the shape of h; None if not asked for.
+
+    Raises
+    ------
+    OutsideDomain
+        Where the derivative does not exist to working precision, with the singular values in the message.
+        With the tolerance t = max(m, n) eps sigma_max: h needs sigma_min > t, u of a complex or rectangular
+        matrix too, u of a real square one sigma_n + sigma_{n-1} > t. (A real square matrix with one zero
+        singular value has two completed polar factors; each is differentiable, and the one that
+        :func:`polar` returns by the SVD is meant.)
+
+    Notes
+    -----
+    With the thin SVD A = P diag(s) V^H and F = P^H E V, only sums of singular values are divided by:
+    repeated ones are harmless. Errors are a small multiple of eps times :func:`polar_condition`.
+    Equations (DU) and (DH) of the derivation page; about 30 n^3 flops, real square, of which 22 for the SVD.
+    """
+    require_choice("side", side, ("right", "left"))
+    require_choice("factor", factor, ("both", "u", "h"))
+    xp = enter(a=a, a_dot=a_dot)
+    require_shape("a_dot", a_dot, a.shape)
+    if a.shape[-2] < a.shape[-1]:  # A = U H is A^H = H U^H
+        u_dot, h_dot = polar_jvp(ct(a), ct(a_dot), side=_OTHER[side], factor=factor)
+        return PolarTangent(None if u_dot is None else ct(u_dot), h_dot)
+    want_u, want_h = factor != "h", factor != "u"
+    if 0 in a.shape:
+        zero = polar(a, side=side)
+        return PolarTangent(zero.u if want_u else None, zero.h if want_h else None)
+
+    scale, e_scale = unit_scale(a), unit_scale(a_dot)
+    p, s, v = _svd_in_domain(scale, a, want_u, want_h)
+    e = e_scale.apply(a_dot)
+    u_dot = h_dot = None
+    if want_u:
+        u_dot = _rescale(_u_derivative(p, s, v, e), scale, e_scale)
+    if want_h:
+        # (DH) H_dot = V K V^H, K_ij = (s_i F_ij + s_j conj(F_ji))/(s_i + s_j)
+        f = ct(p) @ e @ v
+        if side == "left":  # the same with F^H, in the basis P, and the part of E outside it
+            f = ct(f)
+        k = hermitian_part(2 * _weight(s, xp) * f)
+        if side == "right":
+            h_dot = v @ k @ ct(v)
+        else:
+            h_dot = p @ k @ ct(p) + 2 * hermitian_part(_outside(p, e @ v) @ ct(p))
+        h_dot = e_scale.undo(hermitian_part(h_dot))
+    return PolarTangent(u_dot, h_dot)
+
+
+def polar_vjp(a: Array, u_bar: Array | None, h_bar: Array | None = None, *, side: Side = "right") -> Array:
+    r"""Adjoint of :func:`polar_jvp` for the real inner product Re tr(X^H Y).
+
+    Parameters
+    ----------
+    a : array of shape (..., m, n)
+    u_bar, h_bar : arrays of the shapes of u and h, or None
+        Cotangents; None stands for zero, and its factor then puts no condition on ``a``.
+    side : {"right", "left"}
+        As in :func:`polar`.
+
+    Returns
+    -------
+    array of shape (..., m, n)
+        ``a_bar`` with ``<polar_jvp(a, e), (u_bar, h_bar)> = <e, a_bar>`` for every e.
+
+    Raises
+    ------
+    OutsideDomain
+        As :func:`polar_jvp`, for the factors whose cotangent is given.
+
+    Notes
+    -----
+    The derivative of U is its own adjoint: U is the gradient of the nuclear norm. Equations (DU) and (DH*).
+    """
+    require_choice("side", side, ("right", "left"))
+    if u_bar is None and h_bar is None:
+        raise ValueError("u_bar and h_bar are both None: nothing to pull back")
+    xp = enter(a=a, u_bar=u_bar, h_bar=h_bar)
+    *batch, m, n = a.shape
+    if u_bar is not None:
+        require_shape("u_bar", u_bar, a.shape)
+    if h_bar is not None:
+        require_shape("h_bar", h_bar, (*batch, *((n, n) if side == "right" else (m, m))))
+    if m < n:
+        return ct(polar_vjp(ct(a), None if u_bar is None else ct(u_bar), h_bar, side=_OTHER[side]))
+    if 0 in a.shape:
+        return xp.zeros_like(a)
+
+    scale = unit_scale(a)
+    p, s, v = _svd_in_domain(scale, a, u_bar is not None, h_bar is not None)
+    a_bar = xp.zeros_like(a)
+    if u_bar is not None:
+        u_scale = unit_scale(u_bar)
+        a_bar = a_bar + _rescale(_u_derivative(p, s, v, u_scale.apply(u_bar)), scale, u_scale)
+    if h_bar is not None:
+        # (DH*) A_bar = P G V^H, G_ij = 2 s_i S_ij/(s_i + s_j), S = V^H sym(H_bar) V
+        h_scale = unit_scale(h_bar)
+        y = hermitian_part(h_scale.apply(h_bar))
+        if side == "right":
+            pulled = p @ (2 * _weight(s, xp) * (ct(v) @ y @ v)) @ ct(v)
+        else:
+            pulled = (p @ (2 * _weight(s, xp).mT * (ct(p) @ y @ p)) + 2 * _outside(p, y @ p)) @ ct(v)
+        a_bar = a_bar + h_scale.undo(pulled)
+    return a_bar
+
+
+def polar_condition(a: Array, *, factor: Literal["u", "h"] = "u", side: Side = "right") -> Array:
+    r"""Absolute condition number of a polar factor in the Frobenius norm.
+
+    Parameters
+    ----------
+    a : array of shape (..., m, n)
+    factor : {"u", "h"}
+    side : {"right", "left"}
+        Matters for ``factor="h"`` of a rectangular matrix.
+
+    Returns
+    -------
+    real array of shape (...)
+        sup |U_dot| over |A_dot| = 1, in units of 1/a (for h: a pure number between 1 and sqrt(2)):
+        U: 2/(s_n + s_{n-1}) real square, 1/s_n complex or rectangular, 0 for a real number;
+        H: sqrt(2 (1 + r^2))/(1 + r) with r = s_n/s_1, sqrt(2) for the larger factor of a rectangular matrix.
+        Infinite where U is not differentiable.
+
+    Notes
+    -----
+    Equations (KU) and (KH) of the derivation page. KennieLaub1991 for U, Higham2008 section 8.2 for both.
+    """
+    require_choice("factor", factor, ("u", "h"))
+    require_choice("side", side, ("right", "left"))
+    xp = enter(a=a)
+    *batch, m, n = a.shape
+    real = xp.real(a) if is_complex(a) else a
+    if 0 in a.shape:
+        return xp.zeros(tuple(batch), dtype=real.dtype, device=compat.device(a))
+    with np.errstate(all="ignore"):
+        scale = unit_scale(a)
+        s = svd(scale.apply(a))[1]
+        largest, smallest = s[..., 0], s[..., -1]
+        if factor == "h":
+            larger = (side == "left") if m > n else (side == "right")
+            if m != n and larger:
+                return xp.full_like(largest, 2**0.5)
+            ratio = xp.where(largest > 0, smallest / largest, xp.ones_like(largest))
+            return xp.sqrt(2 * (1 + ratio**2)) / (1 + ratio)
+        if is_complex(a) or m != n:
+            kappa = 1 / smallest
+        elif n > 1:
+            kappa = 2 / (smallest + s[..., -2])
+        else:
+            return xp.zeros_like(smallest)
+        return scale.apply(kappa[..., None, None])[..., 0, 0]
+
+
+_OTHER: dict[str, Side] = {"right": "left", "left": "right"}
+
+
+def svd(x: Array) -> tuple[Array, Array, Array]:
+    """Thin SVD (P, s, V^H); NotConverged where the library says so."""
+    try:
+        return tuple(namespace(x).linalg.svd(x, full_matrices=False))
+    except Exception as error:
+        if "LinAlgError" not in type(error).__name__:
+            raise
+        raise NotConverged(f"the SVD of a {tuple(x.shape)} {dtype_name(x)} array failed: {error}") from error
+
+
+def _by_svd(x: Array, *, refine: bool, partial: bool = False) -> Array:
+    if x.shape[-2] < x.shape[-1]:
+        return ct(_by_svd(ct(x), refine=refine, partial=partial))
+    xp = namespace(x)
+    p, s, vh = svd(x)
+    if partial:
+        p = p * xp.astype(s > _rank_tolerance(x, s), x.dtype)[..., None, :]
+    if refine:
+        # (SVD) P^H X V differs from diag(s) by the backward error of the SVD. The polar factor of P^H X V to
+        # first order takes it out of U; pairs with a sum below sqrt(eps) s_1 would not be first order
+        f = ct(p) @ x @ ct(vh)
+        sums = _sums(s)
+        small = sums <= eps(x) ** 0.5 * s[..., :1, None]
+        omega = xp.where(small, xp.zeros_like(f), 2 * skew_part(f) / xp.where(small, xp.ones_like(sums), sums))
+        p = p + p @ omega
+    return _polish(p @ vh)[0]
+
+
+def _by_iteration(x: Array, method: str, scaling: str, lower: float | None) -> Array:
+    """Orthonormal to rounding, or NaN where the iteration did not get near enough for the polishing."""
+    if x.shape[-2] < x.shape[-1]:
+        return ct(_by_iteration(ct(x), method, scaling, lower))
+    xp = namespace(x)
+    q, r = (None, x) if x.shape[-2] == x.shape[-1] else xp.linalg.qr(x, mode="reduced")
+    if method == "newton":
+        u = newton(r, scaling)
+    else:
+        u = (qdwh if method == "qdwh" else zolotarev)(r, lower)
+    u = u if q is None else q @ u
+    for _ in range(MAX_POLISHING_STEPS):
+        u, rest = _polish(u)
+        defect = frobenius(rest)
+        if not bool(xp.any(defect > eps(x) ** 0.5)):
+            break
+    return xp.where(defect <= eps(x) ** 0.5, u, xp.full_like(u, float("nan")))
+
+
+def _polish(u: Array) -> tuple[Array, Array]:
+    """(POLISH) Newton-Schulz step U + U(I - U^H U)/2, and I - U^H U of the old U.
+
+    A defect d < 1 becomes at most d^2: after d <= sqrt(eps) rounding is all that is left.
+    """
+    rest = eye_like(u) - ct(u) @ u
+    return u + u @ (rest / 2), rest
+
+
+def _rank_tolerance(x: Array, s: Array) -> Array:
+    """max(m, n) eps s_1, the size below which a computed singular value carries no digit; shape (..., 1)."""
+    return max(x.shape[-2:]) * eps(x) * s[..., :1]
+
+
+def _svd_in_domain(scale: Scale, a: Array, want_u: bool, want_h: bool) -> tuple[Array, Array, Array]:
+    """P, s, V of the scaled matrix, if the derivatives that are wanted exist there."""
+    x = scale.apply(a)
+    p, s, vh = svd(x)
+    square_real = x.shape[-2] == x.shape[-1] and not is_complex(x)
+    if want_h or not square_real:
+        _refuse_small(s[..., -1:], s, x, scale, "the polar factors are not differentiable")
+    elif s.shape[-1] > 1:
+        _refuse_small(s[..., -1:] + s[..., -2:-1], s, x, scale, "u is not differentiable")
+    return p, s, ct(vh)
+
+
+def _refuse_small(size: Array, s: Array, x: Array, scale: Scale, what: str) -> None:
+    xp = namespace(s)
+    tolerance = _rank_tolerance(x, s)
+    outside = ~(size > tolerance)
+    if bool(xp.any(outside)):
+        index = first_index(outside[..., 0], xp)
+        s = scale.undo(s[..., None])[(*index, slice(None), 0)]
+        last_two = "".join(f", sigma_{{n-1}} = {float(value):.3g}" for value in (s[-2:-1]))
+        raise OutsideDomain(
+            f"{what}: sigma_min = {float(s[-1]):.3g}{last_two}, sigma_max = {float(s[0]):.3g}, "
+            f"tolerance max(m, n) eps sigma_max" + at_batch(index)
+        )
+
+
+def _u_derivative(p: Array, s: Array, v: Array, e: Array) -> Array:
+    """(DU) U_dot = P Z V^H + (I - P P^H) E V diag(s)^-1 V^H, Z_ij = (F_ij - conj(F_ji))/(s_i + s_j)."""
+    xp = namespace(s)
+    f = ct(p) @ e @ v
+    z = 2 * skew_part(f) / _positive(_sums(s), xp)
+    if p.shape[-2] == p.shape[-1]:
+        return p @ z @ ct(v)
+    return (p @ z + _outside(p, e @ v) / s[..., None, :]) @ ct(v)
+
+
+def _outside(p: Array, x: Array) -> Array:
+    """(I - P P^H) X."""
+    return x - p @ (ct(p) @ x)
+
+
+def _sums(s: Array) -> Array:
+    return s[..., :, None] + s[..., None, :]
+
+
+def _positive(sums: Array, xp: Namespace) -> Array:
+    """A zero sum meets a zero numerator only (one zero singular value of a real square matrix)."""
+    return xp.where(sums > 0, sums, xp.ones_like(sums))
+
+
+def _weight(s: Array, xp: Namespace) -> Array:
+    """s_i/(s_i + s_j)."""
+    return s[..., :, None] / _sums(s)
+
+
+def _rescale(x: Array, scale: Scale, e_scale: Scale) -> Array:
+    """Undo the scaling of a derivative of U, which is homogeneous of degree -1 in A and 1 in E."""
+    return x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)

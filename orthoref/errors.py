@@ -1,0 +1,17 @@
+"""What orthoref raises. Every message names the argument, the offending number and the batch index."""
+
+
+class OutsideDomain(ValueError):
+    """The input lies where the operation is not defined (NaN, rank deficient for a derivative, ...)."""
+
+
+class NotConverged(ArithmeticError):
+    """An iteration, ours or LAPACK's, ended without the promised residual."""
+
+
+class NotCertified(ArithmeticError):
+    """A rigorous statement could not be proved. It may be true all the same."""
+
+
+class PortFailure(AssertionError):
+    """A result that was judged does not satisfy its definition."""
