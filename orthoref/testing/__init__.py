@@ -1,0 +1,20 @@
+"""The face towards other projects' tests: assertions and hypothesis strategies (``orthoref.testing.strategies``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
+    from orthoref.testing._assertions import assert_polar as assert_polar
+
+__all__ = ["assert_orthonormal", "assert_polar"]
+
+
+def __getattr__(name: str) -> Any:
+    # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
+    if name not in __all__:
+        raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
+    from orthoref.testing import _assertions
+
+    return getattr(_assertions, name)

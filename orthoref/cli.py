@@ -1,0 +1,177 @@
+"""The command ``orthoref``."""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orthoref.oracle.report import Report
+
+HOLDS, FAILS, COULD_NOT_RUN = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0 if the verdict holds, 1 if it fails, 2 if nothing could be judged."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (CannotRun, ValueError, TypeError, OSError) as error:
+        print(f"orthoref: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+
+
+class CannotRun(Exception):
+    """The port cannot be loaded."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="orthoref", description="Reference orthogonality and an oracle for ports of it.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="judge a function of another package",
+        description="Judge a function over a battery of hard inputs. Exit status: 0 it holds, 1 it fails, 2 could not run.",
+    )
+    check.set_defaults(run=_check)
+    check.add_argument("port", metavar="MODULE:FUNCTION", help="for instance scipy.linalg:polar")
+    check.add_argument("--op", default="polar", help="operation to judge it as (default: polar)")
+    check.add_argument("--returns", choices=("auto", "u", "uh", "hu"), default="auto", help="what it returns (default: auto)")
+    check.add_argument("--side", choices=("right", "left"), default="right", help="a = u h or a = h u (default: right)")
+    check.add_argument("--dtype", action="append", metavar="D", help="claimed dtype; repeat for several (default: four)")
+    check.add_argument("--shape", action="append", metavar="MxN", type=_shape, help="claimed shape such as 8x8, 5x3 or 2x4x4; repeat")
+    check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
+                       help="arrays it takes (default: by the name of its module)")  # fmt: skip
+    check.add_argument("--rank-deficient", choices=("complete", "partial"), default="complete",
+                       help="u of a rank-deficient input: orthonormal columns, or a partial isometry")  # fmt: skip
+    check.add_argument("--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ...")
+    check.add_argument("--limit", type=float, default=10.0, help="largest accepted ratio (default: 10)")
+    check.add_argument("--skip", action="append", default=[], metavar="FAMILY", help="family of cases outside the claim; repeat")
+    check.add_argument("--timeout", type=float, default=60.0, help="seconds for one call (default: 60)")
+    check.add_argument("--html", type=Path, metavar="FILE", help="write the report with plots")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    check.add_argument("--quiet", action="store_true", help="one line only, no progress bar")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    from orthoref.oracle import conformance
+
+    for path in (options.html, options.json):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise CannotRun(f"no folder {path.absolute().parent} to write {path.name} to")
+    if options.html is not None:
+        _require("matplotlib", "--html")
+    port = _load(options.port)
+    # native code that hangs while it holds the interpreter lock can only be ended from outside Python
+    faulthandler.dump_traceback_later(24 * 3600, exit=True)
+    report = conformance.check(
+        _guarded(port, options.timeout),
+        options.op,
+        returns=options.returns,
+        side=options.side,
+        dtypes=options.dtype or conformance.DTYPES,
+        shapes=options.shape,
+        convert=_converter(options.array, options.port),
+        rank_deficient=options.rank_deficient,
+        precision=options.precision,
+        limit=options.limit,
+        skip=options.skip,
+        timeout=options.timeout,
+        progress=not options.quiet,
+        name=options.port,
+    )
+    faulthandler.cancel_dump_traceback_later()
+    if options.json is not None:
+        options.json.write_text(report.json(), encoding="utf-8")
+    if options.html is not None:
+        options.html.write_text(report.html(), encoding="utf-8")
+    _show(report, options.quiet)
+    return HOLDS if report.holds else FAILS
+
+
+def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
+    """The port, with the process to end (status 1, traceback on stderr) if the watchdog thread cannot act."""
+
+    def guarded(a: Any) -> Any:
+        faulthandler.dump_traceback_later(2 * timeout + 10, exit=True)
+        return port(a)
+
+    return guarded
+
+
+def _load(name: str) -> Callable[..., Any]:
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not attribute:
+        raise CannotRun(f"{name!r} is not of the form MODULE:FUNCTION")
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # importing runs foreign code
+        raise CannotRun(f"cannot load {name}: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise CannotRun(f"{name} is a {type(found).__name__}, not a function")
+    return found
+
+
+def _converter(kind: str, port: str) -> Callable[[Any], Any] | None:
+    if kind == "auto":
+        kind = port.partition(".")[0].partition(":")[0]
+    if kind == "torch":
+        torch = _require("torch", "--array torch")
+        return lambda a: torch.asarray(a.copy())
+    if kind == "jax":
+        jax = _require("jax", "--array jax")
+        jax.config.update("jax_enable_x64", True)
+        return jax.numpy.asarray
+    if kind == "cupy":
+        return _require("cupy", "--array cupy").asarray
+    return None
+
+
+def _require(module: str, why: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise CannotRun(f"{why} needs {module}: {error}") from error
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    shape = tuple(int(part) for part in text.lower().split("x"))
+    if len(shape) < 2 or min(shape) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shape of at least two dimensions")
+    return shape
+
+
+def _show(report: Report, quiet: bool) -> None:
+    if quiet:
+        print(report.summary())
+        return
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        print(report.text())
+        return
+    first, _, rest = report.text().partition("\n")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(Text(first, style="bold green" if report.holds else "bold red"))
+    console.print(Text(rest))
+
+
+def _version() -> str:
+    import orthoref
+
+    return f"orthoref {orthoref.__version__}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,69 @@
+"""Arrays of any library, lifted exactly to NumPy float64 or complex128 for judging. No framework is imported."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import array_api_compat as compat
+import numpy as np
+
+from orthoref.oracle.precision import precision_of
+
+
+class Lifted(NamedTuple):
+    """The values, and the name of the dtype they came in (``None`` for nested lists)."""
+
+    value: np.ndarray
+    dtype: str | None
+
+
+def lift(name: str, x: Any) -> Lifted:
+    """Exact float64 or complex128 copy of an array of shape (..., m, n).
+
+    Takes NumPy (ml_dtypes' bfloat16 included), CuPy, torch (any device, bfloat16, tensors that require gradients),
+    JAX, anything with DLPack or ``__array__``, and nested lists of numbers. This is the one place where data is
+    moved between devices: judging happens on the host.
+
+    Raises
+    ------
+    TypeError
+        Not convertible, or a dtype that is no floating-point format.
+    ValueError
+        Fewer than two dimensions.
+    """
+    if isinstance(x, (list, tuple)):
+        array = np.asarray(x)
+        dtype = None
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"{name} is a nested list that does not hold numbers only")
+    else:
+        array = _to_numpy(name, x)
+        dtype = str(x.dtype).rsplit(".", 1)[-1].strip("'>")
+        precision_of(dtype)
+    if array.ndim < 2:
+        raise ValueError(f"{name} must have at least 2 dimensions (..., m, n), not shape {array.shape}")
+    return Lifted(np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64), dtype)
+
+
+def _to_numpy(name: str, x: Any) -> np.ndarray:
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: the mask would be lost")
+    if isinstance(x, np.ndarray):
+        return x
+    if compat.is_torch_array(x):
+        torch = sys.modules["torch"]
+        x = x.detach().resolve_conj().resolve_neg().cpu()
+        return x.to(torch.complex128 if x.is_complex() else torch.float64).numpy()
+    if compat.is_cupy_array(x):
+        return x.get()
+    if not hasattr(x, "dtype"):
+        raise TypeError(f"{name} must be an array or a nested list, not {type(x).__name__}")
+    for convert in (np.asarray, np.from_dlpack, lambda y: np.asarray(compat.to_device(y, "cpu"))):
+        try:
+            array = convert(x)
+        except Exception:  # noqa: S112 - every library refuses in its own way; the last word is the TypeError below
+            continue
+        if array.dtype != object:
+            return array
+    raise TypeError(f"{name}: cannot read a {type(x).__module__}.{type(x).__name__} by __array__ or DLPack")

@@ -1,0 +1,49 @@
+"""Floating-point formats that a result may be stored in or computed with, and the unit of error they imply."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+
+class Precision(NamedTuple):
+    """``eps`` is the spacing at 1 (twice the unit roundoff), ``tiny`` the smallest subnormal, ``largest`` the largest number."""
+
+    name: str
+    eps: float
+    tiny: float
+    largest: float
+
+    def growth(self, n: int) -> float:
+        r"""Factor on ``eps`` in the unit of error for order n.
+
+        n for float32 and float64, the factor of every a-priori bound (LAPACK's test ratios). The 16-bit formats are
+        storage formats: products are accumulated in float32, and rounding the entries of U once more costs
+        |dU|_F <= eps/2 |U|_F = sqrt(n) eps/2, while n eps would soon exceed 1 and accept anything.
+        """
+        return sqrt(n) if self.name in ("bfloat16", "float16", "tf32") else float(n)
+
+    def unit(self, n: int) -> str:
+        """Name of growth * eps."""
+        return "sqrt(n) eps" if self.growth(4) == 2 else "n eps"
+
+
+PRECISIONS = {
+    p.name: p
+    for p in (
+        Precision("float64", 2.0**-52, 2.0**-1074, (2 - 2.0**-52) * 2.0**1023),
+        Precision("float32", 2.0**-23, 2.0**-149, (2 - 2.0**-23) * 2.0**127),
+        Precision("tf32", 2.0**-10, 2.0**-136, (2 - 2.0**-10) * 2.0**127),
+        Precision("float16", 2.0**-10, 2.0**-24, 65504.0),
+        Precision("bfloat16", 2.0**-7, 2.0**-133, (2 - 2.0**-7) * 2.0**127),
+    )
+}
+_REAL = {"complex64": "float32", "complex128": "float64"}
+
+
+def precision_of(dtype: str) -> Precision:
+    """Precision of a dtype by name; complex dtypes have that of their parts."""
+    try:
+        return PRECISIONS[_REAL.get(dtype, dtype)]
+    except KeyError:
+        raise TypeError(f"{dtype} is no format that orthoref judges in: {', '.join((*PRECISIONS, *_REAL))}") from None

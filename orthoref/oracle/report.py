@@ -1,0 +1,250 @@
+"""What a conformance run found: text, JSON and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+
+from orthoref.oracle.cases import Case
+from orthoref.oracle.judge import Verdict
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One case of a run."""
+
+    case: Case
+    condition: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All failing cases with the same reason; ``example`` is the smallest of them."""
+
+    reason: str
+    count: int
+    example: Outcome
+
+
+@dataclass
+class Report:
+    """Outcomes of a run over a battery; ``holds`` if every case does."""
+
+    port: str
+    operation: str
+    checks: dict[str, tuple[str, str]]
+    limit: float
+    options: dict[str, str]
+    outcomes: list[Outcome] = field(default_factory=list)
+    stopped: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.stopped and all(outcome.verdict.holds for outcome in self.outcomes)
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if not outcome.verdict.holds]
+
+    def findings(self) -> list[Finding]:
+        """Failures grouped by reason, most frequent first."""
+        groups: dict[str, list[Outcome]] = {}
+        for outcome in self.failed:
+            verdict = outcome.verdict
+            reason = "; ".join([*verdict.faults, *verdict.reasons]) or "a ratio exceeds its limit"
+            groups.setdefault(reason, []).append(outcome)
+        found = [Finding(reason, len(group), min(group, key=_size)) for reason, group in groups.items()]
+        return sorted(found, key=lambda finding: -finding.count)
+
+    def worst(self) -> dict[str, dict[str, float]]:
+        """Largest ratio of each check per family; NaN wins."""
+        table: dict[str, dict[str, float]] = {}
+        for outcome in self.outcomes:
+            row = table.setdefault(outcome.case.family, {})
+            for check in outcome.verdict.checks:
+                old = row.get(check.name, 0.0)
+                row[check.name] = old if isnan(old) or check.ratio <= old else check.ratio
+        return table
+
+    def summary(self) -> str:
+        """One line: port, operation, options, number of cases, verdict."""
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        held = len(self.outcomes) - len(self.failed)
+        verdict = "HOLDS" if self.holds else "FAILS"
+        return f"{self.port} as {self.operation} ({options}): {verdict}, {held} of {len(self.outcomes)} cases hold"
+
+    def text(self, *, examples: int = 5) -> str:
+        """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
+        names = list(self.checks)
+        lines = [self.summary(), *([self.stopped] if self.stopped else []), ""]
+        table = [["worst ratio", *names]]
+        table += [
+            [family, *(_number(row[name]) if name in row else "-" for name in names)] for family, row in self.worst().items()
+        ]
+        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+        lines += ["  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in table]
+        lines.append(f"limit {self.limit:g}; a ratio is an error over n eps times the size of what it is compared with")
+        found = self.findings()
+        for finding in found[:examples]:
+            outcome = finding.example
+            lines += ["", f"{finding.count} x {finding.reason}", f"  smallest case: {outcome.case.id}"]
+            lines += [line for line in outcome.verdict.lines() if not line.startswith("  reason")]
+            lines.append(f"  recreate: {outcome.case.recreate}")
+        if len(found) > examples:
+            lines += ["", f"and {len(found) - examples} other findings (all of them in the JSON and HTML reports)"]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def json(self) -> str:
+        """Everything, as strict JSON: numbers that are not finite are strings."""
+        return json.dumps(
+            {
+                "schema": "orthoref-report-1",
+                "port": self.port,
+                "operation": self.operation,
+                "options": self.options,
+                "limit": self.limit,
+                "holds": self.holds,
+                "stopped": self.stopped,
+                "environment": environment(),
+                "checks": {name: f"{what} / ({of} n eps)" for name, (what, of) in self.checks.items()},
+                "cases": [
+                    {
+                        "id": outcome.case.id,
+                        "family": outcome.case.family,
+                        "recreate": outcome.case.recreate,
+                        "condition": _strict(outcome.condition),
+                        "holds": outcome.verdict.holds,
+                        "ratios": {
+                            check.name: {
+                                "ratio": _strict(check.ratio),
+                                "limit": check.limit,
+                                "holds": check.holds,
+                                "batch_index": list(check.index),
+                            }
+                            for check in outcome.verdict.checks
+                        },
+                        "faults": outcome.verdict.faults,
+                        "reasons": outcome.verdict.reasons,
+                    }
+                    for outcome in self.outcomes
+                ],
+            },
+            indent=1,
+            allow_nan=False,
+        )
+
+    def html(self) -> str:
+        """One page without outside references: summary, plot of ratio against condition number, findings, all failures.
+
+        Needs matplotlib (extra ``report``).
+        """
+        return _PAGE.format(
+            title=html.escape(f"orthoref: {self.port}"),
+            verdict="holds" if self.holds else "fails",
+            summary=html.escape(self.summary()),
+            stopped=html.escape(self.stopped),
+            environment=html.escape(", ".join(f"{key} {value}" for key, value in environment().items())),
+            plot=base64.b64encode(self._plot()).decode(),
+            text=html.escape(self.text(examples=0)),
+            findings="".join(self._html_findings()) or "<p>None.</p>",
+        )
+
+    def _html_findings(self) -> Iterator[str]:
+        for finding in self.findings():
+            case = finding.example.case
+            body = html.escape("\n".join([case.id, *finding.example.verdict.lines(), f"  recreate: {case.recreate}"]))
+            yield f"<details open><summary>{finding.count} &times; {html.escape(finding.reason)}</summary><pre>{body}</pre></details>"
+
+    def _plot(self) -> bytes:
+        """SVG: one panel per check, ratio against condition number, a colour per family."""
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+
+        families = sorted({outcome.case.family for outcome in self.outcomes})
+        columns = min(3, len(self.checks))
+        rows = -(-len(self.checks) // columns)
+        figure = Figure(figsize=(4.6 * columns, 3.4 * rows + 1), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+        for axis, (name, (what, of)) in zip(axes, self.checks.items(), strict=False):
+            for i, family in enumerate(families):
+                points = [
+                    (_clip(outcome.condition, 1, 1e18), _clip(check.ratio, 1e-3, 1e18))
+                    for outcome in self.outcomes
+                    if outcome.case.family == family
+                    for check in outcome.verdict.checks
+                    if check.name == name
+                ]
+                x, y = np.asarray(points).reshape(-1, 2).T
+                axis.loglog(x, y, ".", markersize=4, color=colormaps["tab20"](i % 20), label=family, alpha=0.8)
+            axis.axhline(self.limit, color="black", linewidth=0.8, linestyle="--")
+            axis.set_title(f"{what} / ({of + ' ' if of else ''}n eps)", fontsize=9)
+            axis.set_xlabel("condition number (1e18: singular)", fontsize=8)
+            axis.set_ylabel("ratio (1e18: NaN or infinite)", fontsize=8)
+            axis.set_xlim(0.5, 3e18)
+            axis.set_ylim(5e-4, max(100.0, axis.get_ylim()[1]))
+            axis.tick_params(labelsize=7)
+        for axis in axes[len(self.checks) :]:
+            axis.remove()
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8, markerscale=2)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine class that a figure needs to mean anything."""
+    import orthoref
+
+    return {
+        "orthoref": orthoref.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": f"{platform.machine()} {platform.system()}",
+    }
+
+
+def _size(outcome: Outcome) -> tuple[int, float, str]:
+    return outcome.case.matrix().size, outcome.condition, outcome.case.id
+
+
+def _number(x: float) -> str:
+    return f"{x:.3g}"
+
+
+def _strict(x: float) -> float | str:
+    return x if isfinite(x) else str(x)
+
+
+def _clip(x: float, low: float, high: float) -> float:
+    return high if not x < high else max(x, low)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+h1 {{ font-size: 1.3rem; }} h2 {{ font-size: 1.1rem; }}
+.holds {{ border-left: .5rem solid #2a7f3f; padding-left: .8rem; }} .fails {{ border-left: .5rem solid #b3261e; padding-left: .8rem; }}
+pre {{ background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: 13px; }} img {{ max-width: 100%; }}
+summary {{ cursor: pointer; font-weight: 600; }} small {{ color: #666; }}
+</style></head><body>
+<h1 class="{verdict}">{summary}</h1><p>{stopped}</p>
+<h2>Ratio against condition number</h2>
+<img alt="Each ratio against the condition number of the input, by family; the dashed line is the limit." src="data:image/svg+xml;base64,{plot}">
+<h2>Worst ratios</h2><pre>{text}</pre>
+<h2>Findings</h2>{findings}
+<p><small>{environment}</small></p></body></html>
+"""

@@ -1,0 +1,514 @@
+"""polar() judged by residuals of correctly rounded sums, and against decompositions that are known exactly.
+
+Limits: polar promises |A - UH| <= n eps |A| and |I - U^H U| <= n eps (Frobenius, n the smaller dimension), and
+`residual` rounds once per entry (relative 2^-53), so the promise itself is the limit.
+"""
+
+import numpy as np
+import pytest
+from backends import (
+    BACKENDS,
+    DEVICE1,
+    JAX,
+    NO_FLOAT64,
+    NUMPY,
+    SPECTRA,
+    STRICT,
+    TORCH,
+    ct,
+    draw,
+    gaussian,
+    isometry,
+    norm,
+)
+from exact import exact_polar, residual
+
+import orthoref
+from orthoref import OutsideDomain, polar, polar_condition
+
+OPTIONS = (
+    {},
+    {"method": "svd"},
+    {"method": "newton"},
+    {"method": "newton", "scaling": "one-inf"},
+    {"method": "qdwh"},
+    {"method": "qdwh", "lower": 1e-4},
+    {"method": "zolotarev"},
+    {"method": "zolotarev", "lower": 1e-4},
+)
+METHODS = (OPTIONS[1], OPTIONS[2], OPTIONS[3], OPTIONS[4], OPTIONS[6])
+SHAPES = ((1, 1), (2, 2), (5, 5), (7, 4), (4, 7), (3, 5, 5), (2, 3, 4, 2))
+
+
+def name(value):
+    return "-".join(map(str, value.values())) or "auto" if isinstance(value, dict) else None
+
+
+def grid():
+    for backend in BACKENDS:
+        for dtype in backend.dtypes:
+            if backend is JAX and dtype not in ("float32", "complex128"):
+                continue  # compiles every operation for every shape and dtype
+            for shape in ((5, 5),) if backend is JAX and dtype == "float32" else SHAPES[3:5] if backend is JAX else SHAPES:
+                for count, options in enumerate(OPTIONS):
+                    sides = ("right", "left") if backend is NUMPY else (("right", "left")[count % 2],)
+                    for side in sides:
+                        label = "-".join(map(str, (backend.name, dtype, *shape, name(options), side)))
+                        yield pytest.param((backend, dtype, shape, options, side), id=label)
+
+
+class Case:
+    """One decomposition, as handed out and lifted to NumPy."""
+
+    def __init__(self, backend, dtype, shape, options, side):
+        backend.require()
+        self.before = draw(shape, dtype, cond=1e3, seed=len(shape))
+        self.array = backend.asarray(self.before)
+        self.result = polar(self.array, side=side, **options)
+        self.after = backend.to_numpy(self.array)
+        self.u, self.h = (backend.to_numpy(x) for x in self.result)
+        self.side, self.n = side, min(shape[-2:])
+        self.eps = float(np.finfo(dtype).eps)
+        self.order = shape[-1] if side == "right" else shape[-2]
+
+
+@pytest.fixture(scope="module", params=grid())
+def case(request):
+    return Case(*request.param)
+
+
+def matrices(*stacks):
+    return zip(*(x.reshape(-1, *x.shape[-2:]) for x in stacks), strict=True)
+
+
+def reconstruction(a, u, h, side="right"):
+    """|A - UH|/(n eps |A|)."""
+    rest = residual(a, u, h) if side == "right" else residual(a, h, u)
+    return norm(rest) / (min(a.shape) * np.finfo(a.dtype).eps * norm(a))
+
+
+def orthonormality(u):
+    """|I - U^H U|/(n eps), of the rows if wide."""
+    x = u if u.shape[0] >= u.shape[1] else ct(u)
+    return norm(residual(np.eye(x.shape[1]), ct(x), x)) / (x.shape[1] * np.finfo(u.dtype).eps)
+
+
+def negative_part(h, n):
+    """-lambda_min(H)/(n eps |H|)."""
+    wide = h.astype(np.result_type(h, np.float64))
+    return -np.linalg.eigvalsh(wide)[0] / (n * np.finfo(h.dtype).eps * norm(h))
+
+
+# --- every backend, dtype, shape, side and method -------------------------------------------------------------
+
+
+def test_reconstructs(case):
+    assert all(reconstruction(a, u, h, case.side) <= 1 for a, u, h in matrices(case.before, case.u, case.h))
+
+
+def test_orthonormal(case):
+    assert all(orthonormality(u) <= 1 for (u,) in matrices(case.u))
+
+
+def test_hermitian_to_the_last_bit(case):
+    np.testing.assert_array_equal(case.h, ct(case.h))
+
+
+def test_positive_semidefinite(case):
+    # the project's limit; eigvalsh itself is good to about eps |H|
+    assert all(negative_part(h, case.n) <= 10 for (h,) in matrices(case.h))
+
+
+def test_same_kind_of_array(case):
+    for x, shape in zip(case.result, (case.u.shape, (*case.u.shape[:-2], case.order, case.order)), strict=True):
+        assert type(x) is type(case.array) and x.dtype == case.array.dtype and x.device == case.array.device
+        assert tuple(x.shape) == shape
+    assert case.u.shape == case.before.shape
+
+
+def test_input_untouched(case):
+    assert case.after.tobytes() == case.before.tobytes()
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("shape", [(0, 3, 3), (3, 0), (0, 3), (0, 0), (2, 0, 3)])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_empty(backend, shape, side, options):
+    a = backend.asarray(np.zeros(shape, "float32"))
+    u, h = polar(a, side=side, **options)
+    order = shape[-1] if side == "right" else shape[-2]
+    assert tuple(u.shape) == shape and tuple(h.shape) == (*shape[:-2], order, order)
+    assert u.dtype == h.dtype == a.dtype and not np.any(backend.to_numpy(h))
+
+
+def test_result_is_a_named_tuple():
+    result = polar(np.eye(2))
+    assert isinstance(result, orthoref.PolarResult) and result._fields == ("u", "h")
+
+
+@pytest.mark.parametrize("impl", ["auto", "generic"])
+def test_impl(impl):
+    a = draw((2, 4, 4))
+    u, h = polar(a, method="newton", impl=impl)
+    assert all(reconstruction(*z) <= 1 for z in matrices(a, u, h))
+
+
+# --- spectra, on NumPy -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("shape", [(12, 12), (20, 12), (9, 20)])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize("cond", [1.0, 1e3, 1e8, None], ids=["1", "1e3", "1e8", "1/eps"])
+def test_spectra(shape, dtype, cond, options):
+    for seed, spectrum in enumerate(SPECTRA):
+        a = draw(shape, dtype, spectrum=spectrum, cond=cond or 1 / np.finfo(dtype).eps, seed=seed)
+        u, h = polar(a, **options)
+        measured = reconstruction(a, u, h), orthonormality(u), negative_part(h, min(shape)) / 10
+        assert max(measured) <= 1, (spectrum, measured)
+        np.testing.assert_array_equal(h, ct(h))
+
+
+def graded(m, n, dtype):
+    """Rows and columns that fall off by 2^-4 each: 12 x 12 has condition number beyond 1/eps."""
+    return (2.0 ** (-4 * np.arange(m))[:, None] * gaussian((m, n), dtype, 5) * 2.0 ** (-4 * np.arange(n))).astype(dtype)
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize("flip", [False, True])
+def test_graded(dtype, options, flip):
+    a = graded(12, 8, dtype)
+    a = a[::-1, ::-1] if flip else a
+    u, h = polar(a, **options)
+    assert max(reconstruction(a, u, h), orthonormality(u), negative_part(h, 8) / 10) <= 1
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("shape", [(33, 33), (60, 40), (100, 33), (40, 64)])
+@pytest.mark.parametrize("cond", [10.0, 1e12])
+def test_larger(shape, cond, options):
+    a = draw(shape, cond=cond)
+    u, h = polar(a, **options)
+    assert max(reconstruction(a, u, h), orthonormality(u)) <= 1
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+def test_mixed_stack(options):
+    """Zero, singular, ill conditioned and harmless matrices in one stack: none spoils another."""
+    a = np.stack([np.zeros((5, 5)), *(draw((5, 5), spectrum=x, cond=1e12, seed=4) for x in SPECTRA), np.eye(5) * 1e200])
+    u, h = polar(a, **options)
+    for a_i, u_i, h_i in matrices(a, u, h):
+        scale = 2.0 ** -np.floor(np.log2(np.max(abs(a_i)) or 1))
+        assert orthonormality(u_i) <= 1
+        assert not a_i.any() or reconstruction(a_i * scale, u_i, h_i * scale) <= 1
+
+
+@pytest.mark.parametrize("options", [*METHODS, OPTIONS[5], OPTIONS[7]], ids=name)
+@pytest.mark.parametrize("backend", [NUMPY, STRICT, TORCH], ids=lambda x: x.name)
+def test_batched_is_stacked(backend, options):
+    """Both are within kappa 2n eps |A| + n eps of the truth (see forward_limit), so twice that apart."""
+    backend.require()
+    a = draw((3, 4, 5, 5), cond=1e4, seed=9)
+    u = backend.to_numpy(polar(backend.asarray(a), **options).u)
+    for a_i, u_i in matrices(a, u):
+        alone = backend.to_numpy(polar(backend.asarray(a_i), **options).u)
+        assert norm(u_i - alone) <= 2 * forward_limit(a_i, 2 / np.sum(np.linalg.svd(a_i)[1][-2:]))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_non_contiguous(options, dtype):
+    a = draw((3, 10, 8), dtype)[::2, ::2, ::-2].swapaxes(-1, -2)
+    u, h = polar(a, **options)
+    assert all(max(reconstruction(*z), orthonormality(z[1])) <= 1 for z in matrices(a, u, h))
+
+
+# --- exact truth -----------------------------------------------------------------------------------------------
+
+
+def forward_limit(a, kappa):
+    """|U - U_exact| for a result that keeps the promises.
+
+    U H = A + D with |D| <= n eps |A|. With W = polar(U), |U - W| <= |I - U^H U| <= n eps, and W H, of which W is
+    the polar factor, differs from A by at most |D| + |W - U||H| <= 2 n eps |A|: |U - U_exact| <= kappa 2 n eps |A|
+    + n eps to first order. The factor 2 covers the higher orders while kappa 2 n eps |A| <= 1/4.
+    """
+    n_eps = min(a.shape) * float(np.finfo(a.dtype).eps)
+    shift = kappa * 2 * n_eps * norm(a)
+    assert shift <= 0.25
+    return 2 * shift + n_eps
+
+
+EXACT = [
+    pytest.param(m, n, dtype, bits, id=f"{m}x{n}-{dtype}-cond2^{bits}")
+    for m, n in ((1, 1), (4, 4), (8, 8), (6, 4), (9, 5))
+    for dtype, cond in (("float32", 10), ("float64", 30), ("complex64", 10), ("complex128", 30))
+    for bits in (0, cond // 2, cond)
+    if n > 1 or bits == 0
+]
+
+
+def exact_case(m, n, dtype, bits):
+    s = [2.0 ** -round(bits * i / max(n - 1, 1)) for i in range(n)]
+    return exact_polar(m, n, s, dtype, seed=m)
+
+
+def exact_kappa(x):
+    m, n = x.a.shape
+    if np.iscomplexobj(x.a) or m > n:
+        return 1 / float(x.s[-1])
+    return 2 / float(x.s[-1] + x.s[-2]) if n > 1 else 0.0
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize(("m", "n", "dtype", "bits"), EXACT)
+def test_exact_unitary_factor(m, n, dtype, bits, options):
+    x = exact_case(m, n, dtype, bits)
+    for a, truth in ((x.a, x.u), (ct(x.a), ct(x.u))):
+        assert norm(polar(a, **options).u - truth) <= forward_limit(x.a, exact_kappa(x))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize(("m", "n", "dtype", "bits"), EXACT)
+def test_exact_hermitian_factor(m, n, dtype, bits, options):
+    """H is the exact one of W H = A + D', |D'| <= 2 n eps |A|, and kappa_H <= sqrt(2); factor 2 as above."""
+    x = exact_case(m, n, dtype, bits)
+    limit = 2 * 2**0.5 * 2 * n * float(np.finfo(dtype).eps) * norm(x.a)
+    for a, side in ((x.a, "right"), (ct(x.a), "left")):
+        assert norm(polar(a, side=side, **options).h - x.h) <= limit
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_exact_larger_hermitian_factor(dtype, options):
+    """(A A^H)^(1/2) = U H U^H of order m; limit as above."""
+    x = exact_case(9, 5, dtype, 8)
+    limit = 2 * 2**0.5 * 2 * 5 * float(np.finfo(dtype).eps) * norm(x.a)
+    for a, side in ((x.a, "left"), (ct(x.a), "right")):
+        assert norm(polar(a, side=side, **options).h - x.u @ x.h @ ct(x.u)) <= limit
+
+
+# --- scale -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("shape", [(5, 5), (7, 4)])
+def test_powers_of_two_change_no_bit_of_u(shape, dtype, options):
+    a = draw(shape, dtype, cond=100.0)
+    u, h = polar(a, **options)
+    for k in (-1000, -537, -1, 3, 511, 1000):
+        scaled = polar(a * 2.0**k, **options)
+        np.testing.assert_array_equal(scaled.u, u, err_msg=f"2^{k}")
+        np.testing.assert_array_equal(scaled.h, h * 2.0**k, err_msg=f"2^{k}")
+
+
+@pytest.mark.parametrize("k", [-110, 110])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_powers_of_two_in_single_precision(dtype, k):
+    a = draw((5, 5), dtype, cond=100.0)
+    np.testing.assert_array_equal(polar(a * a.dtype.type(2.0**k)).u, polar(a).u)
+
+
+def integers(shape, dtype):
+    x = np.round(2.0**20 * draw(shape, dtype, cond=100.0))
+    return x.astype(dtype)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize(("dtype", "k"), [("float64", -1074), ("complex128", -1074), ("float32", -149)])
+@pytest.mark.parametrize("backend", [NUMPY, STRICT, TORCH], ids=lambda x: x.name)
+def test_subnormal(backend, dtype, k, options):
+    """Integers times the smallest number: scaling is exact, so u has the bits it has for the integers."""
+    backend.require()
+    a = integers((4, 4), dtype)
+    tiny = a * a.real.dtype.type(2.0**k)
+    u, h = polar(backend.asarray(tiny), **options)
+    expected = polar(backend.asarray(a), **options)
+    np.testing.assert_array_equal(backend.to_numpy(u), backend.to_numpy(expected.u))
+    # h is rounded to a multiple of 2^k by two divisions: 1/2 ulp and 1/2 ulp, in each component
+    integral = backend.to_numpy(h).astype("complex128") * 2.0 ** (-k // 2) * 2.0 ** (-k - -k // 2)
+    rest = integral - backend.to_numpy(expected.h)
+    assert np.max(np.abs([rest.real, rest.imag])) <= 1
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("backend", [NUMPY, STRICT, TORCH], ids=lambda x: x.name)
+def test_near_overflow(backend, options):
+    """|A|_F overflows, H does not."""
+    backend.require()
+    a = draw((6, 6), spectrum="arithmetic", cond=2.0)
+    u, h = (backend.to_numpy(x) for x in polar(backend.asarray(a * 2.0**1023), **options))
+    assert max(reconstruction(a, u, h * 2.0**-1023), orthonormality(u)) <= 1
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+def test_overflowing_h(options):
+    a = np.stack([np.eye(4), np.eye(4)])
+    a[1, :, 0] = 1.5e308  # h_11 = 3e308
+    with pytest.raises(OutsideDomain, match=r"h overflows.*float64.*batch index \(1,\)"):
+        polar(a, **options)
+
+
+# --- rank deficiency -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (5, 3), (3, 5)])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_zero(shape, dtype, options):
+    u, h = polar(np.zeros(shape, dtype), **options)
+    assert not h.any() and np.allclose(abs(u), np.eye(*shape), rtol=0, atol=0)
+
+
+SINGULAR = {"square": (8, 8), "tall": (9, 5), "wide": (5, 9)}
+
+
+def singular(shape, dtype, rank):
+    """Exactly singular A with its exact partial isometry and the exact projector on range(A^H)."""
+    m, n = max(shape), min(shape)
+    x = exact_polar(m, n, [2.0 ** -min(i, 3) if i < rank else 0.0 for i in range(n)], dtype, seed=rank)
+    u = x.u @ x.q[:, :rank] @ ct(x.q[:, :rank])
+    return (x.a, u) if shape[0] >= shape[1] else (ct(x.a), ct(u))
+
+
+@pytest.mark.parametrize("kind", SINGULAR)
+@pytest.mark.parametrize("rank", [0, 1, 3, 4])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_partial_isometry(kind, rank, dtype, side):
+    """Subspaces turn by |D|/sigma_r, the factor between them by kappa |D|, |D| <= 2 n eps |A| (forward_limit)."""
+    a, truth = singular(SINGULAR[kind], dtype, rank)
+    u, h = polar(a, rank_deficient="partial", side=side)
+    n_eps = min(a.shape) * float(np.finfo(dtype).eps)
+    limit = 3 * 8 * 2 * n_eps * norm(a) + n_eps  # 1/sigma_r <= 8; two subspaces and the factor
+    assert norm(u - truth) <= limit
+    assert rank == 0 or reconstruction(a, u, h, side) <= 1
+    # U^H U is the projector on range(A^H) and U U^H that on range(A)
+    assert norm(ct(u) @ u - ct(truth) @ truth) <= 2 * limit and norm(u @ ct(u) - truth @ ct(truth)) <= 2 * limit
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("kind", SINGULAR)
+@pytest.mark.parametrize("rank", [0, 1, 3, 4])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_completed(kind, rank, dtype, options):
+    a, truth = singular(SINGULAR[kind], dtype, rank)
+    u, h = polar(a, rank_deficient="complete", **options)
+    assert orthonormality(u) <= 1 and (rank == 0 or reconstruction(a, u, h) <= 1)
+    # on range(A^H) there is no freedom; limit as for the partial isometry
+    n_eps = min(a.shape) * float(np.finfo(dtype).eps)
+    if a.shape[0] >= a.shape[1]:
+        assert norm(u @ ct(truth) @ truth - truth) <= 3 * 8 * 2 * n_eps * norm(a) + n_eps
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("kind", SINGULAR)
+@pytest.mark.parametrize("rank", [0, 1, 4])
+def test_raise(kind, rank, options):
+    a = np.stack([draw(SINGULAR[kind]), singular(SINGULAR[kind], "float64", rank)[0]])
+    with pytest.raises(OutsideDomain, match=r"rank deficient.*sigma_min = .*sigma_max = .*batch index \(1,\)"):
+        polar(a, rank_deficient="raise", **options)
+
+
+@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("rank_deficient", ["raise", "partial", "complete"])
+def test_full_rank_is_not_deficient(rank_deficient, options):
+    a = draw((6, 6), cond=1e12)
+    u, h = polar(a, rank_deficient=rank_deficient, **options)
+    assert max(reconstruction(a, u, h), orthonormality(u)) <= 1
+
+
+def test_sigma_in_the_message():
+    with pytest.raises(OutsideDomain, match=r"sigma_min = 0, .*sigma_max = 3e\+200"):
+        polar(np.diag([2e200, 3e200, 0.0]), rank_deficient="raise")
+
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, complex(0, np.nan), complex(np.inf, 1)])
+def test_non_finite(backend, value):
+    a = np.zeros((2, 3, 4, 5), "complex64" if isinstance(value, complex) else "float32")
+    a[1, 2, 3, 0] = value
+    with pytest.raises(OutsideDomain, match=r"^a has .*(nan|inf).* at entry \(3, 0\), batch index \(1, 2\)$"):
+        polar(backend.asarray(a))
+
+
+@pytest.mark.parametrize(
+    ("a", "message"),
+    [
+        ([[1.0]], "list"),
+        (3.0, "float"),
+        (None, "NoneType"),
+        (np.eye(2, dtype=int), "int64"),
+        (np.eye(2, dtype=bool), "bool"),
+        (np.eye(2, dtype=np.float16), "float16"),
+        (np.eye(2, dtype=object), "object"),
+        (np.ma.masked_array(np.eye(2)), "MaskedArray"),
+    ],
+)
+def test_wrong_type(a, message):
+    with pytest.raises(TypeError, match=rf"^a .*{message}"):
+        polar(a)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_numpy_matrix():
+    with pytest.raises(TypeError, match="^a .*matrix"):
+        polar(np.matrix(np.eye(2)))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (0,)])
+def test_too_few_dimensions(backend, shape):
+    with pytest.raises(ValueError, match=r"^a must have at least 2 dimensions"):
+        polar(backend.asarray(np.ones(shape, "float32")))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"side": "up"}, "side='up' is not one of 'right', 'left'"),
+        ({"method": "halley"}, "method='halley'"),
+        ({"impl": "fast"}, "impl='fast'"),
+        ({"rank_deficient": "ignore"}, "rank_deficient='ignore'"),
+        ({"method": "newton", "scaling": "frobenius"}, "scaling='frobenius'"),
+        ({"scaling": "one-inf"}, "scaling belongs to method='newton', not 'auto'"),
+        ({"method": "qdwh", "scaling": "byers-xu"}, "scaling belongs"),
+        ({"lower": 0.5}, "lower belongs"),
+        ({"method": "newton", "lower": 0.5}, "lower belongs"),
+        ({"method": "qdwh", "lower": 0.0}, "lower=0.0 is not in"),
+        ({"method": "qdwh", "lower": 1.5}, "lower=1.5 is not in"),
+        ({"method": "zolotarev", "lower": -1.0}, "lower=-1.0 is not in"),
+        ({"method": "zolotarev", "lower": float("nan")}, "lower=nan is not in"),
+    ],
+)
+def test_wrong_option(options, message):
+    with pytest.raises(ValueError, match=message):
+        polar(np.eye(2), **options)
+
+
+@pytest.mark.parametrize("device", [DEVICE1, NO_FLOAT64], ids=lambda x: x.name)
+def test_condition_stays_on_the_device(device):
+    device.require()
+    a = device.asarray(draw((3, 4, 4), "float32"))
+    assert polar_condition(a).device == a.device
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+def test_wrong_lower_bound_costs_no_accuracy(options):
+    """The documentation allows any value of lower."""
+    a = draw((6, 6), spectrum="one-small", cond=1e10)
+    if "lower" in options:
+        for lower in (1e-16, 1e-3, 1.0):
+            u, h = polar(a, **{**options, "lower": lower})
+            assert max(reconstruction(a, u, h), orthonormality(u)) <= 1
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_unitary_input(dtype, options):
+    """A unitary to n eps is its own factor: kappa <= 1, so U moves by no more than forward_limit and its defect."""
+    a = isometry(7, 4, dtype, 1)
+    assert norm(polar(a, **options).u - a) <= forward_limit(a, 1.0) + 4 * np.finfo(dtype).eps
