@@ -8,19 +8,53 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle import measure
-from orthoref.oracle.precision import PRECISIONS
+from orthoref.oracle.precision import PRECISIONS, Precision
 
 Ratios = Callable[..., dict[str, np.ndarray]]
 
 
 def polar(
-    a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str, ratios: Ratios, checks: Sequence[Any], limit: float
+    a: np.ndarray,
+    u: np.ndarray,
+    h: np.ndarray | None,
+    side: str,
+    ratios: Ratios,
+    checks: Sequence[Any],
+    limit: float,
+    precision: Precision,
 ) -> list[str]:
     """Reasons for one matrix whose factors fail."""
+    return _context(a, precision) + _reasons(a, u, h, side, ratios, checks, limit, hard=bool(_context(a, precision)))
+
+
+def _context(a: np.ndarray, precision: Precision) -> list[str]:
+    """What is special about the input, where that is likely to matter."""
+    largest = np.max(np.maximum(np.abs(a.real), np.abs(a.imag)), initial=0.0)
+    if 0 < largest < precision.tiny / precision.eps:
+        return ["all entries of the input are subnormal: scale before computing (some hardware flushes them to zero)"]
+    if largest > precision.largest / (8 * a.size):
+        return ["the input is so near overflow that its norms are not representable: scale before computing"]
+    if measure.condition(a) > 1 / (max(a.shape) * precision.eps):
+        return ["the input is rank deficient to working precision"]
+    return []
+
+
+def _reasons(
+    a: np.ndarray,
+    u: np.ndarray,
+    h: np.ndarray | None,
+    side: str,
+    ratios: Ratios,
+    checks: Sequence[Any],
+    limit: float,
+    *,
+    hard: bool,
+) -> list[str]:
     for name, x in (("u", u), ("h", h)):
         if x is not None and not np.isfinite(x).all():
             return [f"{name} has {np.sum(~np.isfinite(x))} of {x.size} entries that are NaN or infinite"]
 
+    failed = {check.name for check in checks if not check.holds}
     limits = {check.name: check.limit for check in checks}
 
     def accepted(*candidate: Any, **other: Any) -> bool:
@@ -38,10 +72,10 @@ def polar(
         return [f"these are the factors of the other side: {form}"]
     if accepted(a, u, h, isometry="partial"):
         return ["u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"]
-    for low in ("float32", "tf32", "float16", "bfloat16"):
+    for low in () if hard or "orthonormal" not in failed else ("float32", "tf32", "float16", "bfloat16"):
         if accepted(a, u, h, precision=PRECISIONS[low]):
             return [f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"]
-    return _by_measure(a, u, {check.name for check in checks if not check.holds}, h is not None)
+    return _by_measure(a, u, failed, h is not None)
 
 
 def _undone(a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str) -> Iterator[tuple[Any, ...]]:
@@ -79,7 +113,7 @@ def _by_measure(a: np.ndarray, u: np.ndarray, failed: set[str], has_h: bool) -> 
     vectors = "columns" if tall else "rows"
     reasons = []
     if "orthonormal" in failed:
-        reasons += orthonormal(u, vectors)
+        reasons += [_not_orthonormal(u, vectors)]
     elif "symmetric" in failed:
         product = u.conj().T @ a
         if tall and np.linalg.norm(np.tril(product, -1)) <= 1e-3 * np.linalg.norm(product):
@@ -97,27 +131,22 @@ def _by_measure(a: np.ndarray, u: np.ndarray, failed: set[str], has_h: bool) -> 
     return reasons
 
 
-def orthonormal(q: np.ndarray, vectors: str | None = None) -> list[str]:
+def orthonormal(q: np.ndarray) -> list[str]:
     """Reasons why columns (rows) are not orthonormal."""
     if not np.isfinite(q).all():
         return [f"{np.sum(~np.isfinite(q))} of {q.size} entries are NaN or infinite"]
-    tall = q.shape[0] >= q.shape[1]
-    vectors = vectors or ("columns" if tall else "rows")
-    gram = q.conj().T @ q if tall else q @ q.conj().T
+    vectors = "columns" if q.shape[0] >= q.shape[1] else "rows"
+    for name in ("float32", "tf32", "float16", "bfloat16"):
+        if measure.orthonormal(q, precision=PRECISIONS[name])["orthonormal"] <= 10:
+            return [f"{vectors} are orthonormal to {name} only"]
+    return [_not_orthonormal(q, vectors)]
+
+
+def _not_orthonormal(q: np.ndarray, vectors: str) -> str:
+    gram = q.conj().T @ q if vectors == "columns" else q @ q.conj().T
     lengths = np.sqrt(np.abs(np.diagonal(gram)))
-    off = np.linalg.norm(gram - np.diag(np.diagonal(gram)))
-    n = len(gram)
-    if np.ptp(lengths) <= 1e-3 * lengths.max() and off <= 1e-3 * n * lengths.max() ** 2 and abs(lengths[0] - 1) > 1e-3:
-        return [f"{vectors} are orthogonal but have length {lengths.mean():.4g}: a factor is missing"]
+    off = float(np.linalg.norm(gram - np.diag(np.diagonal(gram))))
+    if np.ptp(lengths) <= 1e-3 * lengths.max() and off <= 1e-3 * len(gram) * lengths.max() ** 2 and abs(lengths[0] - 1) > 1e-3:
+        return f"{vectors} are orthogonal but have length {lengths.mean():.4g}" + (": a factor is missing" if lengths[0] else "")
     worst = int(np.argmax(np.abs(lengths - 1)))
-    low = [
-        name
-        for name in ("float32", "tf32", "float16", "bfloat16")
-        if measure.orthonormal(q, precision=PRECISIONS[name])["orthonormal"] <= 10
-    ]
-    if low:
-        return [f"{vectors} are orthonormal to {low[0]} only"]
-    return [
-        f"{vectors} are not orthonormal: largest deviation of a length from 1 is {abs(lengths[worst] - 1):.2g} "
-        f"({vectors[:-1]} {worst}), off-diagonal part of the Gram matrix {off:.2g}"
-    ]
+    return f"{vectors} are not orthonormal: {vectors[:-1]} {worst} has length {lengths[worst]:.6g}, the Gram matrix off the diagonal {off:.2g}"

@@ -111,7 +111,7 @@ def polar(
     if bad is not None:
         pick = (*bad.index, Ellipsis)
         reasons = diagnosis.polar(
-            a.value[pick], u.value[pick], None if h is None else h.value[pick], side, ratios, checks, limit
+            a.value[pick], u.value[pick], None if h is None else h.value[pick], side, ratios, checks, limit, precision
         )
     return Verdict(subject, checks, reasons, faults)
 

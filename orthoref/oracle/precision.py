@@ -15,17 +15,20 @@ class Precision(NamedTuple):
     largest: float
 
     def growth(self, n: int) -> float:
-        r"""Factor on ``eps`` in the unit of error for order n.
+        r"""Factor on ``eps`` in the unit of error for order n. Derivation: docs/derivations/ratios, equation (UNIT).
 
-        n for float32 and float64, the factor of every a-priori bound (LAPACK's test ratios). The 16-bit formats are
-        storage formats: products are accumulated in float32, and rounding the entries of U once more costs
-        |dU|_F <= eps/2 |U|_F = sqrt(n) eps/2, while n eps would soon exceed 1 and accept anything.
+        max(n, 8) for float32 and float64: n is the factor of the a-priori bounds (LAPACK's test ratios). Below 8 the
+        constants show: LAPACK's bidiagonal QR neglects what is below max(10, min(100, u^(-1/8))) u, which is 49 eps
+        in binary64 for every n, and ten of these units are 80 eps.
+
+        sqrt(n) for the 16-bit formats, which store what was computed with float32 accumulation: rounding the entries
+        of U once more costs |dU|_F <= eps/2 |U|_F = sqrt(n) eps/2, while n eps would soon accept anything.
         """
-        return sqrt(n) if self.name in ("bfloat16", "float16", "tf32") else float(n)
+        return sqrt(n) if self.name in ("bfloat16", "float16", "tf32") else float(max(n, 8))
 
     def unit(self, n: int) -> str:
         """Name of growth * eps."""
-        return "sqrt(n) eps" if self.growth(4) == 2 else "n eps"
+        return "sqrt(n) eps" if self.name in ("bfloat16", "float16", "tf32") else "n eps" if n >= 8 else "8 eps"
 
 
 PRECISIONS = {

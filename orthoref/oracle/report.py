@@ -7,6 +7,7 @@ import html
 import io
 import json
 import platform
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite, isnan
@@ -57,13 +58,17 @@ class Report:
         return [outcome for outcome in self.outcomes if not outcome.verdict.holds]
 
     def findings(self) -> list[Finding]:
-        """Failures grouped by reason, most frequent first."""
+        """Failures grouped by reason (but for the numbers in it), most frequent first."""
         groups: dict[str, list[Outcome]] = {}
         for outcome in self.failed:
             verdict = outcome.verdict
             reason = "; ".join([*verdict.faults, *verdict.reasons]) or "a ratio exceeds its limit"
-            groups.setdefault(reason, []).append(outcome)
-        found = [Finding(reason, len(group), min(group, key=_size)) for reason, group in groups.items()]
+            groups.setdefault(re.sub(r"\d[\d.e+-]*", "#", reason), []).append(outcome)
+        found = []
+        for group in groups.values():
+            example = min(group, key=_size)
+            reason = "; ".join([*example.verdict.faults, *example.verdict.reasons]) or "a ratio exceeds its limit"
+            found.append(Finding(reason, len(group), example))
         return sorted(found, key=lambda finding: -finding.count)
 
     def worst(self) -> dict[str, dict[str, float]]:
@@ -93,7 +98,7 @@ class Report:
         ]
         widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
         lines += ["  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in table]
-        lines.append(f"limit {self.limit:g}; a ratio is an error over n eps times the size of what it is compared with")
+        lines.append(f"limit {self.limit:g}; a ratio is an error over n eps (8 eps for n < 8) times the size of what it belongs to")
         found = self.findings()
         for finding in found[:examples]:
             outcome = finding.example

@@ -4,6 +4,9 @@ Limits: polar promises |A - UH| <= n eps |A| and |I - U^H U| <= n eps (Frobenius
 `residual` rounds once per entry (relative 2^-53), so the promise itself is the limit.
 """
 
+from functools import cache
+
+
 import numpy as np
 import pytest
 from backends import (
@@ -26,6 +29,8 @@ from exact import exact_polar, residual
 import orthoref
 from orthoref import OutsideDomain, polar, polar_condition
 
+PROMISE = 1.0  # in the docstring of polar, of both residuals
+
 OPTIONS = (
     {},
     {"method": "svd"},
@@ -47,14 +52,20 @@ def name(value):
 def grid():
     for backend in BACKENDS:
         for dtype in backend.dtypes:
-            if backend is JAX and dtype not in ("float32", "complex128"):
-                continue  # compiles every operation for every shape and dtype
-            for shape in ((5, 5),) if backend is JAX and dtype == "float32" else SHAPES[3:5] if backend is JAX else SHAPES:
+            for shape in shapes(backend, dtype):
                 for count, options in enumerate(OPTIONS):
                     sides = ("right", "left") if backend is NUMPY else (("right", "left")[count % 2],)
                     for side in sides:
                         label = "-".join(map(str, (backend.name, dtype, *shape, name(options), side)))
                         yield pytest.param((backend, dtype, shape, options, side), id=label)
+
+
+def shapes(backend, dtype):
+    if backend is JAX:  # compiles every operation for every shape and dtype
+        return {"float32": [(5, 5)], "complex128": [(7, 4), (4, 7)]}.get(dtype, [])
+    if backend in (DEVICE1, NO_FLOAT64):
+        return [(5, 5), (7, 4)] if dtype in ("float32", "complex64") else []
+    return SHAPES
 
 
 class Case:
@@ -103,11 +114,11 @@ def negative_part(h, n):
 
 
 def test_reconstructs(case):
-    assert all(reconstruction(a, u, h, case.side) <= 1 for a, u, h in matrices(case.before, case.u, case.h))
+    assert all(reconstruction(a, u, h, case.side) <= PROMISE for a, u, h in matrices(case.before, case.u, case.h))
 
 
 def test_orthonormal(case):
-    assert all(orthonormality(u) <= 1 for (u,) in matrices(case.u))
+    assert all(orthonormality(u) <= PROMISE for (u,) in matrices(case.u))
 
 
 def test_hermitian_to_the_last_bit(case):
@@ -150,7 +161,19 @@ def test_result_is_a_named_tuple():
 def test_impl(impl):
     a = draw((2, 4, 4))
     u, h = polar(a, method="newton", impl=impl)
-    assert all(reconstruction(*z) <= 1 for z in matrices(a, u, h))
+    assert all(reconstruction(*z) <= PROMISE for z in matrices(a, u, h))
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (1, 9), (40, 2), (2, 300), (1000, 1), (1000, 2), (1000, 8)])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_thin(shape, dtype):
+    """n eps is a small number for small n, whatever the length of the columns."""
+    measured = []
+    for seed in range(20):
+        a = draw(shape, dtype, cond=10.0, seed=seed)
+        u, h = polar(a)
+        measured += [reconstruction(a, u, h), orthonormality(u)]
+    assert max(measured) <= PROMISE
 
 
 # --- spectra, on NumPy -----------------------------------------------------------------------------------------
@@ -164,8 +187,8 @@ def test_spectra(shape, dtype, cond, options):
     for seed, spectrum in enumerate(SPECTRA):
         a = draw(shape, dtype, spectrum=spectrum, cond=cond or 1 / np.finfo(dtype).eps, seed=seed)
         u, h = polar(a, **options)
-        measured = reconstruction(a, u, h), orthonormality(u), negative_part(h, min(shape)) / 10
-        assert max(measured) <= 1, (spectrum, measured)
+        measured = reconstruction(a, u, h), orthonormality(u), negative_part(h, min(shape)) / 10 * PROMISE
+        assert max(measured) <= PROMISE, (spectrum, measured)
         np.testing.assert_array_equal(h, ct(h))
 
 
@@ -181,7 +204,7 @@ def test_graded(dtype, options, flip):
     a = graded(12, 8, dtype)
     a = a[::-1, ::-1] if flip else a
     u, h = polar(a, **options)
-    assert max(reconstruction(a, u, h), orthonormality(u), negative_part(h, 8) / 10) <= 1
+    assert max(reconstruction(a, u, h), orthonormality(u), negative_part(h, 8) / 10 * PROMISE) <= PROMISE
 
 
 @pytest.mark.parametrize("options", METHODS, ids=name)
@@ -190,7 +213,7 @@ def test_graded(dtype, options, flip):
 def test_larger(shape, cond, options):
     a = draw(shape, cond=cond)
     u, h = polar(a, **options)
-    assert max(reconstruction(a, u, h), orthonormality(u)) <= 1
+    assert max(reconstruction(a, u, h), orthonormality(u)) <= PROMISE
 
 
 @pytest.mark.parametrize("options", METHODS, ids=name)
@@ -201,7 +224,7 @@ def test_mixed_stack(options):
     for a_i, u_i, h_i in matrices(a, u, h):
         scale = 2.0 ** -np.floor(np.log2(np.max(abs(a_i)) or 1))
         assert orthonormality(u_i) <= 1
-        assert not a_i.any() or reconstruction(a_i * scale, u_i, h_i * scale) <= 1
+        assert not a_i.any() or reconstruction(a_i * scale, u_i, h_i * scale) <= PROMISE
 
 
 @pytest.mark.parametrize("options", [*METHODS, OPTIONS[5], OPTIONS[7]], ids=name)
@@ -221,7 +244,7 @@ def test_batched_is_stacked(backend, options):
 def test_non_contiguous(options, dtype):
     a = draw((3, 10, 8), dtype)[::2, ::2, ::-2].swapaxes(-1, -2)
     u, h = polar(a, **options)
-    assert all(max(reconstruction(*z), orthonormality(z[1])) <= 1 for z in matrices(a, u, h))
+    assert all(max(reconstruction(*z), orthonormality(z[1])) <= PROMISE for z in matrices(a, u, h))
 
 
 # --- exact truth -----------------------------------------------------------------------------------------------
@@ -235,20 +258,21 @@ def forward_limit(a, kappa):
     + n eps to first order. The factor 2 covers the higher orders while kappa 2 n eps |A| <= 1/4.
     """
     n_eps = min(a.shape) * float(np.finfo(a.dtype).eps)
-    shift = kappa * 2 * n_eps * norm(a)
+    shift = kappa * 2 * PROMISE * n_eps * norm(a)
     assert shift <= 0.25
-    return 2 * shift + n_eps
+    return 2 * shift + PROMISE * n_eps
 
 
 EXACT = [
     pytest.param(m, n, dtype, bits, id=f"{m}x{n}-{dtype}-cond2^{bits}")
-    for m, n in ((1, 1), (4, 4), (8, 8), (6, 4), (9, 5))
+    for m, n in ((1, 1), (4, 4), (8, 8), (9, 5))
     for dtype, cond in (("float32", 10), ("float64", 30), ("complex64", 10), ("complex128", 30))
     for bits in (0, cond // 2, cond)
     if n > 1 or bits == 0
 ]
 
 
+@cache
 def exact_case(m, n, dtype, bits):
     s = [2.0 ** -round(bits * i / max(n - 1, 1)) for i in range(n)]
     return exact_polar(m, n, s, dtype, seed=m)
@@ -261,7 +285,7 @@ def exact_kappa(x):
     return 2 / float(x.s[-1] + x.s[-2]) if n > 1 else 0.0
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("options", METHODS, ids=name)
 @pytest.mark.parametrize(("m", "n", "dtype", "bits"), EXACT)
 def test_exact_unitary_factor(m, n, dtype, bits, options):
     x = exact_case(m, n, dtype, bits)
@@ -269,7 +293,7 @@ def test_exact_unitary_factor(m, n, dtype, bits, options):
         assert norm(polar(a, **options).u - truth) <= forward_limit(x.a, exact_kappa(x))
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("options", METHODS, ids=name)
 @pytest.mark.parametrize(("m", "n", "dtype", "bits"), EXACT)
 def test_exact_hermitian_factor(m, n, dtype, bits, options):
     """H is the exact one of W H = A + D', |D'| <= 2 n eps |A|, and kappa_H <= sqrt(2); factor 2 as above."""
@@ -340,7 +364,7 @@ def test_near_overflow(backend, options):
     backend.require()
     a = draw((6, 6), spectrum="arithmetic", cond=2.0)
     u, h = (backend.to_numpy(x) for x in polar(backend.asarray(a * 2.0**1023), **options))
-    assert max(reconstruction(a, u, h * 2.0**-1023), orthonormality(u)) <= 1
+    assert max(reconstruction(a, u, h * 2.0**-1023), orthonormality(u)) <= PROMISE
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name)
@@ -365,6 +389,7 @@ def test_zero(shape, dtype, options):
 SINGULAR = {"square": (8, 8), "tall": (9, 5), "wide": (5, 9)}
 
 
+@cache
 def singular(shape, dtype, rank):
     """Exactly singular A with its exact partial isometry and the exact projector on range(A^H)."""
     m, n = max(shape), min(shape)
@@ -384,7 +409,7 @@ def test_partial_isometry(kind, rank, dtype, side):
     n_eps = min(a.shape) * float(np.finfo(dtype).eps)
     limit = 3 * 8 * 2 * n_eps * norm(a) + n_eps  # 1/sigma_r <= 8; two subspaces and the factor
     assert norm(u - truth) <= limit
-    assert rank == 0 or reconstruction(a, u, h, side) <= 1
+    assert rank == 0 or reconstruction(a, u, h, side) <= PROMISE
     # U^H U is the projector on range(A^H) and U U^H that on range(A)
     assert norm(ct(u) @ u - ct(truth) @ truth) <= 2 * limit and norm(u @ ct(u) - truth @ ct(truth)) <= 2 * limit
 
@@ -396,7 +421,7 @@ def test_partial_isometry(kind, rank, dtype, side):
 def test_completed(kind, rank, dtype, options):
     a, truth = singular(SINGULAR[kind], dtype, rank)
     u, h = polar(a, rank_deficient="complete", **options)
-    assert orthonormality(u) <= 1 and (rank == 0 or reconstruction(a, u, h) <= 1)
+    assert orthonormality(u) <= PROMISE and (rank == 0 or reconstruction(a, u, h) <= PROMISE)
     # on range(A^H) there is no freedom; limit as for the partial isometry
     n_eps = min(a.shape) * float(np.finfo(dtype).eps)
     if a.shape[0] >= a.shape[1]:
@@ -417,7 +442,7 @@ def test_raise(kind, rank, options):
 def test_full_rank_is_not_deficient(rank_deficient, options):
     a = draw((6, 6), cond=1e12)
     u, h = polar(a, rank_deficient=rank_deficient, **options)
-    assert max(reconstruction(a, u, h), orthonormality(u)) <= 1
+    assert max(reconstruction(a, u, h), orthonormality(u)) <= PROMISE
 
 
 def test_sigma_in_the_message():
@@ -503,7 +528,7 @@ def test_wrong_lower_bound_costs_no_accuracy(options):
     if "lower" in options:
         for lower in (1e-16, 1e-3, 1.0):
             u, h = polar(a, **{**options, "lower": lower})
-            assert max(reconstruction(a, u, h), orthonormality(u)) <= 1
+            assert max(reconstruction(a, u, h), orthonormality(u)) <= PROMISE
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name)
