@@ -69,8 +69,6 @@ def _check(options: argparse.Namespace) -> int:
     if options.html is not None:
         _require("matplotlib", "--html")
     port = _load(options.port)
-    # native code that hangs while it holds the interpreter lock can only be ended from outside Python
-    faulthandler.dump_traceback_later(24 * 3600, exit=True)
     report = conformance.check(
         _guarded(port, options.timeout),
         options.op,
@@ -97,10 +95,13 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
-    """The port, with the process to end (status 1, traceback on stderr) if the watchdog thread cannot act."""
+    """The port under a second watchdog, in C: native code that hangs and holds the interpreter lock ends the process.
+
+    The traceback goes to stderr, the exit status is 1.
+    """
 
     def guarded(a: Any) -> Any:
-        faulthandler.dump_traceback_later(2 * timeout + 10, exit=True)
+        faulthandler.dump_traceback_later(2 * timeout + 10, exit=True, file=sys.__stderr__)
         return port(a)
 
     return guarded

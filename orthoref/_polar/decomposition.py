@@ -109,10 +109,11 @@ def polar(
 
     Notes
     -----
-    Accuracy, in Frobenius norms with n the smaller dimension (the limits are twice what was measured, see
-    the accuracy page): ``|I - U^H U| <= 1 n eps``, ``|A - U H| <= 1 n eps |A|``. Every method ends with
-    polishing steps U <- U + U(I - U^H U)/2 and H = (U^H A + A^H U)/2, so that the residual of a square
-    matrix is the skew-Hermitian part of U^H A.
+    Accuracy, in Frobenius norms with n the smaller dimension: ``|I - U^H U| <= c eps`` and
+    ``|A - U H| <= c eps |A|`` with c = max(n, 8) over the oracle's battery; the quantiles, a fraction of it,
+    are on the accuracy page. Every method ends with polishing steps U <- U + U(I - U^H U)/2 and
+    H = (U^H A + A^H U)/2, so that the residual of a square matrix is the skew-Hermitian part of U^H A; where
+    that exceeds n eps |A|, the SVD with a first-order correction replaces the result.
 
     Flops for a real square matrix beside the 8 n^3 of polishing, U and H: SVD about 22 n^3, Newton
     8/3 n^3 a step (at most 9), QDWH 26/3 n^3 and 13/3 n^3 a step (at most 6).

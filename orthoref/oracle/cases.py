@@ -140,7 +140,7 @@ def _round_to(values: np.ndarray, precision: Precision) -> np.ndarray:
     mantissa, exponent = np.frexp(values)
     spacing = np.maximum(np.ldexp(precision.eps, exponent - 1), precision.tiny)
     rounded = np.round(values / spacing) * spacing
-    return np.where(np.abs(rounded) > precision.largest, np.sign(values) * np.inf, rounded).astype(np.float32)
+    return np.where(np.abs(rounded) > precision.largest, np.copysign(np.inf, values), rounded).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ GALLERY: dict[str, Named] = {
     "graded": Named(_graded, ("nonsingular",), "entries fall by 2^-n along the diagonal"),
     "clustered": Named(_clustered, ("positive definite", "diagonal"), "singular values 1 + k eps, one ulp apart"),
     "subnormal": Named(_subnormal, ("nonsingular", "subnormal"), "integer multiples of the smallest subnormal number"),
-    "near_overflow": Named(_near_overflow, ("nonsingular", "near overflow"), "entries up to half the largest number"),
+    "near_overflow": Named(_near_overflow, ("nonsingular", "near overflow"), "largest entry a quarter or half of the largest number"),
     "bfloat16": Named(_bfloat16, ("nonsingular", "bfloat16"), "entries with at most 8 significant bits"),
 }
 

@@ -81,8 +81,7 @@ def check(
     Beside the ratios of the operation every case checks that the result has the input's dtype, array type and device,
     the right shape, and that the input was not changed.
     """
-    if operation not in OPERATIONS:
-        raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
+    cases = battery(operation, dtypes=dtypes, shapes=shapes, skip=skip)
     row = OPERATIONS[operation]
     for option, value, choices in (
         ("returns", returns, ("auto", "u", "uh", "hu")),
@@ -92,14 +91,9 @@ def check(
         if value not in choices:
             raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}")
     options = {"side": side, "rank_deficient": rank_deficient, "limit": limit}
-    battery = [
-        case for case in row.battery(dtypes, shapes or row.default_shapes) if not {case.family, case.name} & set(skip)
-    ]
-    if not battery:
-        raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
     report = Report(name or _name_of(port), operation, row.checks, limit, {"returns": returns, "side": side})
     with Watchdog(timeout) as watchdog:
-        for case in _shown(battery, progress, report.port):
+        for case in _shown(cases, progress, report.port):
             hung = False
             try:
                 verdict = _judge(port, row, case, convert, returns, precision, options, watchdog)
@@ -107,9 +101,45 @@ def check(
                 verdict, hung = Verdict(case.id, faults=[str(error)]), True
             report.outcomes.append(Outcome(case, measure.condition(case.matrix()), verdict))
             if hung:
-                report.stopped = f"{len(battery) - len(report.outcomes)} cases not run after the port hung"
+                report.stopped = f"{len(cases) - len(report.outcomes)} cases not run after the port hung"
                 break
     return report
+
+
+def battery(
+    operation: str = "polar",
+    *,
+    dtypes: Sequence[str] | None = None,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+    skip: Sequence[str] = (),
+) -> list[Case]:
+    """The inputs that :func:`check` runs, for other tests to use.
+
+    Parameters
+    ----------
+    operation, dtypes, shapes, skip
+        As in :func:`check`; None for the defaults.
+
+    Returns
+    -------
+    list of orthoref.oracle.cases.Case
+
+    Raises
+    ------
+    ValueError
+        Unknown operation, or nothing is left.
+    """
+    if operation not in OPERATIONS:
+        raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
+    row = OPERATIONS[operation]
+    found = [
+        case
+        for case in row.battery(dtypes or DTYPES, shapes or row.default_shapes)
+        if not {case.family, case.name} & set(skip)
+    ]
+    if not found:
+        raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
+    return found
 
 
 def _judge(
@@ -178,12 +208,12 @@ def _name_of(port: Callable[..., Any]) -> str:
     return f"{module}.{getattr(port, '__qualname__', type(port).__qualname__)}"
 
 
-def _shown(battery: Sequence[Case], progress: bool, name: str) -> Iterable[Case]:
+def _shown(cases: Sequence[Case], progress: bool, name: str) -> Iterable[Case]:
     if not progress:
-        return battery
+        return cases
     try:
         from rich.console import Console
         from rich.progress import track
     except ImportError:
-        return battery
-    return track(battery, description=name, console=Console(file=sys.stderr), transient=True)
+        return cases
+    return track(cases, description=name, console=Console(file=sys.stderr), transient=True)

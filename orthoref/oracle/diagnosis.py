@@ -24,32 +24,8 @@ def polar(
     precision: Precision,
 ) -> list[str]:
     """Reasons for one matrix whose factors fail."""
-    return _context(a, precision) + _reasons(a, u, h, side, ratios, checks, limit, hard=bool(_context(a, precision)))
-
-
-def _context(a: np.ndarray, precision: Precision) -> list[str]:
-    """What is special about the input, where that is likely to matter."""
-    largest = np.max(np.maximum(np.abs(a.real), np.abs(a.imag)), initial=0.0)
-    if 0 < largest < precision.tiny / precision.eps:
-        return ["all entries of the input are subnormal: scale before computing (some hardware flushes them to zero)"]
-    if largest > precision.largest / (8 * a.size):
-        return ["the input is so near overflow that its norms are not representable: scale before computing"]
-    if measure.condition(a) > 1 / (max(a.shape) * precision.eps):
-        return ["the input is rank deficient to working precision"]
-    return []
-
-
-def _reasons(
-    a: np.ndarray,
-    u: np.ndarray,
-    h: np.ndarray | None,
-    side: str,
-    ratios: Ratios,
-    checks: Sequence[Any],
-    limit: float,
-    *,
-    hard: bool,
-) -> list[str]:
+    extreme = _extreme(a, precision)
+    singular = precision.unit(8) == "n eps" and measure.condition(a) > 1 / (max(a.shape) * precision.eps)
     for name, x in (("u", u), ("h", h)):
         if x is not None and not np.isfinite(x).all():
             return [f"{name} has {np.sum(~np.isfinite(x))} of {x.size} entries that are NaN or infinite"]
@@ -72,10 +48,22 @@ def _reasons(
         return [f"these are the factors of the other side: {form}"]
     if accepted(a, u, h, isometry="partial"):
         return ["u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"]
-    for low in () if hard or "orthonormal" not in failed else ("float32", "tf32", "float16", "bfloat16"):
-        if accepted(a, u, h, precision=PRECISIONS[low]):
-            return [f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"]
-    return _by_measure(a, u, failed, h is not None)
+    if not extreme and not singular and "orthonormal" in failed:
+        for low in ("float32", "tf32", "float16", "bfloat16"):
+            if accepted(a, u, h, precision=PRECISIONS[low]):
+                return [f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"]
+    if singular and "orthonormal" in failed:
+        extreme.append("the input is rank deficient to working precision: u is neither orthonormal nor a partial isometry")
+    return extreme + _by_measure(a, u, failed, h is not None)
+
+
+def _extreme(a: np.ndarray, precision: Precision) -> list[str]:
+    largest = np.max(np.maximum(np.abs(a.real), np.abs(a.imag)), initial=0.0)
+    if 0 < largest < precision.tiny / precision.eps:
+        return ["all entries of the input are subnormal: scale before computing (some hardware flushes them to zero)"]
+    if largest > precision.largest / (8 * a.size):
+        return ["the input is so near overflow that its norms are not representable: scale before computing"]
+    return []
 
 
 def _undone(a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str) -> Iterator[tuple[Any, ...]]:

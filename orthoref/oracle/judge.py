@@ -110,9 +110,10 @@ def polar(
     bad = next((check for check in checks if not check.holds), None)
     if bad is not None:
         pick = (*bad.index, Ellipsis)
-        reasons = diagnosis.polar(
-            a.value[pick], u.value[pick], None if h is None else h.value[pick], side, ratios, checks, limit, precision
-        )
+        with np.errstate(all="ignore"):  # of results that may hold anything
+            reasons = diagnosis.polar(
+                a.value[pick], u.value[pick], None if h is None else h.value[pick], side, ratios, checks, limit, precision
+            )
     return Verdict(subject, checks, reasons, faults)
 
 
@@ -122,7 +123,8 @@ def orthonormal(q: Lifted, *, precision: Precision, limit: float = 10.0, subject
     found = measure.orthonormal(q.value, precision=precision)
     text = {"orthonormal": ("|I - Q^H Q|" if m >= n else "|I - Q Q^H|", "")}
     checks = _checks(found, text, precision, min(m, n), limit)
-    reasons = [] if all(c.holds for c in checks) else diagnosis.orthonormal(q.value[(*checks[0].index, Ellipsis)])
+    with np.errstate(all="ignore"):
+        reasons = [] if all(c.holds for c in checks) else diagnosis.orthonormal(q.value[(*checks[0].index, Ellipsis)])
     return Verdict(subject, checks, reasons)
 
 

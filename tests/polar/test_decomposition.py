@@ -1,11 +1,10 @@
 """polar() judged by residuals of correctly rounded sums, and against decompositions that are known exactly.
 
-Limits: polar promises |A - UH| <= n eps |A| and |I - U^H U| <= n eps (Frobenius, n the smaller dimension), and
-`residual` rounds once per entry (relative 2^-53), so the promise itself is the limit.
+Limits: polar promises |A - UH| <= c eps |A| and |I - U^H U| <= c eps, c = max(n, 8) with n the smaller dimension, in
+Frobenius norms; `residual` rounds once per entry (relative 2^-53), so the promise itself is the limit.
 """
 
 from functools import cache
-
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ from exact import exact_polar, residual
 import orthoref
 from orthoref import OutsideDomain, polar, polar_condition
 
-PROMISE = 1.0  # in the docstring of polar, of both residuals
+PROMISE = 1.0  # both residuals are measured in units of the promise
 
 OPTIONS = (
     {},
@@ -53,8 +52,8 @@ def grid():
     for backend in BACKENDS:
         for dtype in backend.dtypes:
             for shape in shapes(backend, dtype):
-                for count, options in enumerate(OPTIONS):
-                    sides = ("right", "left") if backend is NUMPY else (("right", "left")[count % 2],)
+                for count, options in enumerate(OPTIONS if backend is NUMPY else METHODS):
+                    sides = ("right", "left") if options in ({}, METHODS[1]) else (("right", "left")[count % 2],)
                     for side in sides:
                         label = "-".join(map(str, (backend.name, dtype, *shape, name(options), side)))
                         yield pytest.param((backend, dtype, shape, options, side), id=label)
@@ -63,9 +62,14 @@ def grid():
 def shapes(backend, dtype):
     if backend is JAX:  # compiles every operation for every shape and dtype
         return {"float32": [(5, 5)], "complex128": [(7, 4), (4, 7)]}.get(dtype, [])
-    if backend in (DEVICE1, NO_FLOAT64):
-        return [(5, 5), (7, 4)] if dtype in ("float32", "complex64") else []
+    if backend in (STRICT, DEVICE1, NO_FLOAT64):  # NumPy's arithmetic: what matters is that nothing is refused
+        return {"float32": [(5, 5), (2, 3, 4, 2)], "complex64": [(7, 4)], "complex128": [(4, 7)]}.get(dtype, [])
     return SHAPES
+
+
+def promised(a):
+    """c eps, the limit in the docstring of polar."""
+    return max(8, min(a.shape[-2:])) * float(np.finfo(a.dtype).eps)
 
 
 class Case:
@@ -83,7 +87,7 @@ class Case:
         self.order = shape[-1] if side == "right" else shape[-2]
 
 
-@pytest.fixture(scope="module", params=grid())
+@pytest.fixture(scope="module", params=list(grid()))
 def case(request):
     return Case(*request.param)
 
@@ -93,15 +97,15 @@ def matrices(*stacks):
 
 
 def reconstruction(a, u, h, side="right"):
-    """|A - UH|/(n eps |A|)."""
+    """|A - UH|/(c eps |A|)."""
     rest = residual(a, u, h) if side == "right" else residual(a, h, u)
-    return norm(rest) / (min(a.shape) * np.finfo(a.dtype).eps * norm(a))
+    return norm(rest) / (promised(a) * norm(a))
 
 
 def orthonormality(u):
-    """|I - U^H U|/(n eps), of the rows if wide."""
+    """|I - U^H U|/(c eps), of the rows if wide."""
     x = u if u.shape[0] >= u.shape[1] else ct(u)
-    return norm(residual(np.eye(x.shape[1]), ct(x), x)) / (x.shape[1] * np.finfo(u.dtype).eps)
+    return norm(residual(np.eye(x.shape[1]), ct(x), x)) / promised(u)
 
 
 def negative_part(h, n):
@@ -141,7 +145,7 @@ def test_input_untouched(case):
     assert case.after.tobytes() == case.before.tobytes()
 
 
-@pytest.mark.parametrize("options", METHODS, ids=name)
+@pytest.mark.parametrize("options", [{}, METHODS[1], METHODS[3]], ids=name)
 @pytest.mark.parametrize("shape", [(0, 3, 3), (3, 0), (0, 3), (0, 0), (2, 0, 3)])
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_empty(backend, shape, side, options):
@@ -167,7 +171,7 @@ def test_impl(impl):
 @pytest.mark.parametrize("shape", [(4, 1), (1, 9), (40, 2), (2, 300), (1000, 1), (1000, 2), (1000, 8)])
 @pytest.mark.parametrize("dtype", NUMPY.dtypes)
 def test_thin(shape, dtype):
-    """n eps is a small number for small n, whatever the length of the columns."""
+    """The promise does not grow with the length of the columns."""
     measured = []
     for seed in range(20):
         a = draw(shape, dtype, cond=10.0, seed=seed)
@@ -230,7 +234,7 @@ def test_mixed_stack(options):
 @pytest.mark.parametrize("options", [*METHODS, OPTIONS[5], OPTIONS[7]], ids=name)
 @pytest.mark.parametrize("backend", [NUMPY, STRICT, TORCH], ids=lambda x: x.name)
 def test_batched_is_stacked(backend, options):
-    """Both are within kappa 2n eps |A| + n eps of the truth (see forward_limit), so twice that apart."""
+    """Both are within kappa 2c eps |A| + c eps of the truth (see forward_limit), so twice that apart."""
     backend.require()
     a = draw((3, 4, 5, 5), cond=1e4, seed=9)
     u = backend.to_numpy(polar(backend.asarray(a), **options).u)
@@ -253,14 +257,13 @@ def test_non_contiguous(options, dtype):
 def forward_limit(a, kappa):
     """|U - U_exact| for a result that keeps the promises.
 
-    U H = A + D with |D| <= n eps |A|. With W = polar(U), |U - W| <= |I - U^H U| <= n eps, and W H, of which W is
-    the polar factor, differs from A by at most |D| + |W - U||H| <= 2 n eps |A|: |U - U_exact| <= kappa 2 n eps |A|
-    + n eps to first order. The factor 2 covers the higher orders while kappa 2 n eps |A| <= 1/4.
+    U H = A + D with |D| <= c eps |A|. With W = polar(U), |U - W| <= |I - U^H U| <= c eps, and W H, of which W is
+    the polar factor, differs from A by at most |D| + |W - U||H| <= 2 c eps |A|: |U - U_exact| <= kappa 2 c eps |A|
+    + c eps to first order. The factor 2 covers the higher orders while kappa 2 c eps |A| <= 1/4.
     """
-    n_eps = min(a.shape) * float(np.finfo(a.dtype).eps)
-    shift = kappa * 2 * PROMISE * n_eps * norm(a)
+    shift = kappa * 2 * promised(a) * norm(a)
     assert shift <= 0.25
-    return 2 * shift + PROMISE * n_eps
+    return 2 * shift + promised(a)
 
 
 EXACT = [
@@ -296,9 +299,9 @@ def test_exact_unitary_factor(m, n, dtype, bits, options):
 @pytest.mark.parametrize("options", METHODS, ids=name)
 @pytest.mark.parametrize(("m", "n", "dtype", "bits"), EXACT)
 def test_exact_hermitian_factor(m, n, dtype, bits, options):
-    """H is the exact one of W H = A + D', |D'| <= 2 n eps |A|, and kappa_H <= sqrt(2); factor 2 as above."""
+    """H is the exact one of W H = A + D', |D'| <= 2 c eps |A|, and kappa_H <= sqrt(2); factor 2 as above."""
     x = exact_case(m, n, dtype, bits)
-    limit = 2 * 2**0.5 * 2 * n * float(np.finfo(dtype).eps) * norm(x.a)
+    limit = 2 * 2**0.5 * 2 * promised(x.a) * norm(x.a)
     for a, side in ((x.a, "right"), (ct(x.a), "left")):
         assert norm(polar(a, side=side, **options).h - x.h) <= limit
 
@@ -308,7 +311,7 @@ def test_exact_hermitian_factor(m, n, dtype, bits, options):
 def test_exact_larger_hermitian_factor(dtype, options):
     """(A A^H)^(1/2) = U H U^H of order m; limit as above."""
     x = exact_case(9, 5, dtype, 8)
-    limit = 2 * 2**0.5 * 2 * 5 * float(np.finfo(dtype).eps) * norm(x.a)
+    limit = 2 * 2**0.5 * 2 * promised(x.a) * norm(x.a)
     for a, side in ((x.a, "left"), (ct(x.a), "right")):
         assert norm(polar(a, side=side, **options).h - x.u @ x.h @ ct(x.u)) <= limit
 
@@ -403,11 +406,10 @@ def singular(shape, dtype, rank):
 @pytest.mark.parametrize("dtype", NUMPY.dtypes)
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_partial_isometry(kind, rank, dtype, side):
-    """Subspaces turn by |D|/sigma_r, the factor between them by kappa |D|, |D| <= 2 n eps |A| (forward_limit)."""
+    """Subspaces turn by |D|/sigma_r, the factor between them by kappa |D|, |D| <= 2 c eps |A| (forward_limit)."""
     a, truth = singular(SINGULAR[kind], dtype, rank)
     u, h = polar(a, rank_deficient="partial", side=side)
-    n_eps = min(a.shape) * float(np.finfo(dtype).eps)
-    limit = 3 * 8 * 2 * n_eps * norm(a) + n_eps  # 1/sigma_r <= 8; two subspaces and the factor
+    limit = (3 * 8 * 2 * norm(a) + 1) * promised(a)  # 1/sigma_r <= 8; two subspaces and the factor
     assert norm(u - truth) <= limit
     assert rank == 0 or reconstruction(a, u, h, side) <= PROMISE
     # U^H U is the projector on range(A^H) and U U^H that on range(A)
@@ -423,9 +425,8 @@ def test_completed(kind, rank, dtype, options):
     u, h = polar(a, rank_deficient="complete", **options)
     assert orthonormality(u) <= PROMISE and (rank == 0 or reconstruction(a, u, h) <= PROMISE)
     # on range(A^H) there is no freedom; limit as for the partial isometry
-    n_eps = min(a.shape) * float(np.finfo(dtype).eps)
     if a.shape[0] >= a.shape[1]:
-        assert norm(u @ ct(truth) @ truth - truth) <= 3 * 8 * 2 * n_eps * norm(a) + n_eps
+        assert norm(u @ ct(truth) @ truth - truth) <= (3 * 8 * 2 * norm(a) + 1) * promised(a)
 
 
 @pytest.mark.parametrize("options", METHODS, ids=name)
@@ -481,7 +482,7 @@ def test_wrong_type(a, message):
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_numpy_matrix():
-    with pytest.raises(TypeError, match="^a .*matrix"):
+    with pytest.raises(TypeError, match=r"^a .*matrix"):
         polar(np.matrix(np.eye(2)))
 
 
@@ -534,6 +535,6 @@ def test_wrong_lower_bound_costs_no_accuracy(options):
 @pytest.mark.parametrize("options", OPTIONS, ids=name)
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_unitary_input(dtype, options):
-    """A unitary to n eps is its own factor: kappa <= 1, so U moves by no more than forward_limit and its defect."""
+    """A unitary to c eps is its own factor: kappa <= 1, so U moves by no more than forward_limit and its defect."""
     a = isometry(7, 4, dtype, 1)
-    assert norm(polar(a, **options).u - a) <= forward_limit(a, 1.0) + 4 * np.finfo(dtype).eps
+    assert norm(polar(a, **options).u - a) <= forward_limit(a, 1.0) + promised(a)

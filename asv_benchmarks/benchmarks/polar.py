@@ -1,0 +1,181 @@
+"""polar: time, time in units of SciPy's polar and of a matrix product, accuracy, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import orthoref
+from orthoref.oracle import measure
+from orthoref.oracle.precision import PRECISIONS
+
+from .common import Limited, matrix, paired_ratio, require, skip_if, skip_in_quick_mode
+
+SHAPES = [(64, 64), (256, 256), (1024, 1024), (2048, 2048), (4096, 256), (10000, 4, 4), (1024, 32, 32)]
+METHODS = ["svd", "newton", "qdwh", "zolotarev"]
+
+
+class Auto(Limited):
+    """Seconds of the default method."""
+
+    params = (SHAPES, ["float64", "float32"], [1, 2])
+    param_names = ("shape", "dtype", "threads")
+    rounds = 1
+    repeat = (1, 5, 20.0)
+
+    def setup(self, shape: tuple[int, ...], dtype: str, threads: int) -> None:
+        skip_if(dtype == "float32" and shape not in ((64, 64), (1024, 1024), (4096, 256)), "float64 says enough")
+        skip_in_quick_mode(max(shape[-2:]) == 2048)
+        self.limit_threads(threads)
+        self.a = matrix(shape, dtype)
+
+    def time_polar(self, *_: Any) -> None:
+        orthoref.polar(self.a)
+
+
+class Methods(Limited):
+    """Seconds of every method, one thread."""
+
+    params = ([(64, 64), (256, 256), (1024, 1024), (4096, 256), (10000, 4, 4), (1024, 32, 32)], METHODS)
+    param_names = ("shape", "method")
+    rounds = 1
+    repeat = (1, 3, 20.0)
+
+    def setup(self, shape: tuple[int, ...], method: str) -> None:
+        skip_in_quick_mode(shape == (1024, 1024) and method in ("svd", "zolotarev"))  # svd is what auto takes
+        self.limit_threads(1)
+        self.a = matrix(shape)
+
+    def time_polar(self, shape: tuple[int, ...], method: str) -> None:
+        orthoref.polar(self.a, method=method)
+
+
+class Ratio(Limited):
+    """Time of the default method in units of another function's, measured in the same run."""
+
+    params = (SHAPES, [1, 2])
+    param_names = ("shape", "threads")
+
+    def setup(self, shape: tuple[int, ...], threads: int) -> None:
+        skip_in_quick_mode(max(shape[-2:]) == 2048 or (shape == (1024, 1024) and threads > 1))
+        self.limit_threads(threads)
+        self.a = matrix(shape)
+
+    def track_ratio_to_scipy(self, shape: tuple[int, ...], threads: int) -> float:
+        from scipy.linalg import polar
+
+        try:
+            polar(self.a[..., :1, :1])
+        except ValueError:  # SciPy before 1.15 takes no stacks
+            return float("nan")
+        return paired_ratio(lambda: orthoref.polar(self.a), lambda: polar(self.a), threads=threads)
+
+    track_ratio_to_scipy.unit = "time of scipy.linalg.polar"
+    track_ratio_to_scipy.limit = 1.3
+
+    def track_ratio_to_gemm(self, shape: tuple[int, ...], threads: int) -> float:
+        square = np.array(self.a[..., : shape[-1], :])
+        return paired_ratio(lambda: orthoref.polar(self.a), lambda: self.a @ square, threads=threads)
+
+    track_ratio_to_gemm.unit = "time of the product (m, n) @ (n, n)"
+
+
+class Kernel(Limited):
+    """How many times faster the compiled twin is than the array-API path (Newton, stacks of small matrices)."""
+
+    params = ([(10000, 4, 4), (1000, 16, 16)],)
+    param_names = ("shape",)
+
+    def setup(self, shape: tuple[int, ...]) -> None:
+        require("numba")
+        skip_if(find_spec("orthoref.kernels") is None, "this version has no kernels")
+        self.limit_threads(1)
+        self.a = matrix(shape)
+
+    def track_speedup(self, shape: tuple[int, ...]) -> float:
+        def run(impl: str) -> None:
+            orthoref.polar(self.a, method="newton", impl=impl)
+
+        return paired_ratio(lambda: run("generic"), lambda: run("kernel"))
+
+    track_speedup.unit = "time generic / time kernel"
+    track_speedup.at_least = 2.0
+
+
+class Accuracy(Limited):
+    """Ratios of the oracle, worst of the stack: O(1) is backward stable, the oracle refuses more than 10."""
+
+    params = (
+        [(64, 64), (256, 256), (1024, 1024), (4096, 256), (1024, 32, 32)],
+        ["auto", *METHODS],
+        ["float64", "float32"],
+        [1e3, 1e15],
+    )
+    param_names = ("shape", "method", "dtype", "cond")
+
+    def setup(self, shape: tuple[int, ...], method: str, dtype: str, cond: float) -> None:
+        skip_if(method == "svd", "auto takes the SVD")
+        skip_if(dtype == "float32" and shape not in ((64, 64), (256, 256)), "float64 says enough")
+        skip_if(shape == (1024, 1024) and method == "zolotarev", "as many seconds as everything else")
+        skip_in_quick_mode(shape == (1024, 1024) or shape[0] == 4096 or (cond > 1e3 and shape != (64, 64)))
+        self.limit_threads(1)
+        a = matrix(shape, dtype, min(cond, 1 / PRECISIONS[dtype].eps))
+        u, h = orthoref.polar(a, method=method)
+        ratios = measure.polar(*(np.asarray(x, dtype=np.float64) for x in (a, u, h)), precision=PRECISIONS[dtype])
+        self.worst = {name: float(np.max(values)) for name, values in ratios.items()}
+
+    def track_orthonormal(self, *_: Any) -> float:
+        return self.worst["orthonormal"]
+
+    track_orthonormal.unit = "|I - U^H U| / (n eps)"
+    track_orthonormal.limit = 1.0
+
+    def track_backward(self, *_: Any) -> float:
+        return self.worst["backward"]
+
+    track_backward.unit = "|A - U H| / (|A| n eps)"
+    track_backward.limit = 1.0
+
+    def track_nuclear(self, *_: Any) -> float:
+        return self.worst["nuclear"]
+
+    track_nuclear.unit = "||A|_* - Re<A, U>| / (|A|_* n eps)"
+    track_nuclear.limit = 10.0
+
+
+class Memory(Limited):
+    """Peak memory of one call. ``peakmem_`` counts the interpreter and the input, the tracked number does not."""
+
+    params = ([1024, 2048], ["auto", "newton", "qdwh", "zolotarev"])
+    param_names = ("n", "method")
+
+    def setup(self, n: int, method: str) -> None:
+        skip_if(n == 2048 and method != "auto", "1024 says enough")
+        skip_in_quick_mode(n == 2048 or method != "auto")
+        self.limit_threads(1)
+        self.a = np.random.RandomState(0).standard_normal((n, n))
+
+    def peakmem_polar(self, n: int, method: str) -> None:
+        orthoref.polar(self.a, method=method)
+
+    def track_extra_words_per_n2(self, n: int, method: str) -> float:
+        if not os.access("/proc/self/clear_refs", os.W_OK):  # Linux only
+            return float("nan")
+        script = Path(__file__).with_name("peak_of_polar.py")
+        # every array comes from mmap and goes back at once: resident memory is what is alive
+        env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        command = [sys.executable, str(script), str(n), method]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return json.loads(done.stdout)["extra_words_per_n2"]
+
+    track_extra_words_per_n2.unit = "n^2 words beyond input and output"
+    track_extra_words_per_n2.limit = 8.0

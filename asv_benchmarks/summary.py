@@ -1,0 +1,117 @@
+"""Run every tracked number once, without asv, and print a Markdown table.
+
+``python summary.py [REGEX]`` prints; ``python summary.py --update README.md`` also replaces what stands between the
+summary markers of that file. The numbers are those of ``asv run``: the same classes, parameters and functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import math
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module, metadata
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+MODULES = ("import_time", "polar", "derivatives", "conformance")
+BEGIN, END = "<!-- summary: begin -->", "<!-- summary: end -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("regex", nargs="?", default="", help="which benchmarks, as in asv run --bench")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="Markdown file with the markers")
+    options = parser.parse_args()
+    lines = [*machine(), "", "| Benchmark | Parameters | Measured | Limit | |", "| --- | --- | ---: | ---: | --- |"]
+    for row in rows(re.compile(options.regex)):
+        print(row, file=sys.stderr, flush=True)
+        lines.append(row)
+    text = "\n".join(lines) + "\n"
+    if options.update is None:
+        print(text, end="")
+        return
+    before, _, rest = options.update.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    options.update.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+
+
+def machine() -> list[str]:
+    """Where the numbers come from."""
+    from threadpoolctl import threadpool_info
+
+    import orthoref.oracle.certify  # noqa: F401  loads SciPy's BLAS, where it has one of its own
+
+    blas = {f"{x['internal_api']} {x['version']} ({x.get('architecture')})" for x in threadpool_info() if x["user_api"] == "blas"}
+    versions = (f"{name} {metadata.version(name)}" for name in ("orthoref", "numpy", "scipy"))
+    return [
+        f"- {processor()}, {os.cpu_count()} processors, {platform.system()} {platform.machine()}; "
+        f"load average at the start {os.getloadavg()[0]:.1f}",
+        f"- Python {platform.python_version()}, {', '.join(versions)}; BLAS: {', '.join(sorted(blas))}",
+        f"- {time.strftime('%Y-%m-%d')}, quick mode {'on' if import_module('benchmarks.common').QUICK else 'off'}",
+    ]
+
+
+def processor() -> str:
+    """Model name of the processor, as far as the system tells."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def rows(wanted: re.Pattern[str]) -> Iterator[str]:
+    """One line of the table per benchmark and parameters that could run."""
+    for module in MODULES:
+        for class_name, cls in inspect.getmembers(import_module(f"benchmarks.{module}"), inspect.isclass):
+            if not cls.__module__.endswith(module):
+                continue
+            for name, function in inspect.getmembers(cls, inspect.isfunction):
+                tracked = name.startswith("track_")
+                if not (tracked or hasattr(function, "limit")) or not wanted.search(f"{module}.{class_name}.{name}"):
+                    continue
+                for values in product(*cls.params):
+                    measured = run(cls, name, values, tracked)
+                    if not math.isnan(measured):
+                        yield row(f"{module}.{class_name}.{name}", cls.param_names, values, measured, function)
+
+
+def run(cls: type, name: str, values: tuple[Any, ...], tracked: bool) -> float:
+    """The tracked value, or the seconds of one call; NaN if skipped."""
+    instance = cls()
+    try:
+        if hasattr(instance, "setup"):
+            instance.setup(*values)
+        start = time.perf_counter()
+        result = getattr(instance, name)(*values)
+        return float(result) if tracked else time.perf_counter() - start
+    except NotImplementedError:
+        return math.nan
+    finally:
+        if hasattr(instance, "teardown"):
+            instance.teardown(*values)
+
+
+def row(name: str, names: tuple[str, ...], values: tuple[Any, ...], measured: float, function: Callable[..., Any]) -> str:
+    limit, at_least = getattr(function, "limit", None), getattr(function, "at_least", None)
+    if limit is not None:
+        bound, verdict = f"<= {limit:g}", "" if measured <= limit else "**over**"
+    elif at_least is not None:
+        bound, verdict = f">= {at_least:g}", "" if measured >= at_least else "**under**"
+    else:
+        bound = verdict = ""
+    parameters = ", ".join(f"{key} {value if isinstance(value, str) else repr(value)}" for key, value in zip(names, values, strict=True))
+    return f"| `{name}` | {parameters} | {measured:.3g} | {bound} | {verdict} |"
+
+
+if __name__ == "__main__":
+    main()

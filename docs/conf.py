@@ -1,0 +1,94 @@
+"""Sphinx configuration. Build: sphinx-build -W --keep-going -b html docs docs/_build/html."""
+
+import re
+from pathlib import Path
+
+import orthoref
+
+HERE = Path(__file__).parent
+
+project = "orthoref"
+author = "The orthoref developers"
+copyright = author  # noqa: A001 - the name is Sphinx's
+version = release = orthoref.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinxcontrib.bibtex",
+    "numpydoc",
+    "myst_nb",
+]
+exclude_patterns = ["_build", "ports_table.md", "_generated"]
+default_role = None
+root_doc = "index"
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"orthoref {release}"
+html_static_path = ["_static"]
+html_theme_options = {
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": True,
+}
+html_show_sourcelink = False
+
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+myst_dmath_double_inline = True
+numfig = False
+math_numfig = False
+
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_merge_streams = True
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "alpha"
+bibtex_reference_style = "author_year"
+
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autosummary_generate = False
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+_KEY = re.compile(r"\[([A-Z][A-Za-z]*\d{4}[a-z]*)\]_")
+
+
+def _cite(app, what, name, obj, options, lines):
+    """Docstrings cite like numpydoc, ``[Higham2008]_``; the entry is in references.bib."""
+    lines[:] = [_KEY.sub(r":cite:t:`\1`", line) for line in lines]
+
+
+def _capability_table(app):
+    """One row per operation of the oracle's table, written before the sources are read."""
+    from orthoref.oracle.operations import OPERATIONS
+
+    head = ("Operation", "Outputs", "JVP", "VJP", "Condition", "Checks", "Default inputs")
+    rows = []
+    for row in OPERATIONS.values():
+        functions = [f"{{py:func}}`~orthoref.{function.__name__}`" for function in (row.primal, row.jvp, row.vjp, row.condition)]
+        primal, jvp, vjp, condition = functions
+        checks = ", ".join(f"`{name}`" for name in row.checks)
+        cases = row.battery(("float32", "float64", "complex64", "complex128"), row.default_shapes)
+        count = f"{len(cases)} over {len(row.default_shapes)} shapes and 4 dtypes"
+        rows.append((primal, ", ".join(row.outputs), jvp, vjp, condition, checks, count))
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+    folder = HERE / "_generated"
+    folder.mkdir(exist_ok=True)
+    text = "\n".join(lines) + "\n"
+    path = folder / "operations.md"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", _cite, priority=400)  # before numpydoc looks for references
+    app.connect("builder-inited", _capability_table)

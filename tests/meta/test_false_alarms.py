@@ -1,0 +1,60 @@
+"""Right results must pass, over many seeds, spectra, scales and precisions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+
+from orthoref import polar, testing
+from orthoref.oracle import cases
+from orthoref.testing import strategies
+
+SHAPES = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (8, 8), (20, 20), (12, 3), (3, 12), (500, 2)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_lapacks_svd_route_passes(shape, dtype):
+    # the constants of LAPACK's bidiagonal QR, 49 eps in binary64, are what the unit max(n, 8) eps is made for
+    for spectrum in ("geometric", "graded", "log_uniform", "one_large"):
+        for seed in range(15):
+            a = cases.matrix(shape, spectrum=spectrum, cond=1e3, seed=seed, dtype=dtype)
+            testing.assert_polar(a, *scipy.linalg.polar(a))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(strategies.cases(max_batch=2))
+def test_our_own_results_pass_with_a_tenth_of_the_limit(case):
+    a = case.matrix()
+    for method in ("svd", "newton", "qdwh", "zolotarev"):
+        u, h = polar(a, method=method)
+        testing.assert_polar(a, u, h, limit=1, recreate=f"{case.recreate} {method}")
+        testing.assert_polar(a, u, limit=1)
+        testing.assert_orthonormal(u, limit=1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 16, 64, 200])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_factors_rounded_once_to_16_bits_pass(n, precision):
+    for seed in range(5):
+        a = cases.matrix((n, n), cond=1e4, seed=seed, dtype=precision).astype("float64")
+        u, h = (cases.cast(x, precision) for x in polar(a))
+        testing.assert_polar(a, u, h, precision=precision)
+        testing.assert_polar(a, u, precision=precision)
+
+
+def test_partial_isometries_pass_where_they_are_claimed():
+    a = cases.matrix((6, 6), spectrum="rank_deficient", seed=1)
+    u, h = polar(a, rank_deficient="partial")
+    testing.assert_polar(a, u, h, rank_deficient="partial")
+    with pytest.raises(AssertionError, match="partial isometry"):
+        testing.assert_polar(a, u, h)
+
+
+def test_nothing_is_there_to_fail_in_empty_stacks():
+    for shape in ((0, 0), (0, 3), (3, 0), (0, 3, 3), (2, 0, 4)):
+        a = np.zeros(shape)
+        testing.assert_polar(a, *polar(a))
+        testing.assert_orthonormal(a)

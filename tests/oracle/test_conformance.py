@@ -1,0 +1,149 @@
+"""Running a port: stopping, reporting, writing."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import scipy.linalg
+from orthoref import conformance, polar
+from orthoref.oracle import cases
+from orthoref.oracle.measure import condition
+from orthoref.oracle.operations import OPERATIONS
+
+SMALL = {"dtypes": ["float64"], "shapes": [(3, 3)], "progress": False}
+
+
+@pytest.fixture(scope="module")
+def failing():
+    return conformance.check(lambda a: np.linalg.qr(a), returns="uh", name="qr", **SMALL)
+
+
+def test_our_own_polar_holds_in_every_dtype_and_shape():
+    report = conformance.check(polar, progress=False, limit=1)
+    assert report.holds, report.text()
+    assert len(report.outcomes) == len(conformance.battery())
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_left_and_u_only(side):
+    assert conformance.check(lambda a: scipy.linalg.polar(a, side=side)[0], side=side, **SMALL).holds
+
+
+def test_python_code_that_hangs_is_stopped():
+    def hangs(a):
+        while a.shape[0] == 3:
+            try:
+                time.sleep(0.01)
+            except Exception:  # noqa: S110, PERF203 - a port that swallows everything
+                pass
+        return polar(a)
+
+    start = time.monotonic()
+    report = conformance.check(hangs, timeout=0.5, **SMALL)
+    assert time.monotonic() - start < 30
+    assert not report.holds and len(report.outcomes) == 1
+    assert "did not return within 0.5 s" in report.text() and "cases not run" in report.text()
+
+
+def test_what_is_given_is_what_is_claimed():
+    seen = []
+
+    def port(a):
+        seen.append((a.shape, a.dtype.name))
+        return polar(a)
+
+    conformance.check(port, dtypes=["complex64"], shapes=[(2, 5), (2, 3, 3)], progress=False)
+    assert set(seen) == {((2, 5), "complex64"), ((2, 3, 3), "complex64")}
+
+
+def test_families_can_be_left_out():
+    all_, some = conformance.battery(), conformance.battery(skip=["gallery", "extreme scale", "graded"])
+    assert {case.family for case in all_} - {case.family for case in some} == {"gallery", "extreme scale", "graded"}
+    assert "zero" not in {case.name for case in conformance.battery(skip=["zero"])}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"operation": "cube"}, "operation='cube'"),
+        ({"returns": "vw"}, "returns='vw'"),
+        ({"side": "top"}, "side='top'"),
+        ({"timeout": 0}, "timeout=0"),
+        ({"skip": ["gallery", "extreme scale", *cases.SPECTRA]}, "no case is left"),
+        ({"convert": lambda a: a.astype("float32")}, "convert made float32 of a float64 input"),
+    ],
+)
+def test_bad_options(options, words):
+    with pytest.raises(ValueError, match=words):
+        conformance.check(polar, **{**SMALL, **options})
+
+
+def test_text(failing):
+    text = failing.text()
+    assert text.startswith("qr as polar (returns=uh, side=right): FAILS, ")
+    assert "QR factorization" in text
+    recreate = re.search(r"recreate: (orthoref\.oracle.*)", text)[1]
+    import orthoref
+
+    assert eval(recreate, {"orthoref": orthoref}).shape == (3, 3)
+
+
+def test_the_example_is_the_smallest_case_of_its_kind():
+    report = conformance.check(lambda a: -a, dtypes=["float64"], shapes=[(5, 5), (2, 2)], progress=False)
+    for finding in report.findings():
+        alike = [o for o in report.failed if o.verdict.reasons == finding.example.verdict.reasons]
+        assert finding.example.case.matrix().size == min(o.case.matrix().size for o in alike)
+
+
+def test_json_is_strict_and_complete(failing):
+    data = json.loads(failing.json(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert data["holds"] is False and len(data["cases"]) == len(failing.outcomes)
+    assert data["environment"]["numpy"] == np.__version__
+    bad = next(case for case in data["cases"] if not case["holds"])
+    assert bad["recreate"].startswith("orthoref.oracle.cases.") and bad["reasons"]
+
+
+class References(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for key, value in attrs if key in ("src", "href") and not value.startswith("data:")]
+
+
+def test_html_is_self_contained(failing):
+    pytest.importorskip("matplotlib")
+    page = failing.html()
+    references = References()
+    references.feed(page)
+    assert references.found == [] and "<svg" not in page.split("base64,")[0]
+    assert "QR factorization" in page and page.count("<details") == len(failing.findings())
+
+
+def test_html_of_hostile_results():
+    pytest.importorskip("matplotlib")
+
+    def hostile(a):
+        u, h = polar(a)
+        return u * np.nan, h * np.inf
+
+    assert "&lt;" in conformance.check(hostile, name="<script>", **SMALL).html()
+
+
+def test_condition_of_the_plot():
+    assert condition(np.diag([4.0, 1.0])) == 4
+    assert condition(np.diag([4.0, 0.0])) == np.inf
+    assert condition(np.zeros((0, 3))) == 1
+    assert condition(np.diag([4.0, 1.0]) * 2.0**-1074) == 4
+
+
+def test_rows_of_the_table_are_complete():
+    for name, row in OPERATIONS.items():
+        assert row.name == name and row.checks and row.outputs and row.battery(["float32"], [(2, 2)])
+        assert all(callable(x) for x in (row.primal, row.jvp, row.vjp, row.condition, row.judge))

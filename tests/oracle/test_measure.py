@@ -1,0 +1,113 @@
+"""Each ratio against factors whose defects are known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from exact import exact_polar
+
+from orthoref.oracle import measure
+from orthoref.oracle.precision import PRECISIONS, precision_of
+
+EPS = 2.0**-52
+UNIT = 8 * EPS  # max(n, 8) eps for the orders below
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize(("m", "n"), [(4, 4), (6, 4)])
+def test_exact_factors_score_zero(m, n, dtype):
+    # dyadic factors: every product and difference in the measures is exact, |A|_* = tr H up to its own SVD
+    a, u, h, *_ = exact_polar(m, n, [1, 0.5, 0.5, 0.25], dtype)
+    ratios = measure.polar(a, u, h)
+    assert {name for name, ratio in ratios.items() if ratio != 0} <= {"nuclear"}
+    assert ratios["nuclear"] <= 1
+    left = measure.polar(a, u, u @ h @ u.conj().T, side="left")
+    assert left["backward"] == left["symmetric"] == left["hermitian"] == 0
+
+
+DEFECTS = {  # (U, H) for A = diag(3, 4), |A| = 5, and the ratio times its unit, worked out by hand
+    "backward": (np.eye(2), np.diag([3.0, 5.0]), 1 / 5),
+    "orthonormal": (np.diag([1.0, 2.0]), np.diag([3.0, 4.0]), 3.0),
+    "hermitian": (np.eye(2), np.array([[3.0, 1.0], [0.0, 4.0]]), np.sqrt(2) / np.sqrt(26)),
+    "positive": (np.eye(2), np.diag([3.0, -4.0]), 4 / 5),
+    "symmetric": (np.array([[0.0, 1.0], [1.0, 0.0]]), np.eye(2), np.sqrt(1 / 2) / 5),  # skew [[0,4],[3,0]] = 1/2
+    "nuclear": (np.diag([1.0, -1.0]), np.diag([3.0, -4.0]), 8 / 7),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize("scale", [1.0, 2.0**1000, 2.0**-900])
+def test_a_known_defect_has_its_known_ratio(name, scale):
+    u, h, defect = DEFECTS[name]
+    ratios = measure.polar(scale * np.diag([3.0, 4.0]), u, scale * h)
+    assert ratios[name] == pytest.approx(defect / UNIT, rel=8 * EPS)  # a handful of roundings
+
+
+def test_without_h_the_hermitian_part_is_judged():
+    u = np.array([[0.0, -1.0], [1.0, 0.0]])
+    a = u @ np.array([[2.0, 1.0], [1.0, 2.0]])
+    assert all(ratio <= 1 for ratio in measure.polar(a, u).values())
+    assert measure.polar(a, -u)["positive"] > 1e14
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["u", "h"])
+def test_what_is_not_finite_never_passes(bad, where):
+    a, u, h, *_ = exact_polar(4, 4, [1, 1, 0.5, 0.5])
+    spoilt = {"u": u.copy(), "h": h.copy()}
+    spoilt[where][1, 2] = bad
+    ratios = measure.polar(a, spoilt["u"], spoilt["h"])
+    assert not all(ratio <= 1e300 for ratio in ratios.values())
+
+
+def test_a_stack_is_its_matrices():
+    rng = np.random.RandomState(0)
+    a, u, h = rng.standard_normal((3, 2, 5, 4)), rng.standard_normal((3, 2, 5, 4)), rng.standard_normal((3, 2, 4, 4))
+    stacked = measure.polar(a, u, h)
+    for index in np.ndindex(3, 2):
+        single = measure.polar(a[index], u[index], h[index])
+        for name, ratio in single.items():
+            assert stacked[name].shape == (3, 2)
+            # the same sums, in an order that BLAS may choose differently: 5 products of size 10 over 8 eps
+            assert stacked[name][index] == pytest.approx(ratio, rel=100 * EPS)
+
+
+def test_the_subnormal_grid_is_granted_and_nothing_more():
+    tiny = 2.0**-1074
+    a = tiny * np.array([[3.0, 1.0], [1.0, 3.0]])
+    assert measure.polar(a, np.eye(2), a)["backward"] == 0
+    off_by_one = a + tiny * np.array([[0, 1.0], [1.0, 0]])  # rounded the wrong way: n tiny is the unit
+    assert measure.polar(a, np.eye(2), off_by_one)["backward"] <= 1
+    assert measure.polar(a, np.eye(2), 100 * a)["backward"] > 10
+
+
+def test_partial_isometries():
+    u = np.diag([1.0, 0.0])
+    assert measure.polar(u, u, u, isometry="partial")["orthonormal"] == 0
+    assert measure.polar(u, u, u)["orthonormal"] == pytest.approx(1 / UNIT)
+    assert measure.polar(u, np.diag([1.0, 0.5]), u, isometry="partial")["orthonormal"] > 1e14
+
+
+def test_orthonormal_rows_of_a_wide_matrix():
+    q = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    assert measure.orthonormal(q)["orthonormal"] == measure.orthonormal(q.T)["orthonormal"] == 0
+    assert measure.orthonormal(2 * q)["orthonormal"] == pytest.approx(3 * np.sqrt(2) / UNIT)
+
+
+def test_units():
+    assert [precision_of("float64").growth(n) for n in (1, 8, 9, 100)] == [8, 8, 9, 100]
+    assert precision_of("bfloat16").growth(16) == 4
+    assert precision_of("complex64") == PRECISIONS["float32"]
+    with pytest.raises(TypeError, match="int64"):
+        precision_of("int64")
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64"])
+def test_the_formats_are_numpys(name):
+    info = np.finfo(name)
+    assert PRECISIONS[name][1:] == (float(info.eps), float(info.smallest_subnormal), float(info.max))
+
+
+def test_bfloat16_is_ml_dtypes():
+    info = pytest.importorskip("ml_dtypes").finfo("bfloat16")
+    assert PRECISIONS["bfloat16"][1:] == (float(info.eps), float(info.smallest_subnormal), float(info.max))

@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+from backends import DEVICE1, JAX, NO_FLOAT64, NUMPY, STRICT, TORCH, draw, gaussian
+
+from orthoref import OutsideDomain, arrays
+
+
+def test_enter_gives_the_shared_namespace(backend):
+    import array_api_compat
+
+    x = backend.asarray(np.ones((2, 3), "float32"))
+    assert arrays.enter(a=x, b=None, c=x) is array_api_compat.array_namespace(x)
+
+
+def test_enter_takes_every_dtype(backend):
+    for dtype in backend.dtypes:
+        x = backend.asarray(np.ones((1, 2, 3), dtype))
+        arrays.enter(a=x)
+        assert arrays.dtype_name(x) == dtype
+        assert arrays.is_complex(x) == dtype.startswith("complex")
+        assert arrays.eps(x) == np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
+def test_enter_refuses_other_dtypes(backend, dtype):
+    with pytest.raises(TypeError, match=rf"^a has dtype {dtype}; orthoref takes float32, "):
+        arrays.enter(a=backend.asarray(np.ones((2, 2), dtype)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_enter_refuses_half_precision(dtype):
+    torch = pytest.importorskip("torch", reason="has both")
+    with pytest.raises(TypeError, match=rf"^b has dtype {dtype}"):
+        arrays.enter(a=torch.ones(2, 2), b=torch.ones(2, 2, dtype=getattr(torch, dtype)))
+
+
+@pytest.mark.parametrize("x", [[[1.0]], 1.0, "a", np.float64(1.0)])
+def test_enter_refuses_what_is_no_matrix(x):
+    with pytest.raises((TypeError, ValueError), match=r"^first must "):
+        arrays.enter(first=x)
+
+
+def test_enter_refuses_a_missing_array():
+    with pytest.raises(TypeError, match="a "):
+        arrays.enter(a=None)
+
+
+def test_enter_names_the_pair():
+    x = np.ones((2, 2))
+    with pytest.raises(TypeError, match=r"^one and two differ in dtype: float64 and complex128$"):
+        arrays.enter(one=x, none=None, two=x + 0j)
+
+
+@pytest.mark.parametrize("backend", [STRICT, TORCH, JAX], ids=lambda x: x.name)
+def test_enter_refuses_mixed_namespaces(backend):
+    backend.require()
+    x = np.ones((2, 2))
+    with pytest.raises(TypeError, match="one and two differ in namespace"):
+        arrays.enter(one=x, two=backend.asarray(x))
+
+
+def test_enter_refuses_mixed_devices():
+    STRICT.require()
+    x = np.ones((2, 2), "float32")
+    for one, two in ((STRICT, DEVICE1), (DEVICE1, NO_FLOAT64)):
+        with pytest.raises(ValueError, match="one and two differ in device"):
+            arrays.enter(one=one.asarray(x), two=two.asarray(x))
+
+
+@pytest.mark.parametrize("index", [(0, 0, 0), (1, 2, 3), (0, 1, 2)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_enter_names_the_first_bad_entry(backend, index, value):
+    x = np.zeros((2, 3, 4), "float32")
+    x[index] = value
+    x[1, 2, 3] = value
+    with pytest.raises(OutsideDomain, match=rf"at entry \({index[1]}, {index[2]}\), batch index \({index[0]},\)$"):
+        arrays.enter(a=backend.asarray(x))
+
+
+def test_message_without_a_batch():
+    with pytest.raises(OutsideDomain, match=r"^a has inf at entry \(1, 0\)$"):
+        arrays.enter(a=np.asarray([[0.0], [np.inf]]))
+
+
+def exponents(dtype):
+    info = np.finfo(dtype)
+    lowest = round(np.log2(float(info.smallest_subnormal)))
+    return [lowest, lowest + 7, info.minexp, -25, -1, 0, 1, 2, 30, info.maxexp - 1]
+
+
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize("step", ["first", "middle", "last"])
+def test_unit_scale_brings_the_largest_into_1_2(backend, dtype, step):
+    """At, inside and just below the powers of two, from the smallest subnormal to the largest number."""
+    if dtype not in backend.dtypes:
+        pytest.skip("the device has no such dtype")
+    real = np.empty(0, dtype).real.dtype
+    for k in exponents(dtype):
+        if backend is JAX and k < np.finfo(dtype).minexp:
+            continue  # XLA flushes subnormal numbers to zero
+        mantissa = {"first": 1.0, "middle": 1.5, "last": 2 - np.finfo(dtype).eps}[step]
+        if k < np.finfo(dtype).minexp + 1 and step != "first":
+            continue  # 1.5 and 2 - eps have no such multiple among the subnormal numbers
+        top = np.ldexp(real.type(mantissa), k)
+        x = np.zeros((2, 2), dtype)
+        x[1, 0] = -top if real == dtype else -1j * top
+        scaled = backend.to_numpy(arrays.unit_scale(backend.asarray(x)).apply(backend.asarray(x)))
+        assert 1 <= np.max(np.abs([scaled.real, scaled.imag])) < 2, f"{top} became {scaled[1, 0]}"
+
+
+def test_unit_scale_is_an_exact_power_of_two(backend):
+    dtype = "float32" if "float64" not in backend.dtypes else "float64"
+    info = np.finfo(dtype)
+    for k in range(info.minexp, info.maxexp, 41):
+        x = backend.asarray(np.full((1, 1), np.ldexp(info.dtype.type(1), k)))
+        scale = arrays.unit_scale(x)
+        for factor in scale:
+            mantissa = np.frexp(backend.to_numpy(factor))[0]
+            assert mantissa == 0.5, f"2^{k}: {backend.to_numpy(factor)!r}"
+        assert backend.to_numpy(scale.undo(scale.apply(x))) == backend.to_numpy(x)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("k", [-1000, -400, 0, 400, 1000])
+def test_unit_scale_loses_no_bit(dtype, k):
+    x = draw((3, 4, 4), dtype) * 2.0**k
+    scale = arrays.unit_scale(x)
+    np.testing.assert_array_equal(scale.undo(scale.apply(x)), x)
+    np.testing.assert_array_equal(scale.apply(x), x * (scale.down * scale.down_again))
+
+
+def test_unit_scale_per_matrix():
+    x = np.stack([np.eye(2), 8 * np.eye(2), np.zeros((2, 2))])
+    scale = arrays.unit_scale(x)
+    assert (scale.down * scale.down_again).ravel().tolist() == [1, 0.125, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_conjugate_transpose_and_parts(backend, dtype):
+    x = gaussian((2, 3, 3), dtype, 0)
+    z = backend.asarray(x)
+    sym, skew = (backend.to_numpy(part(z)) for part in (arrays.hermitian_part, arrays.skew_part))
+    np.testing.assert_array_equal(backend.to_numpy(arrays.ct(z)), x.conj().transpose(0, 2, 1))
+    np.testing.assert_array_equal(sym, sym.conj().transpose(0, 2, 1))
+    np.testing.assert_array_equal(skew, -skew.conj().transpose(0, 2, 1))
+    # one rounded sum each, halving is exact, and one sum here: 2 * 2^-24 (|sym| + |skew|)
+    assert np.max(np.abs(sym + skew - x)) <= 2.0**-23 * np.max(np.abs(sym) + np.abs(skew))
+
+
+def test_conjugate_transpose_of_a_rectangle():
+    x = gaussian((2, 3, 5), "complex128", 1)
+    np.testing.assert_array_equal(arrays.ct(x), np.conj(np.swapaxes(x, 1, 2)))
+
+
+def test_inverse_of_a_singular_stack_is_nan(backend):
+    x = np.stack([np.eye(2), np.zeros((2, 2))]).astype("float32")
+    with np.errstate(all="ignore"):
+        y = backend.to_numpy(arrays.inverse(backend.asarray(x)))
+    assert not np.isfinite(y[1]).any()
+
+
+def test_inverse_passes_other_errors_on():
+    with pytest.raises(TypeError):
+        arrays.inverse(np.eye(2, dtype=np.float16))
+
+
+@pytest.mark.parametrize("index", [(0,), (1, 2)])
+def test_at_batch(index):
+    assert arrays.at_batch(()) == "" and arrays.at_batch(index) == f", batch index {index}"
+
+
+def test_frobenius_keeps_the_axes():
+    assert arrays.frobenius(np.full((2, 3, 4), 2.0)).tolist() == [[[48**0.5]], [[48**0.5]]]
