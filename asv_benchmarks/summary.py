@@ -7,6 +7,7 @@ summary markers of that file. The numbers are those of ``asv run``: the same cla
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import math
 import os
@@ -14,7 +15,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module, metadata
 from itertools import product
 from pathlib import Path
@@ -50,11 +51,12 @@ def machine() -> list[str]:
 
     import orthoref.oracle.certify  # noqa: F401  loads SciPy's BLAS, where it has one of its own
 
-    blas = {f"{x['internal_api']} {x['version']} ({x.get('architecture')})" for x in threadpool_info() if x["user_api"] == "blas"}
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    blas = {f"{pool['internal_api']} {pool['version']} ({pool.get('architecture')})" for pool in pools}
     versions = (f"{name} {metadata.version(name)}" for name in ("orthoref", "numpy", "scipy"))
     return [
-        f"- {processor()}, {os.cpu_count()} processors, {platform.system()} {platform.machine()}; "
-        f"load average at the start {os.getloadavg()[0]:.1f}",
+        f"- {processor()}, {os.cpu_count()} processors, {platform.system()} {platform.machine()}",
+        f"- load average when the run started: {os.getloadavg()[0]:.1f}",
         f"- Python {platform.python_version()}, {', '.join(versions)}; BLAS: {', '.join(sorted(blas))}",
         f"- {time.strftime('%Y-%m-%d')}, quick mode {'on' if import_module('benchmarks.common').QUICK else 'off'}",
     ]
@@ -79,10 +81,17 @@ def rows(wanted: re.Pattern[str]) -> Iterator[str]:
                 tracked = name.startswith("track_")
                 if not (tracked or hasattr(function, "limit")) or not wanted.search(f"{module}.{class_name}.{name}"):
                     continue
+                cache = cache_of(cls)
                 for values in product(*cls.params):
-                    measured = run(cls, name, values, tracked)
+                    measured = run(cls, name, (*cache, *values), tracked)
                     if not math.isnan(measured):
                         yield row(f"{module}.{class_name}.{name}", cls.param_names, values, measured, function)
+
+
+@functools.cache
+def cache_of(cls: type) -> tuple[Any, ...]:
+    """What asv hands to setup and to the function before the parameters."""
+    return (cls().setup_cache(),) if hasattr(cls, "setup_cache") else ()
 
 
 def run(cls: type, name: str, values: tuple[Any, ...], tracked: bool) -> float:
@@ -101,15 +110,12 @@ def run(cls: type, name: str, values: tuple[Any, ...], tracked: bool) -> float:
             instance.teardown(*values)
 
 
-def row(name: str, names: tuple[str, ...], values: tuple[Any, ...], measured: float, function: Callable[..., Any]) -> str:
-    limit, at_least = getattr(function, "limit", None), getattr(function, "at_least", None)
-    if limit is not None:
-        bound, verdict = f"<= {limit:g}", "" if measured <= limit else "**over**"
-    elif at_least is not None:
-        bound, verdict = f">= {at_least:g}", "" if measured >= at_least else "**under**"
-    else:
-        bound = verdict = ""
-    parameters = ", ".join(f"{key} {value if isinstance(value, str) else repr(value)}" for key, value in zip(names, values, strict=True))
+def row(name: str, names: tuple[str, ...], values: tuple[Any, ...], measured: float, function: Any) -> str:
+    """Line of the table; says where a limit is missed."""
+    limit, at_least = getattr(function, "limit", math.inf), getattr(function, "at_least", -math.inf)
+    bound = f"<= {limit:g}" if limit < math.inf else f">= {at_least:g}" if at_least > -math.inf else ""
+    verdict = "" if at_least <= measured <= limit else "**missed**"
+    parameters = ", ".join(f"{key} {value}" for key, value in zip(names, values, strict=True))
     return f"| `{name}` | {parameters} | {measured:.3g} | {bound} | {verdict} |"
 
 

@@ -6,6 +6,7 @@ name of the argument, the offending number and the batch index.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -31,13 +32,14 @@ def namespace(x: Array) -> Namespace:
 
 
 @cache
-def _bare_name(array_type: type, dtype: Any) -> str:  # the type first: dtypes of two libraries never meet
+def _bare_name(array_type: Hashable, dtype: Hashable) -> str:  # the type first: dtypes of two libraries never meet
     return str(dtype).rsplit(".", 1)[-1].strip("'>")
 
 
 def dtype_name(x: Array) -> str:
     """Bare name of the dtype in any namespace: ``float32``, ``bfloat16``, ..."""
-    return _bare_name(type(x), x.dtype)
+    kind: Any = type(x)
+    return _bare_name(kind, x.dtype)
 
 
 def enter(**arguments: Array) -> Namespace:

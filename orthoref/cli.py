@@ -31,7 +31,9 @@ class CannotRun(Exception):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="orthoref", description="Reference orthogonality and an oracle for ports of it.")
+    parser = argparse.ArgumentParser(
+        prog="orthoref", description="Reference orthogonality and an oracle for ports of it."
+    )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
@@ -42,17 +44,27 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     check.add_argument("port", metavar="MODULE:FUNCTION", help="for instance scipy.linalg:polar")
     check.add_argument("--op", default="polar", help="operation to judge it as (default: polar)")
-    check.add_argument("--returns", choices=("auto", "u", "uh", "hu"), default="auto", help="what it returns (default: auto)")
+    check.add_argument(
+        "--returns", choices=("auto", "u", "uh", "hu"), default="auto", help="what it returns (default: auto)"
+    )
     check.add_argument("--side", choices=("right", "left"), default="right", help="a = u h or a = h u (default: right)")
-    check.add_argument("--dtype", action="append", metavar="D", help="claimed dtype; repeat for several (default: four)")
-    check.add_argument("--shape", action="append", metavar="MxN", type=_shape, help="claimed shape such as 8x8, 5x3 or 2x4x4; repeat")
+    check.add_argument(
+        "--dtype", action="append", metavar="D", help="claimed dtype; repeat for several (default: four)"
+    )
+    check.add_argument(
+        "--shape", action="append", metavar="MxN", type=_shape, help="claimed shape such as 8x8, 5x3 or 2x4x4; repeat"
+    )
     check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
                        help="arrays it takes (default: by the name of its module)")  # fmt: skip
     check.add_argument("--rank-deficient", choices=("complete", "partial"), default="complete",
                        help="u of a rank-deficient input: orthonormal columns, or a partial isometry")  # fmt: skip
-    check.add_argument("--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ...")
+    check.add_argument(
+        "--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ..."
+    )
     check.add_argument("--limit", type=float, default=10.0, help="largest accepted ratio (default: 10)")
-    check.add_argument("--skip", action="append", default=[], metavar="FAMILY", help="family of cases outside the claim; repeat")
+    check.add_argument(
+        "--skip", action="append", default=[], metavar="FAMILY", help="family of cases outside the claim; repeat"
+    )
     check.add_argument("--timeout", type=float, default=60.0, help="seconds for one call (default: 60)")
     check.add_argument("--html", type=Path, metavar="FILE", help="write the report with plots")
     check.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
@@ -101,7 +113,7 @@ def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     """
 
     def guarded(a: Any) -> Any:
-        faulthandler.dump_traceback_later(2 * timeout + 10, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(2 * timeout + 10, exit=True, file=sys.__stderr__ or 2)
         return port(a)
 
     return guarded

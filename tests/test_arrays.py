@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from backends import DEVICE1, JAX, NO_FLOAT64, NUMPY, STRICT, TORCH, draw, gaussian
+from backends import BACKENDS, DEVICE1, JAX, NO_FLOAT64, STRICT, TORCH, draw, gaussian
 
 from orthoref import OutsideDomain, arrays
 
@@ -88,12 +88,13 @@ def exponents(dtype):
     return [lowest, lowest + 7, info.minexp, -25, -1, 0, 1, 2, 30, info.maxexp - 1]
 
 
-@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize(
+    ("backend", "dtype"), [pytest.param(x, dtype, id=f"{x.name}-{dtype}") for x in BACKENDS for dtype in x.dtypes]
+)
 @pytest.mark.parametrize("step", ["first", "middle", "last"])
 def test_unit_scale_brings_the_largest_into_1_2(backend, dtype, step):
     """At, inside and just below the powers of two, from the smallest subnormal to the largest number."""
-    if dtype not in backend.dtypes:
-        pytest.skip("the device has no such dtype")
+    backend.require()
     real = np.empty(0, dtype).real.dtype
     for k in exponents(dtype):
         if backend is JAX and k < np.finfo(dtype).minexp:

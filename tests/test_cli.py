@@ -48,7 +48,9 @@ def test_exit_status(arguments, status, ports):
     assert main(arguments) == status
 
 
-@pytest.mark.parametrize("arguments", [[], ["check"], ["check", "a:b", "--shape", "3"], ["check", "a:b", "--returns", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["check"], ["check", "a:b", "--shape", "3"], ["check", "a:b", "--returns", "x"]]
+)
 def test_usage_errors_have_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -57,7 +59,12 @@ def test_usage_errors_have_status_2(arguments, capsys):
 
 def test_files(ports, capsys):
     pytest.importorskip("matplotlib")
-    assert main(["check", "someports:wrong", "--shape", "3x2", "--dtype", "float32", "--json", "r.json", "--html", "r.html"]) == 1
+    assert (
+        main(
+            ["check", "someports:wrong", "--shape", "3x2", "--dtype", "float32", "--json", "r.json", "--html", "r.html"]
+        )
+        == 1
+    )
     assert json.loads((ports / "r.json").read_text())["port"] == "someports:wrong"
     assert "someports:wrong" in (ports / "r.html").read_text()
     assert "FAILS" in capsys.readouterr().out
@@ -66,7 +73,10 @@ def test_files(ports, capsys):
 @pytest.mark.parametrize("array", ["torch", "jax"])
 def test_arrays_of_a_framework(array, ports, capsys):
     pytest.importorskip(array)
-    assert main(["check", "someports:right", "--array", array, "--skip", "extreme scale", "--skip", "subnormal", *QUICK]) == 0
+    assert (
+        main(["check", "someports:right", "--array", array, "--skip", "extreme scale", "--skip", "subnormal", *QUICK])
+        == 0
+    )
 
 
 def test_as_a_command():

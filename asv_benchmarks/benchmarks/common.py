@@ -64,9 +64,7 @@ class Limited:
             self._limits.restore_original_limits()
 
 
-def paired_ratio(
-    f: Callable[[], Any], g: Callable[[], Any], *, pairs: int | None = None, threads: int = 1
-) -> float:
+def paired_ratio(f: Callable[[], Any], g: Callable[[], Any], *, pairs: int | None = None, threads: int = 1) -> float:
     """Median over interleaved pairs of time(f)/time(g).
 
     The order alternates within the pairs, so that a drift of the clock rate cancels, and each function runs once

@@ -7,7 +7,7 @@ from typing import Any
 import orthoref
 from orthoref.oracle import conformance
 
-from .common import Limited
+from .common import Limited, skip_in_quick_mode
 
 
 class Check(Limited):
@@ -23,6 +23,7 @@ class Check(Limited):
     min_run_count = 1
 
     def setup(self, port: str, threads: int) -> None:
+        skip_in_quick_mode((port, threads) != ("orthoref", 2))
         self.limit_threads(threads)
         if port == "orthoref":
             self.port = orthoref.polar

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import array_api_compat as compat
 import numpy as np
 
+from orthoref import kernels
 from orthoref._polar.newton import newton
 from orthoref._polar.rational import qdwh, zolotarev
 from orthoref.arrays import (
@@ -76,9 +77,9 @@ def polar(
         The other three iterate on the triangular factor of a QR factorization where a is not square, and
         hand every matrix for which they miss the bounds below (numerically singular ones) to the SVD.
     impl : {"auto", "generic", "kernel"}
-        ``"kernel"`` demands the compiled twin: stacks of real square NumPy matrices of order at most 16 with
-        ``method="newton"`` (needs the extra ``numba``). ``"auto"`` takes it where it applies, otherwise the
-        array-API path.
+        ``"kernel"`` demands the compiled twin, ``"auto"`` takes it where it applies, ``"generic"`` is the array-API
+        path. There is one for ``method="newton"`` on stacks of real square NumPy matrices of order at most 8 (extra
+        ``numba``), the fastest route for them.
     rank_deficient : {"complete", "partial", "raise"}
         What ``u`` is when sigma_min <= max(m, n) eps sigma_max. ``"complete"``: still orthonormal columns
         (rows if wide), completed by whatever basis of the null space the method found. ``"partial"``: the
@@ -141,6 +142,8 @@ def polar(
     require_choice("method", method, ("auto", "svd", "newton", "qdwh", "zolotarev"))
     require_choice("impl", impl, ("auto", "generic", "kernel"))
     require_choice("rank_deficient", rank_deficient, ("complete", "partial", "raise"))
+    if impl == "kernel" and (method != "newton" or rank_deficient == "partial"):
+        raise ValueError("impl='kernel' needs method='newton' and rank_deficient other than 'partial'")
     if scaling is not None:
         require_choice("scaling", scaling, ("byers-xu", "one-inf"))
         if method != "newton":
@@ -171,7 +174,7 @@ def polar(
         elif method in ("auto", "svd"):
             u = _by_svd(x, refine=min(m, n) <= SMALL)
         else:
-            u = _by_iteration(x, method, scaling or "byers-xu", lower)
+            u = _by_iteration(x, method, impl, scaling or "byers-xu", lower)
         g = uh_a(u)
         h = hermitian_part(g)
         promised = frobenius(g - h) <= min(m, n) * eps(a) * frobenius(x)  # NaN: the iteration failed
@@ -389,10 +392,12 @@ def _by_svd(x: Array, *, refine: bool, partial: bool = False) -> Array:
     return _polish(p @ vh)[0]
 
 
-def _by_iteration(x: Array, method: str, scaling: str, lower: float | None) -> Array:
+def _by_iteration(x: Array, method: str, impl: str, scaling: str, lower: float | None) -> Array:
     """Orthonormal to rounding, or NaN where the iteration did not get near enough for the polishing."""
     if x.shape[-2] < x.shape[-1]:
-        return ct(_by_iteration(ct(x), method, scaling, lower))
+        return ct(_by_iteration(ct(x), method, impl, scaling, lower))
+    if (kernel := kernels.find(method, x, impl)) is not None:
+        return kernel(x, scaling)
     xp = namespace(x)
     q, r = (None, x) if x.shape[-2] == x.shape[-1] else xp.linalg.qr(x, mode="reduced")
     if method == "newton":

@@ -17,7 +17,15 @@ import numpy as np
 from orthoref.oracle.precision import Precision, precision_of
 
 Spectrum = Literal[
-    "geometric", "arithmetic", "log_uniform", "one_small", "one_large", "clustered", "repeated", "rank_deficient", "graded"
+    "geometric",
+    "arithmetic",
+    "log_uniform",
+    "one_small",
+    "one_large",
+    "clustered",
+    "repeated",
+    "rank_deficient",
+    "graded",
 ]
 SPECTRA: dict[str, str] = {
     "geometric": "s_i = cond^(-(i-1)/(k-1))",
@@ -211,7 +219,9 @@ GALLERY: dict[str, Named] = {
     "graded": Named(_graded, ("nonsingular",), "entries fall by 2^-n along the diagonal"),
     "clustered": Named(_clustered, ("positive definite", "diagonal"), "singular values 1 + k eps, one ulp apart"),
     "subnormal": Named(_subnormal, ("nonsingular", "subnormal"), "integer multiples of the smallest subnormal number"),
-    "near_overflow": Named(_near_overflow, ("nonsingular", "near overflow"), "largest entry a quarter or half of the largest number"),
+    "near_overflow": Named(
+        _near_overflow, ("nonsingular", "near overflow"), "largest entry a quarter or half of the largest number"
+    ),
     "bfloat16": Named(_bfloat16, ("nonsingular", "bfloat16"), "entries with at most 8 significant bits"),
 }
 
@@ -256,4 +266,10 @@ def drawn(shape: Sequence[int], spectrum: str, cond: float, dtype: str, *, scale
 
 def named(name: str, n: int, dtype: str) -> Case:
     """Case of :func:`gallery`."""
-    return Case(f"{dtype}-{n}x{n}-{name}", "gallery", name, dtype, f"orthoref.oracle.cases.gallery({name!r}, {n}, dtype={dtype!r})")
+    return Case(
+        f"{dtype}-{n}x{n}-{name}",
+        "gallery",
+        name,
+        dtype,
+        f"orthoref.oracle.cases.gallery({name!r}, {n}, dtype={dtype!r})",
+    )

@@ -105,7 +105,7 @@ def polar(
             raise ValueError(f"{name} has shape {x.shape}, not {shape}")
     complex_ = any(x is not None and np.iscomplexobj(x) for x in (a, u, h))
     # |X - U| relative to 1 costs bits for the condition number twice (X^H X), which is not known yet
-    bits, failure = 64 + 4 * digits, ""
+    bits, failure = 64 + 4 * digits, f"so many digits take more than {max_bits} bits"
     while bits <= max_bits:
         with ctx.workprec(bits):
             try:

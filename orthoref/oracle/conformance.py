@@ -165,7 +165,9 @@ def _judge(
     except Hung:
         raise
     except Exception as error:  # whatever a port raises is a finding
-        return Verdict(case.id, faults=[f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"])
+        return Verdict(
+            case.id, faults=[f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"]
+        )
     verdict = row.judge(
         before,
         lifted["u"],

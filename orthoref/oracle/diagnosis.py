@@ -53,7 +53,9 @@ def polar(
             if accepted(a, u, h, precision=PRECISIONS[low]):
                 return [f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"]
     if singular and "orthonormal" in failed:
-        extreme.append("the input is rank deficient to working precision: u is neither orthonormal nor a partial isometry")
+        extreme.append(
+            "the input is rank deficient to working precision: u is neither orthonormal nor a partial isometry"
+        )
     return extreme + _by_measure(a, u, failed, h is not None)
 
 
@@ -134,7 +136,13 @@ def _not_orthonormal(q: np.ndarray, vectors: str) -> str:
     gram = q.conj().T @ q if vectors == "columns" else q @ q.conj().T
     lengths = np.sqrt(np.abs(np.diagonal(gram)))
     off = float(np.linalg.norm(gram - np.diag(np.diagonal(gram))))
-    if np.ptp(lengths) <= 1e-3 * lengths.max() and off <= 1e-3 * len(gram) * lengths.max() ** 2 and abs(lengths[0] - 1) > 1e-3:
-        return f"{vectors} are orthogonal but have length {lengths.mean():.4g}" + (": a factor is missing" if lengths[0] else "")
+    if (
+        np.ptp(lengths) <= 1e-3 * lengths.max()
+        and off <= 1e-3 * len(gram) * lengths.max() ** 2
+        and abs(lengths[0] - 1) > 1e-3
+    ):
+        return f"{vectors} are orthogonal but have length {lengths.mean():.4g}" + (
+            ": a factor is missing" if lengths[0] else ""
+        )
     worst = int(np.argmax(np.abs(lengths - 1)))
     return f"{vectors} are not orthonormal: {vectors[:-1]} {worst} has length {lengths[worst]:.6g}, the Gram matrix off the diagonal {off:.2g}"

@@ -62,7 +62,7 @@ def _to_numpy(name: str, x: Any) -> np.ndarray:
     for convert in (np.asarray, np.from_dlpack, lambda y: np.asarray(compat.to_device(y, "cpu"))):
         try:
             array = convert(x)
-        except Exception:  # noqa: S112 - every library refuses in its own way; the last word is the TypeError below
+        except Exception:
             continue
         if array.dtype != object:
             return array

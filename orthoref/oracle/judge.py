@@ -61,7 +61,9 @@ class Verdict:
             tail = ""
             if not check.holds:
                 where = f"  batch index {check.index}" if check.index else ""
-                tail = f"  FAIL{where}  = {check.absolute:.2g} {'absolute' if check.name == 'orthonormal' else 'relative'}"
+                tail = (
+                    f"  FAIL{where}  = {check.absolute:.2g} {'absolute' if check.name == 'orthonormal' else 'relative'}"
+                )
             yield f"  {check.text:<{width}}  {check.ratio:>9.3g}  <= {check.limit:.3g}{tail}"
         yield from (f"  {fault}" for fault in self.faults)
         yield from (f"  reason: {reason}" for reason in self.reasons)
@@ -109,10 +111,17 @@ def polar(
     reasons = []
     bad = next((check for check in checks if not check.holds), None)
     if bad is not None:
-        pick = (*bad.index, Ellipsis)
+        pick: Any = (*bad.index, ...)
         with np.errstate(all="ignore"):  # of results that may hold anything
             reasons = diagnosis.polar(
-                a.value[pick], u.value[pick], None if h is None else h.value[pick], side, ratios, checks, limit, precision
+                a.value[pick],
+                u.value[pick],
+                None if h is None else h.value[pick],
+                side,
+                ratios,
+                checks,
+                limit,
+                precision,
             )
     return Verdict(subject, checks, reasons, faults)
 
@@ -123,8 +132,9 @@ def orthonormal(q: Lifted, *, precision: Precision, limit: float = 10.0, subject
     found = measure.orthonormal(q.value, precision=precision)
     text = {"orthonormal": ("|I - Q^H Q|" if m >= n else "|I - Q Q^H|", "")}
     checks = _checks(found, text, precision, min(m, n), limit)
+    worst: Any = (*checks[0].index, ...)
     with np.errstate(all="ignore"):
-        reasons = [] if all(c.holds for c in checks) else diagnosis.orthonormal(q.value[(*checks[0].index, Ellipsis)])
+        reasons = [] if all(c.holds for c in checks) else diagnosis.orthonormal(q.value[worst])
     return Verdict(subject, checks, reasons)
 
 

@@ -40,12 +40,14 @@ def polar_battery(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> l
         conditions = (1.0, 1e3, precision.eps**-0.5, 1 / precision.eps)
         for shape in shapes:
             for spectrum in SPECTRA:
-                # cond = 1 is the same matrix for every spectrum; the single singular value of a vector is 1
-                some = conditions[:1] if min(shape[-2:]) < 2 else conditions[1:]
-                if spectrum == "geometric":
-                    some = conditions[:1] if min(shape[-2:]) < 2 else conditions
+                # cond = 1 gives the same singular values for every spectrum, and a vector has no other
+                vector, all_ = min(shape[-2:]) < 2, spectrum == "geometric"
+                some = conditions[:1] if vector else conditions if all_ else conditions[1:]
                 found += [cases.drawn(shape, spectrum, cond, dtype, seed=seed) for seed, cond in enumerate(some)]
-            for scale in (precision.tiny / precision.eps / 8, precision.largest / 8):  # an eighth of the smallest normal
+            for scale in (
+                precision.tiny / precision.eps / 8,
+                precision.largest / 8,
+            ):  # an eighth of the smallest normal
                 found.append(cases.drawn(shape, "geometric", 1e3, dtype, scale=scale, seed=7))
         orders = sorted({shape[-1] for shape in shapes if len(shape) == 2 and shape[0] == shape[1]})
         found += [cases.named(name, n, dtype) for n in orders for name in GALLERY]

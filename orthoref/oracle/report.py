@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite, isnan
-from typing import Any
 
 import numpy as np
 
@@ -94,11 +93,19 @@ class Report:
         lines = [self.summary(), *([self.stopped] if self.stopped else []), ""]
         table = [["worst ratio", *names]]
         table += [
-            [family, *(_number(row[name]) if name in row else "-" for name in names)] for family, row in self.worst().items()
+            [family, *(_number(row[name]) if name in row else "-" for name in names)]
+            for family, row in self.worst().items()
         ]
         widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        lines += ["  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in table]
-        lines.append(f"limit {self.limit:g}; a ratio is an error over n eps (8 eps for n < 8) times the size of what it belongs to")
+        lines += [
+            "  ".join(
+                cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in table
+        ]
+        lines.append(
+            f"limit {self.limit:g}; a ratio is an error over n eps (8 eps for n < 8) times the size of what it belongs to"
+        )
         found = self.findings()
         for finding in found[:examples]:
             outcome = finding.example

@@ -38,7 +38,9 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._work.put(None)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -48,7 +50,9 @@ class Watchdog:
             result, error = self._done.get(timeout=self.timeout)
         except Empty:
             if self._thread.ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident), ctypes.py_object(_Stopped))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread.ident), ctypes.py_object(_Stopped)
+                )
             raise Hung(f"did not return within {self.timeout:g} s") from None
         if error is not None:
             raise error

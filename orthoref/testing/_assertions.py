@@ -108,7 +108,11 @@ def _format(result: Lifted, given: Lifted, precision: str | None) -> tuple[Preci
 
 
 def _subject(x: Any, precision: str | None, shape: tuple[int, ...]) -> str:
-    kind = "list" if isinstance(x, (list, tuple)) else f"{type(x).__module__.partition('.')[0]}.{str(x.dtype).rpartition('.')[2]}"
+    kind = (
+        "list"
+        if isinstance(x, (list, tuple))
+        else f"{type(x).__module__.partition('.')[0]}.{str(x.dtype).rpartition('.')[2]}"
+    )
     return f"{kind} {shape}" + (f", judged as {precision}" if precision else "")
 
 

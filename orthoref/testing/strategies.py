@@ -54,4 +54,3 @@ def cases(
         scale=draw(st.sampled_from(scales)),
         seed=draw(st.integers(0, 2**16)),
     )
-

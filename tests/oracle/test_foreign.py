@@ -43,7 +43,7 @@ def test_torch():
     torch = pytest.importorskip("torch")
     t = torch.tensor(VALUES)
     assert np.array_equal(lift("a", t).value, VALUES)
-    assert lift("a", t.to(torch.bfloat16)) [1] == "bfloat16"
+    assert lift("a", t.to(torch.bfloat16))[1] == "bfloat16"
     assert np.array_equal(lift("a", t.to(torch.bfloat16)).value, VALUES)
     assert np.array_equal(lift("a", t.clone().requires_grad_()).value, VALUES)
     c = torch.tensor(VALUES + 1j)
@@ -103,4 +103,6 @@ def test_no_framework_is_imported():
         "import sys, numpy as np; from orthoref import testing; testing.assert_orthonormal(np.eye(3));"
         "print([m for m in ('torch', 'jax', 'cupy', 'scipy', 'numba', 'flint', 'matplotlib') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -36,9 +36,7 @@ XLA = {"skip": ["extreme scale", "subnormal"], "progress": False, "dtypes": ["fl
 def test_jax_svd_holds():
     jax = pytest.importorskip("jax")
     linalg = pytest.importorskip("jax.scipy.linalg")
-    report = conformance.check(
-        lambda a: linalg.polar(a, method="svd"), shapes=SHAPES, convert=jax.numpy.asarray, **XLA
-    )
+    report = conformance.check(lambda a: linalg.polar(a, method="svd"), shapes=SHAPES, convert=jax.numpy.asarray, **XLA)
     assert report.holds, report.text()
 
 

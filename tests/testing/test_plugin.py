@@ -7,7 +7,7 @@ import sys
 
 PLUGIN = ["-p", "no:cacheprovider", "-p", "no:randomly"]
 
-TEST = '''
+TEST = """
 import numpy as np, pytest, orthoref
 from orthoref import testing
 
@@ -18,7 +18,7 @@ def test_right(orthoref_case):
 
 def test_wrong():
     testing.assert_polar(np.diag([2.0, 1.0]), -np.eye(2))
-'''
+"""
 
 
 def run(folder, *arguments):
