@@ -60,11 +60,21 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
 
 _KEY = re.compile(r"\[([A-Z][A-Za-z]*\d{4}[a-z]*)\]_")
+_LITERAL = re.compile(r"(``.*?``)")
 
 
-def _cite(app, what, name, obj, options, lines):
-    """Docstrings cite like numpydoc, ``[Higham2008]_``; the entry is in references.bib."""
-    lines[:] = [_KEY.sub(r":cite:t:`\1`", line) for line in lines]
+def _plain_to_rst(app, what, name, obj, options, lines):
+    """Docstrings are written to be read in a terminal: norms as |A|, citations as [Higham2008]_.
+
+    The citations become roles that look the key up in references.bib. The bars are escaped outside literals, or reST
+    would take them for substitutions.
+    """
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith((">>>", "...")):
+            continue
+        parts = _LITERAL.split(_KEY.sub(r":cite:t:`\1`", line))
+        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+        lines[i] = "".join(parts)
 
 
 def _capability_table(app):
@@ -90,5 +100,5 @@ def _capability_table(app):
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", _cite, priority=400)  # before numpydoc looks for references
+    app.connect("autodoc-process-docstring", _plain_to_rst, priority=400)  # before numpydoc looks for references
     app.connect("builder-inited", _capability_table)

@@ -45,7 +45,7 @@ PORTS = {
 
 def section(name, port, convert, options):
     report = conformance.check(port, returns="uh", convert=convert, progress=False, name=name, **options)
-    yield from (f"## `{name}`", "", f"**{'Holds' if report.holds else 'Fails'}**: ", "")
+    yield from (f"## `{name}`", "", f"{'Holds' if report.holds else 'Fails'}.", "")
     yield from ("```text", report.text(examples=0).partition("\n\nand ")[0], "```", "")
     for finding in report.findings():
         lines = [line for line in finding.example.verdict.lines() if "FAIL" in line]
@@ -63,7 +63,7 @@ def main() -> None:
         "torch": torch.__version__,
         "jax": jax.__version__,
     }
-    lines = [
+    lines: list[str] = [
         "<!-- Written by docs/make_ports.py: do not edit. -->",
         "",
         f"Run on {datetime.date.today().isoformat()}, {platform.machine()} {platform.system()}, CPU only: "

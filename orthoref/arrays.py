@@ -118,6 +118,7 @@ def at_batch(index: tuple[int, ...]) -> str:
 
 
 def is_complex(x: Array) -> bool:
+    """Whether the dtype is complex."""
     return dtype_name(x).startswith("complex")
 
 
@@ -160,14 +161,16 @@ class Scale(NamedTuple):
     down_again: Array
 
     def apply(self, x: Array) -> Array:
+        """Scale X."""
         return x * self.down * self.down_again
 
     def undo(self, x: Array) -> Array:
+        """Scale back."""
         return x / self.down / self.down_again
 
 
 def unit_scale(x: Array) -> Scale:
-    """The power of two that brings the largest component of every matrix into [1, 2); 1 for a zero matrix.
+    """The power of two that brings the largest component of every matrix into [1, 2); 1 for zero.
 
     Multiplying by it is exact except for components 2^(1022) times smaller than the largest one.
     """

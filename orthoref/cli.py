@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check",
         help="judge a function of another package",
-        description="Judge a function over a battery of hard inputs. Exit status: 0 it holds, 1 it fails, 2 could not run.",
+        description="Judge a function over a battery of hard inputs. Exit status: 0 holds, 1 fails, 2 could not run.",
     )
     check.set_defaults(run=_check)
     check.add_argument("port", metavar="MODULE:FUNCTION", help="for instance scipy.linalg:polar")

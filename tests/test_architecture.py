@@ -7,8 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import orthoref
 import pytest
+
+import orthoref
 
 PACKAGE = Path(orthoref.__file__).parent
 ROOT = Path(__file__).parent.parent

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from orthoref.cli import main
 
 QUICK = ["--dtype", "float64", "--shape", "3x3", "--quiet"]

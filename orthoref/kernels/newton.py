@@ -1,4 +1,4 @@
-"""Twin of the scaled Newton iteration with polishing, for stacks of small real matrices. Equations (NEWTON), (POLISH)."""
+"""Twin of the scaled Newton iteration with polishing, for small real matrices: (NEWTON), (POLISH)."""
 
 from __future__ import annotations
 

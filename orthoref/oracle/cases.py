@@ -145,7 +145,7 @@ def _haar(random: np.random.RandomState, m: int, k: int, complex_: bool) -> np.n
 
 def _round_to(values: np.ndarray, precision: Precision) -> np.ndarray:
     """Nearest number of a 16-bit format, ties to even, as float32."""
-    mantissa, exponent = np.frexp(values)
+    _, exponent = np.frexp(values)
     spacing = np.maximum(np.ldexp(precision.eps, exponent - 1), precision.tiny)
     rounded = np.round(values / spacing) * spacing
     return np.where(np.abs(rounded) > precision.largest, np.copysign(np.inf, values), rounded).astype(np.float32)

@@ -145,4 +145,5 @@ def _not_orthonormal(q: np.ndarray, vectors: str) -> str:
             ": a factor is missing" if lengths[0] else ""
         )
     worst = int(np.argmax(np.abs(lengths - 1)))
-    return f"{vectors} are not orthonormal: {vectors[:-1]} {worst} has length {lengths[worst]:.6g}, the Gram matrix off the diagonal {off:.2g}"
+    one = f"{vectors[:-1]} {worst} has length {lengths[worst]:.6g}"
+    return f"{vectors} are not orthonormal: {one}, the Gram matrix off the diagonal {off:.2g}"

@@ -28,6 +28,7 @@ class Check:
 
     @property
     def holds(self) -> bool:
+        """Whether the ratio is a number and within its limit."""
         return self.ratio <= self.limit  # False for NaN
 
 
@@ -53,9 +54,11 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
+        """Whether every check holds and no contract is broken."""
         return not self.faults and all(check.holds for check in self.checks)
 
     def lines(self) -> Iterator[str]:
+        """One line per check, fault and reason."""
         width = max((len(check.text) for check in self.checks), default=0)
         for check in self.checks:
             tail = ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Precision(NamedTuple):
-    """``eps`` is the spacing at 1 (twice the unit roundoff), ``tiny`` the smallest subnormal, ``largest`` the largest number."""
+    """Spacing at 1 (``eps``, twice the unit roundoff), smallest subnormal (``tiny``) and largest number of a format."""
 
     name: str
     eps: float

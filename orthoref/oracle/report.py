@@ -10,7 +10,9 @@ import platform
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from math import isfinite, isnan
+from string import Template
 
 import numpy as np
 
@@ -50,10 +52,12 @@ class Report:
 
     @property
     def holds(self) -> bool:
+        """Whether every case was run and holds."""
         return not self.stopped and all(outcome.verdict.holds for outcome in self.outcomes)
 
     @property
     def failed(self) -> list[Outcome]:
+        """The outcomes that do not hold."""
         return [outcome for outcome in self.outcomes if not outcome.verdict.holds]
 
     def findings(self) -> list[Finding]:
@@ -103,9 +107,7 @@ class Report:
             )
             for row in table
         ]
-        lines.append(
-            f"limit {self.limit:g}; a ratio is an error over n eps (8 eps for n < 8) times the size of what it belongs to"
-        )
+        lines.append(f"limit {self.limit:g}; unit n eps (8 eps for n < 8) times the norm of what the error belongs to")
         found = self.findings()
         for finding in found[:examples]:
             outcome = finding.example
@@ -163,7 +165,8 @@ class Report:
 
         Needs matplotlib (extra ``report``).
         """
-        return _PAGE.format(
+        page = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+        return page.substitute(
             title=html.escape(f"orthoref: {self.port}"),
             verdict="holds" if self.holds else "fails",
             summary=html.escape(self.summary()),
@@ -178,7 +181,8 @@ class Report:
         for finding in self.findings():
             case = finding.example.case
             body = html.escape("\n".join([case.id, *finding.example.verdict.lines(), f"  recreate: {case.recreate}"]))
-            yield f"<details open><summary>{finding.count} &times; {html.escape(finding.reason)}</summary><pre>{body}</pre></details>"
+            title = f"{finding.count} &times; {html.escape(finding.reason)}"
+            yield f"<details open><summary>{title}</summary><pre>{body}</pre></details>"
 
     def _plot(self) -> bytes:
         """SVG: one panel per check, ratio against condition number, a colour per family."""
@@ -243,20 +247,3 @@ def _strict(x: float) -> float | str:
 
 def _clip(x: float, low: float, high: float) -> float:
     return high if not x < high else max(x, low)
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-h1 {{ font-size: 1.3rem; }} h2 {{ font-size: 1.1rem; }}
-.holds {{ border-left: .5rem solid #2a7f3f; padding-left: .8rem; }} .fails {{ border-left: .5rem solid #b3261e; padding-left: .8rem; }}
-pre {{ background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: 13px; }} img {{ max-width: 100%; }}
-summary {{ cursor: pointer; font-weight: 600; }} small {{ color: #666; }}
-</style></head><body>
-<h1 class="{verdict}">{summary}</h1><p>{stopped}</p>
-<h2>Ratio against condition number</h2>
-<img alt="Each ratio against the condition number of the input, by family; the dashed line is the limit." src="data:image/svg+xml;base64,{plot}">
-<h2>Worst ratios</h2><pre>{text}</pre>
-<h2>Findings</h2>{findings}
-<p><small>{environment}</small></p></body></html>
-"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from orthoref import polar, polar_jvp, polar_vjp, testing
 from orthoref.oracle import cases
 

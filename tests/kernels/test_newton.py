@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from orthoref import kernels, polar, polar_condition, testing  # noqa: E402
-from orthoref.oracle import cases  # noqa: E402
+from orthoref import kernels, polar, polar_condition, testing
+from orthoref.oracle import cases
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

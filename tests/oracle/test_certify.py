@@ -9,6 +9,7 @@ flint = pytest.importorskip("flint")
 
 from exact import exact_polar  # noqa: E402
 from flint import acb_mat, arb, arb_mat, ctx  # noqa: E402
+
 from orthoref import NotCertified, OutsideDomain, certify, polar  # noqa: E402
 from orthoref.oracle import cases  # noqa: E402
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from orthoref.oracle.foreign import lift
 
 VALUES = np.array([[1.0, -0.5], [2.0**-120, 3.0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.linalg
+
 from orthoref import conformance, testing
 from orthoref.errors import PortFailure
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from hypothesis import find, given, settings
+
 from orthoref.oracle.cases import SPECTRA
 from orthoref.testing import strategies
 
