@@ -27,6 +27,9 @@ root_doc = "index"
 html_theme = "pydata_sphinx_theme"
 html_title = f"orthoref {release}"
 html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+WITHOUT_CHILDREN = ("quickstart", "conventions", "accuracy", "ports", "errata", "references", "changelog")
+html_sidebars = {page: [] for page in WITHOUT_CHILDREN}
 html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -47,6 +50,7 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "alpha"
@@ -84,8 +88,8 @@ def _capability_table(app):
     head = ("Operation", "Outputs", "JVP", "VJP", "Condition", "Checks", "Default inputs")
     rows = []
     for row in OPERATIONS.values():
-        functions = [f"{{py:func}}`~orthoref.{function.__name__}`" for function in (row.primal, row.jvp, row.vjp, row.condition)]
-        primal, jvp, vjp, condition = functions
+        functions = (row.primal, row.jvp, row.vjp, row.condition)
+        primal, jvp, vjp, condition = (f"{{py:func}}`~orthoref.{function.__name__}`" for function in functions)
         checks = ", ".join(f"`{name}`" for name in row.checks)
         cases = row.battery(("float32", "float64", "complex64", "complex128"), row.default_shapes)
         count = f"{len(cases)} over {len(row.default_shapes)} shapes and 4 dtypes"

@@ -27,13 +27,17 @@ def to_torch(a):
     return torch.asarray(a.copy())
 
 
+def jax_qdwh(a):
+    return jax.scipy.linalg.polar(a, method="qdwh")
+
+
 PORTS = {
     "scipy.linalg.polar": (scipy.linalg.polar, None, {}),
     "torch.linalg.svd, U = W V^H, H = V S V^H": (torch_svd, to_torch, {}),
     'jax.scipy.linalg.polar, method="svd"': (lambda a: jax.scipy.linalg.polar(a, method="svd"), jax.numpy.asarray, {}),
-    'jax.scipy.linalg.polar, method="qdwh"': (lambda a: jax.scipy.linalg.polar(a, method="qdwh"), jax.numpy.asarray, {}),
+    'jax.scipy.linalg.polar, method="qdwh"': (jax_qdwh, jax.numpy.asarray, {}),
     'jax.scipy.linalg.polar, method="qdwh", partial isometries accepted, tall and square only': (
-        lambda a: jax.scipy.linalg.polar(a, method="qdwh"),
+        jax_qdwh,
         jax.numpy.asarray,
         {
             "rank_deficient": "partial",

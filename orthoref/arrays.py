@@ -48,7 +48,7 @@ def enter(**arguments: Array) -> Namespace:
     Parameters
     ----------
     **arguments : array of shape (..., m, n)
-        The arrays under their public names; ``None`` stands for an argument that was left out.
+        The arrays under their public names.
 
     Returns
     -------
@@ -65,8 +65,7 @@ def enter(**arguments: Array) -> Namespace:
     OutsideDomain
         NaN or infinity; the message names the first entry and its batch index.
     """
-    arrays = {name: x for name, x in arguments.items() if x is not None}
-    for name, x in arrays.items():
+    for name, x in arguments.items():
         if not compat.is_array_api_obj(x):
             raise TypeError(f"{name} must be an array of an array-API library, not {type(x).__name__}")
         if type(x).__name__ in ("MaskedArray", "matrix"):
@@ -75,15 +74,15 @@ def enter(**arguments: Array) -> Namespace:
             raise TypeError(f"{name} has dtype {dtype_name(x)}; orthoref takes {', '.join(FLOATING)}")
         if x.ndim < 2:
             raise ValueError(f"{name} must have at least 2 dimensions (..., m, n), not shape {tuple(x.shape)}")
-    first, *others = arrays
+    first, *others = arguments
     for name in others:
-        x, y = arrays[first], arrays[name]
+        x, y = arguments[first], arguments[name]
         for what, of in (("namespace", namespace), ("dtype", dtype_name), ("device", compat.device)):
             if of(x) != of(y):
                 kind = ValueError if what == "device" else TypeError
                 raise kind(f"{first} and {name} differ in {what}: {of(x)} and {of(y)}")
-    xp = namespace(arrays[first])
-    for name, x in arrays.items():
+    xp = namespace(arguments[first])
+    for name, x in arguments.items():
         _require_finite(name, x, xp)
     return xp
 
@@ -128,6 +127,25 @@ def ct(x: Array) -> Array:
     return xp.conj(x.mT) if is_complex(x) else x.mT
 
 
+BLOCK = 256
+
+
+def inner(x: Array, y: Array) -> Array:
+    """X^H Y, for very tall X and Y as a sum over blocks of rows.
+
+    One product of m rows in a row commits up to m roundings, m/n units of n eps; blocks keep that independent of m.
+    """
+    m, n = x.shape[-2:]
+    count = m // BLOCK
+    if count < 2 or m < 16 * n:
+        return ct(x) @ y
+    xp, head = namespace(x), count * BLOCK
+    x_blocks, y_blocks = (
+        xp.reshape(z[..., :head, :], (*z.shape[:-2], count, BLOCK, z.shape[-1])) for z in (x, y)
+    )
+    return xp.sum(ct(x_blocks) @ y_blocks, axis=-3) + ct(x[..., head:, :]) @ y[..., head:, :]
+
+
 def hermitian_part(x: Array) -> Array:
     """(X + X^H)/2, Hermitian to the last bit."""
     return (x + ct(x)) / 2
@@ -170,9 +188,10 @@ class Scale(NamedTuple):
 
 
 def unit_scale(x: Array) -> Scale:
-    """The power of two that brings the largest component of every matrix into [1, 2); 1 for zero.
+    """The power of two that brings the largest component of every matrix into [1/2, 4); 1 for zero.
 
-    Multiplying by it is exact except for components 2^(1022) times smaller than the largest one.
+    ([1, 2) but for the rounding of the library's log2.) Multiplying by it is exact except for components 2^1020 times
+    smaller than the largest one.
     """
     xp = namespace(x)
     size = xp.maximum(xp.abs(xp.real(x)), xp.abs(xp.imag(x))) if is_complex(x) else xp.abs(x)

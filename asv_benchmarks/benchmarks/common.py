@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from math import ceil
 from statistics import median
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle import cases
+
+Clock = Callable[[], float]
 
 QUICK = os.environ.get("ORTHOREF_BENCH_QUICK", "") not in ("", "0")
 PAIRS = 3 if QUICK else 9
@@ -64,35 +66,45 @@ class Limited:
             self._limits.restore_original_limits()
 
 
-def paired_ratio(f: Callable[[], Any], g: Callable[[], Any], *, pairs: int | None = None, threads: int = 1) -> float:
-    """Median over interleaved pairs of time(f)/time(g).
+def paired_ratio(f: Callable[[], Any], g: Callable[[], Any], *, threads: int = 1) -> float:
+    """Median over interleaved pairs of time(f)/time(g), of functions that compute in this process.
 
     The order alternates within the pairs, so that a drift of the clock rate cancels, and each function runs once
-    before. With several threads a pause before each sample lets the workers of the other function's BLAS (NumPy and
-    SciPy bring one each) go to sleep; they would occupy the processors otherwise.
+    before. With one thread it is the processor time of the process that counts: other processes on the machine then
+    disturb little. With several it is the wall time, and a pause before each sample lets the workers of the other
+    function's BLAS (NumPy and SciPy bring one each) go to sleep; they would occupy the processors otherwise.
     """
-    number_f, number_g = _number(f), _number(g)
-    count = pairs or (3 if max(_seconds(f, 1), _seconds(g, 1)) > LONG else PAIRS)
-    ratios = []
-    for k in range(count):
-        order = ((f, number_f), (g, number_g))
+    clock, settle = (time.process_time, 0.0) if threads == 1 else (time.perf_counter, SETTLE)
+    number_f, number_g = _number(f, clock), _number(g, clock)
+    pairs = 3 if max(_seconds(f, 1, clock), _seconds(g, 1, clock)) > LONG else PAIRS
+    return median(_pairs((f, number_f), (g, number_g), pairs, clock, settle))
+
+
+def paired_wall_ratio(f: Callable[[], Any], g: Callable[[], Any], pairs: int) -> float:
+    """The same in wall time, one call a sample: for functions that start processes."""
+    f(), g()
+    return median(_pairs((f, 1), (g, 1), pairs, time.perf_counter, 0.0))
+
+
+def _pairs(
+    f: tuple[Callable[[], Any], int], g: tuple[Callable[[], Any], int], pairs: int, clock: Clock, settle: float
+) -> Iterator[float]:
+    for k in range(pairs):
         seconds = {}
-        for function, number in order if k % 2 == 0 else order[::-1]:
-            if threads > 1:
-                time.sleep(SETTLE)
-            seconds[function] = _seconds(function, number)
-        ratios.append(seconds[f] / seconds[g])
-    return median(ratios)
+        for function, number in (f, g) if k % 2 == 0 else (g, f):
+            time.sleep(settle)
+            seconds[function] = _seconds(function, number, clock)
+        yield seconds[f[0]] / seconds[g[0]]
 
 
-def _number(f: Callable[[], Any]) -> int:
+def _number(f: Callable[[], Any], clock: Clock) -> int:
     """Calls that make a sample; also the warm-up."""
     f()
-    return max(1, ceil(SAMPLE / max(_seconds(f, 1), 1e-9)))
+    return max(1, ceil(SAMPLE / max(_seconds(f, 1, clock), 1e-9)))
 
 
-def _seconds(f: Callable[[], Any], number: int) -> float:
-    start = time.perf_counter()
+def _seconds(f: Callable[[], Any], number: int, clock: Clock) -> float:
+    start = clock()
     for _ in range(number):
         f()
-    return (time.perf_counter() - start) / number
+    return (clock() - start) / number

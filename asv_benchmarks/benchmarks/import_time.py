@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from .common import QUICK, paired_ratio
+from .common import QUICK, paired_wall_ratio
 
 PAIRS = 5 if QUICK else 21
 
@@ -17,7 +17,7 @@ class Import:
     param_names = ("statement",)
 
     def track_ratio_to_numpy(self, statement: str) -> float:
-        return paired_ratio(lambda: run(statement), lambda: run("import numpy"), pairs=PAIRS)
+        return paired_wall_ratio(lambda: run(statement), lambda: run("import numpy"), PAIRS)
 
     track_ratio_to_numpy.unit = "time of python -c 'import numpy'"
     track_ratio_to_numpy.limit = 1.5

@@ -23,6 +23,7 @@ from orthoref.arrays import (
     first_index,
     frobenius,
     hermitian_part,
+    inner,
     is_complex,
     namespace,
     require_choice,
@@ -37,7 +38,7 @@ Method = Literal["auto", "svd", "newton", "qdwh", "zolotarev"]
 RankDeficient = Literal["complete", "partial", "raise"]
 
 SMALL = 32  # up to this order refining the SVD costs less than finding out whether it is needed
-MAX_POLISHING_STEPS = 8  # 0.6 -> 1e-9 takes six
+MAX_POLISHING_STEPS = 8  # a defect of 0.6 takes five to 1e-9
 
 
 class PolarResult(NamedTuple):
@@ -161,7 +162,7 @@ def polar(
         return PolarResult(xp.zeros_like(a), empty)
 
     def uh_a(u: Array) -> Array:
-        return ct(u) @ x if side == "right" else x @ ct(u)
+        return inner(u, x) if side == "right" else inner(ct(x), ct(u))
 
     with np.errstate(all="ignore"):  # what overflows or is NaN on the way is judged at the end
         scale = unit_scale(a)
@@ -244,7 +245,7 @@ def polar_jvp(
         u_dot = _rescale(_u_derivative(p, s, v, e), scale, e_scale)
     if want_h:
         # (DH) H_dot = V K V^H, K_ij = (s_i F_ij + s_j conj(F_ji))/(s_i + s_j)
-        f = ct(p) @ e @ v
+        f = inner(p, e) @ v
         if side == "left":  # the same with F^H, in the basis P, and the part of E outside it
             f = ct(f)
         k = hermitian_part(2 * _weight(s, xp) * f)
@@ -284,7 +285,8 @@ def polar_vjp(a: Array, u_bar: Array | None, h_bar: Array | None = None, *, side
     require_choice("side", side, ("right", "left"))
     if u_bar is None and h_bar is None:
         raise ValueError("u_bar and h_bar are both None: nothing to pull back")
-    xp = enter(a=a, u_bar=u_bar, h_bar=h_bar)
+    given = {name: x for name, x in (("u_bar", u_bar), ("h_bar", h_bar)) if x is not None}
+    xp = enter(a=a, **given)
     *batch, m, n = a.shape
     if u_bar is not None:
         require_shape("u_bar", u_bar, a.shape)
@@ -329,11 +331,21 @@ def polar_condition(a: Array, *, factor: Literal["u", "h"] = "u", side: Side = "
         sup |U_dot| over |A_dot| = 1, in units of 1/a (for h: a pure number between 1 and sqrt(2)):
         U: 2/(s_n + s_{n-1}) real square, 1/s_n complex or rectangular, 0 for a real number;
         H: sqrt(2 (1 + r^2))/(1 + r) with r = s_n/s_1, sqrt(2) for the larger factor of a rectangular matrix.
-        Infinite where U is not differentiable.
+        Infinite, or of the order of 1/(eps |A|), where U is not differentiable. For a real square matrix it is a local statement: a perturbation
+        that changes the sign of the determinant moves U by 2.
+
+    Raises
+    ------
+    OutsideDomain
+        NaN or infinity.
+    NotConverged
+        The SVD of the library failed.
+    TypeError, ValueError
+        Wrong type, dtype, number of dimensions or option.
 
     Notes
     -----
-    Equations (KU) and (KH) of the derivation page. KennieLaub1991 for U, Higham2008 section 8.2 for both.
+    Equations (KU) and (KH) of the derivation page, with proof; see also [Higham2008]_ chapter 8.
     """
     require_choice("factor", factor, ("u", "h"))
     require_choice("side", side, ("right", "left"))
@@ -384,7 +396,7 @@ def _by_svd(x: Array, *, refine: bool, partial: bool = False) -> Array:
     if refine:
         # (SVD) P^H X V differs from diag(s) by the backward error of the SVD. The polar factor of P^H X V to
         # first order takes it out of U; pairs with a sum below sqrt(eps) s_1 would not be first order
-        f = ct(p) @ x @ ct(vh)
+        f = inner(p, x) @ ct(vh)
         sums = _sums(s)
         small = sums <= eps(x) ** 0.5 * s[..., :1, None]
         omega = xp.where(small, xp.zeros_like(f), 2 * skew_part(f) / xp.where(small, xp.ones_like(sums), sums))
@@ -418,7 +430,7 @@ def _polish(u: Array) -> tuple[Array, Array]:
 
     A defect d < 1 becomes at most d^2: after d <= sqrt(eps) rounding is all that is left.
     """
-    rest = eye_like(u) - ct(u) @ u
+    rest = eye_like(u) - inner(u, u)
     return u + u @ (rest / 2), rest
 
 
@@ -456,7 +468,7 @@ def _refuse_small(size: Array, s: Array, x: Array, scale: Scale, what: str) -> N
 def _u_derivative(p: Array, s: Array, v: Array, e: Array) -> Array:
     """(DU) U_dot = P Z V^H + (I - P P^H) E V diag(s)^-1 V^H, Z_ij = (F_ij - conj(F_ji))/(s_i + s_j)."""
     xp = namespace(s)
-    f = ct(p) @ e @ v
+    f = inner(p, e) @ v
     z = 2 * skew_part(f) / _positive(_sums(s), xp)
     if p.shape[-2] == p.shape[-1]:
         return p @ z @ ct(v)
@@ -465,7 +477,7 @@ def _u_derivative(p: Array, s: Array, v: Array, e: Array) -> Array:
 
 def _outside(p: Array, x: Array) -> Array:
     """(I - P P^H) X."""
-    return x - p @ (ct(p) @ x)
+    return x - p @ inner(p, x)
 
 
 def _sums(s: Array) -> Array:

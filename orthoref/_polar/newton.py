@@ -10,8 +10,8 @@ MAX_STEPS = 20  # 9 suffice for condition numbers up to 1e16 (Byers and Xu 2008)
 def newton(x: Array, scaling: str) -> Array:
     """Unitary polar factor of square nonsingular matrices to about 1e-2; NaN or non-unitary where it fails.
 
-    X <- (zeta X + X^-H/zeta)/2. Stops when the step has Frobenius norm 0.1: the next error is at most
-    half its square times |X^-1|, which the polishing takes over. 8/3 n^3 real flops a step.
+    X <- (zeta X + X^-H/zeta)/2. Stops when the step has Frobenius norm 0.1: with zeta = 1 the defect of the new
+    X is at most its square, |I - X_+^H X_+| <= |X_+ - X|^2, and the polishing takes over. 8/3 n^3 real flops a step.
     """
     xp = namespace(x)
     zeta = 1.0

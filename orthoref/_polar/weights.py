@@ -73,7 +73,7 @@ def _complementary_quarter_period(k: float) -> float:
 
 def _sc(u: float, k: float) -> float:
     """sc(u) of modulus sqrt(1 - k^2): sn(iu, k) = i sc(u), by the descending Landen transformation in k."""
-    if k < 1e-9:  # k^2 is below the rounding of 1: sn(iu, 0) = i sinh(u)
+    if k < 1e-16:  # sn(iu, 0) = i sinh(u), for u <= K'/2 with a relative error of k/4
         return sinh(u)
     if k == 1:
         return tan(u)

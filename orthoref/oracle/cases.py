@@ -195,7 +195,7 @@ def _integers(n: int) -> np.ndarray:
 
 
 def _subnormal(n: int, precision: Precision) -> np.ndarray:
-    return _integers(n) * precision.tiny
+    return _integers(n) * (precision.tiny / precision.eps / 8)  # exact, an eighth to a quarter of the smallest normal
 
 
 def _near_overflow(n: int, precision: Precision) -> np.ndarray:
@@ -218,7 +218,7 @@ GALLERY: dict[str, Named] = {
     "kahan": Named(_kahan, ("upper triangular", "nonsingular"), "small singular value that QR does not show"),
     "graded": Named(_graded, ("nonsingular",), "entries fall by 2^-n along the diagonal"),
     "clustered": Named(_clustered, ("positive definite", "diagonal"), "singular values 1 + k eps, one ulp apart"),
-    "subnormal": Named(_subnormal, ("nonsingular", "subnormal"), "integer multiples of the smallest subnormal number"),
+    "subnormal": Named(_subnormal, ("nonsingular", "subnormal"), "a quarter of the smallest normal number"),
     "near_overflow": Named(
         _near_overflow, ("nonsingular", "near overflow"), "largest entry a quarter or half of the largest number"
     ),

@@ -43,11 +43,12 @@ def polar(
     for reason, *candidate in _undone(a, u, h, side):
         if accepted(*candidate):
             return [reason]
-    if accepted(a, u, h, side="left" if side == "right" else "right") and a.shape[0] == a.shape[1]:
+    if a.shape[0] == a.shape[1] and accepted(a, u, h, side="left" if side == "right" else "right"):
         form = "A = H U, not U H" if side == "right" else "A = U H, not H U"
         return [f"these are the factors of the other side: {form}"]
     if accepted(a, u, h, isometry="partial"):
-        return ["u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"]
+        partial = "u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"
+        return [*extreme, partial]
     if not extreme and not singular and "orthonormal" in failed:
         for low in ("float32", "tf32", "float16", "bfloat16"):
             if accepted(a, u, h, precision=PRECISIONS[low]):
@@ -106,12 +107,16 @@ def _by_measure(a: np.ndarray, u: np.ndarray, failed: set[str], has_h: bool) -> 
         reasons += [_not_orthonormal(u, vectors)]
     elif "symmetric" in failed:
         product = u.conj().T @ a
-        if tall and np.linalg.norm(np.tril(product, -1)) <= 1e-3 * np.linalg.norm(product):
+        product = product / np.abs(product).max()  # its squares may underflow
+        if tall and a.shape[1] > 1 and np.linalg.norm(np.tril(product, -1)) <= 1e-3 * np.linalg.norm(product):
             reasons.append("u is the orthonormal factor of a QR factorization, not the polar factor")
         else:
             reasons.append(f"{vectors} are orthonormal, but U^H A is not Hermitian: this is not the polar factor")
-    elif "positive" in failed or "nuclear" in failed:
+    elif "positive" in failed:
         reasons.append("U^H A is Hermitian but has negative eigenvalues: some singular vectors have the wrong sign")
+    elif "nuclear" in failed:
+        missing = "some singular vectors have the wrong sign, or u is no isometry on the range of a"
+        reasons.append(f"Re<A,U> is less than |A|_*: {missing}")
     elif "backward" in failed and not has_h:
         reasons.append("u is orthonormal and U^H A Hermitian, but the range of u is not that of a")
     if has_h and "hermitian" in failed:

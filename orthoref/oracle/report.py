@@ -114,7 +114,7 @@ class Report:
             lines += ["", f"{finding.count} x {finding.reason}", f"  smallest case: {outcome.case.id}"]
             lines += [line for line in outcome.verdict.lines() if not line.startswith("  reason")]
             lines.append(f"  recreate: {outcome.case.recreate}")
-        if len(found) > examples:
+        if 0 < examples < len(found):
             lines += ["", f"and {len(found) - examples} other findings (all of them in the JSON and HTML reports)"]
         return "\n".join(lines)
 
@@ -133,7 +133,7 @@ class Report:
                 "holds": self.holds,
                 "stopped": self.stopped,
                 "environment": environment(),
-                "checks": {name: f"{what} / ({of} n eps)" for name, (what, of) in self.checks.items()},
+                "checks": {name: f"{what} / ({of} max(n, 8) eps)" for name, (what, of) in self.checks.items()},
                 "cases": [
                     {
                         "id": outcome.case.id,
@@ -196,19 +196,21 @@ class Report:
         axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
         for axis, (name, (what, of)) in zip(axes, self.checks.items(), strict=False):
             for i, family in enumerate(families):
-                points = [
-                    (_clip(outcome.condition, 1, 1e18), _clip(check.ratio, 1e-3, 1e18))
-                    for outcome in self.outcomes
-                    if outcome.case.family == family
-                    for check in outcome.verdict.checks
-                    if check.name == name
-                ]
-                x, y = np.asarray(points).reshape(-1, 2).T
-                axis.loglog(x, y, ".", markersize=4, color=colormaps["tab20"](i % 20), label=family, alpha=0.8)
+                for holds, marker in ((True, "."), (False, "x")):
+                    points = [
+                        (_clip(outcome.condition, 1, 1e18), _clip(check.ratio, 1e-3, 1e18))
+                        for outcome in self.outcomes
+                        if outcome.case.family == family
+                        for check in outcome.verdict.checks
+                        if check.name == name and check.holds == holds
+                    ]
+                    x, y = np.asarray(points).reshape(-1, 2).T
+                    label = family if holds else None
+                    axis.loglog(x, y, marker, markersize=4, color=colormaps["tab20"](i % 20), label=label, alpha=0.8)
             axis.axhline(self.limit, color="black", linewidth=0.8, linestyle="--")
             axis.set_title(f"{what} / ({of + ' ' if of else ''}n eps)", fontsize=9)
             axis.set_xlabel("condition number (1e18: singular)", fontsize=8)
-            axis.set_ylabel("ratio (1e18: NaN or infinite)", fontsize=8)
+            axis.set_ylabel("ratio (x: fails; 1e18: NaN or infinite)", fontsize=8)
             axis.set_xlim(0.5, 3e18)
             axis.set_ylim(5e-4, max(100.0, axis.get_ylim()[1]))
             axis.tick_params(labelsize=7)

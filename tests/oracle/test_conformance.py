@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import suppress
 from html.parser import HTMLParser
 
 import numpy as np
@@ -39,10 +40,8 @@ def test_left_and_u_only(side):
 def test_python_code_that_hangs_is_stopped():
     def hangs(a):
         while a.shape[0] == 3:
-            try:
+            with suppress(Exception):  # a port that swallows everything
                 time.sleep(0.01)
-            except Exception:
-                pass
         return polar(a)
 
     start = time.monotonic()

@@ -111,3 +111,29 @@ def test_the_formats_are_numpys(name):
 def test_bfloat16_is_ml_dtypes():
     info = pytest.importorskip("ml_dtypes").finfo("bfloat16")
     assert PRECISIONS["bfloat16"][1:] == (float(info.eps), float(info.smallest_subnormal), float(info.max))
+
+
+def test_the_judges_own_rounding_does_not_grow_with_the_number_of_rows():
+    # 1/sqrt(m) with m a power of 4: an exactly orthonormal column in binary, whose Gram sum is exact in any order;
+    # then random columns normalised in extended precision, whose defect is below m^(1/2) half-ulps of 1/sqrt(m)
+    m = 4**9
+    assert measure.orthonormal(np.full((m, 1), 2.0**-9))["orthonormal"] == 0
+    rng = np.random.RandomState(0)
+    q = rng.standard_normal((200_000, 1)).astype(np.longdouble)
+    q = (q / np.sqrt(np.sum(q * q))).astype(np.float64)
+    assert measure.orthonormal(q)["orthonormal"] <= 1
+    assert measure.orthonormal(q.T)["orthonormal"] <= 1
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("shape", [(300, 2), (2, 300)])
+def test_the_grid_is_granted_to_the_larger_factor_as_well(shape, side):
+    tiny = 2.0**-1074
+    u = np.zeros(shape)
+    u[0, 0] = u[1, 1] = 1
+    order = shape[1] if side == "right" else shape[0]
+    h = np.zeros((order, order))
+    h[0, 0] = h[1, 1] = 64 * tiny
+    a = u @ h if side == "right" else h @ u
+    ratios = measure.polar(a, u, h + np.where(np.arange(order)[:, None] == np.arange(order), 0, tiny), side=side)
+    assert ratios["backward"] <= 1 and ratios["positive"] <= 1

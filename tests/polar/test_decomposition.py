@@ -251,6 +251,23 @@ def test_non_contiguous(options, dtype):
     assert all(max(reconstruction(*z), orthonormality(z[1])) <= PROMISE for z in matrices(a, u, h))
 
 
+@pytest.mark.parametrize("options", OPTIONS[2:], ids=name)
+@pytest.mark.parametrize("shape", [(4, 4), (9, 9), (10, 6), (6, 10), (3, 5, 5)])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize("cond", [1.0, 1e2, 1e4, 1e10])
+def test_iterations_need_no_svd(monkeypatch, shape, dtype, cond, options):
+    """The SVD takes over what an iteration misses, and with it hides a broken one: here there is no SVD."""
+
+    def refuse(x):
+        raise AssertionError("the iteration missed its bounds and fell back on the SVD")
+
+    monkeypatch.setattr("orthoref._polar.decomposition.svd", refuse)
+    cond = min(cond, 1e-2 / float(np.finfo(dtype).eps), 1 / options.get("lower", 1e-16))  # a false bound may fall back
+    a = draw(shape, dtype, cond=cond, seed=21)
+    u, h = polar(a, impl="generic", **options)
+    assert all(max(reconstruction(*z), orthonormality(z[1])) <= PROMISE for z in matrices(a, u, h))
+
+
 # --- exact truth -----------------------------------------------------------------------------------------------
 
 

@@ -110,8 +110,8 @@ def test_halley_iterations(kappa, count):
 
 
 KAPPA = [1.001, 1.01, 1.1, 1.2, 1.5, 2, 10, 1e2, 1e3, 1e5, 1e7, 1e16]
-# type (2r+1, 2r) to 1e-15, by mpmath (facts, section 1.4; the table printed in PolarFact's descendants has 3, 3
-# where kappa = 1e3 needs 4, 3)
+# type (2r+1, 2r) to 1e-15, by mpmath (facts, section 1.4; heat's _zolopd_n_iterations begins its row for kappa = 1e3
+# with 3, 3 where 4, 3 are needed)
 ITERATIONS = {
     1: [2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6],
     2: [1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4],
