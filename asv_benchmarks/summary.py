@@ -31,11 +31,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("regex", nargs="?", default="", help="which benchmarks, as in asv run --bench")
     parser.add_argument("--update", type=Path, metavar="FILE", help="Markdown file with the markers")
+    parser.add_argument(
+        "--busy", action="store_true", help="leave out ratios on several threads: the machine is not idle"
+    )
     options = parser.parse_args()
-    lines = [*machine(), "", "| Benchmark | Parameters | Measured | Limit | |", "| --- | --- | ---: | ---: | --- |"]
-    for row in rows(re.compile(options.regex)):
-        print(row, file=sys.stderr, flush=True)
-        lines.append(row)
+    note = ["- ratios on several threads left out: the machine was not idle"] if options.busy else []
+    lines = [
+        *machine(),
+        *note,
+        "",
+        "| Benchmark | Parameters | Measured | Limit | |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    lines += rows(re.compile(options.regex), options.busy)
     text = "\n".join(lines) + "\n"
     if options.update is None:
         print(text, end="")
@@ -71,7 +79,7 @@ def processor() -> str:
     return found[1] if found else platform.processor() or platform.machine()
 
 
-def rows(wanted: re.Pattern[str]) -> Iterator[str]:
+def rows(wanted: re.Pattern[str], busy: bool) -> Iterator[str]:
     """One line of the table per benchmark and parameters that could run."""
     for module in MODULES:
         for class_name, cls in inspect.getmembers(import_module(f"benchmarks.{module}"), inspect.isclass):
@@ -81,11 +89,21 @@ def rows(wanted: re.Pattern[str]) -> Iterator[str]:
                 tracked = name.startswith("track_")
                 if not (tracked or hasattr(function, "limit")) or not wanted.search(f"{module}.{class_name}.{name}"):
                     continue
-                cache = cache_of(cls)
+                full_name = f"{module}.{class_name}.{name}"
+                measured = {}
                 for values in product(*cls.params):
-                    measured = run(cls, name, (*cache, *values), tracked)
-                    if not math.isnan(measured):
-                        yield row(f"{module}.{class_name}.{name}", cls.param_names, values, measured, function)
+                    threads = dict(zip(cls.param_names, values, strict=True)).get("threads", 1)
+                    if busy and tracked and threads > 1:
+                        continue
+                    if not math.isnan(value := run(cls, name, (*cache_of(cls), *values), tracked)):
+                        measured[values] = value
+                        print(full_name, values, f"{value:.3g}", file=sys.stderr, flush=True)
+                if measured and getattr(cls, "only_the_worst", False):
+                    worst = max(measured, key=measured.__getitem__)
+                    measured = {worst: measured[worst]}
+                    full_name += f" (worst of {math.prod(map(len, cls.params))})"
+                for values, value in measured.items():
+                    yield row(full_name, cls.param_names, values, value, function)
 
 
 @functools.cache

@@ -140,9 +140,7 @@ def inner(x: Array, y: Array) -> Array:
     if count < 2 or m < 16 * n:
         return ct(x) @ y
     xp, head = namespace(x), count * BLOCK
-    x_blocks, y_blocks = (
-        xp.reshape(z[..., :head, :], (*z.shape[:-2], count, BLOCK, z.shape[-1])) for z in (x, y)
-    )
+    x_blocks, y_blocks = (xp.reshape(z[..., :head, :], (*z.shape[:-2], count, BLOCK, z.shape[-1])) for z in (x, y))
     return xp.sum(ct(x_blocks) @ y_blocks, axis=-3) + ct(x[..., head:, :]) @ y[..., head:, :]
 
 

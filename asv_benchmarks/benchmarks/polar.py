@@ -131,6 +131,7 @@ class Accuracy(Limited):
 
     params = ([(64, 64), (256, 256), (512, 128), (100, 32, 32)], ["auto", *METHODS[1:]], ["float64", "float32"])
     param_names = ("shape", "method", "dtype")
+    only_the_worst = True  # summary.py shows one line
 
     def setup_cache(self) -> dict[str, dict[str, float]]:
         """All of them at once, at the condition number 1/eps, the hardest that is not singular to working precision."""

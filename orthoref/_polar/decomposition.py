@@ -331,8 +331,8 @@ def polar_condition(a: Array, *, factor: Literal["u", "h"] = "u", side: Side = "
         sup |U_dot| over |A_dot| = 1, in units of 1/a (for h: a pure number between 1 and sqrt(2)):
         U: 2/(s_n + s_{n-1}) real square, 1/s_n complex or rectangular, 0 for a real number;
         H: sqrt(2 (1 + r^2))/(1 + r) with r = s_n/s_1, sqrt(2) for the larger factor of a rectangular matrix.
-        Infinite, or of the order of 1/(eps |A|), where U is not differentiable. For a real square matrix it is a local statement: a perturbation
-        that changes the sign of the determinant moves U by 2.
+        Infinite, or of the order of 1/(eps |A|), where U is not differentiable. For a real square matrix it is a
+        local statement: a perturbation that changes the sign of the determinant moves U by 2.
 
     Raises
     ------

@@ -55,9 +55,13 @@ def test_sign_of_the_determinant(sign, n):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"spectrum": "flat"}, "spectrum='flat'"), ({"cond": 0.5}, "cond=0.5"), ({"det": "+", "dtype": "complex64"}, "det"),
-     ({"cond": float("nan")}, "cond=nan")],
-)  # fmt: skip
+    [
+        ({"spectrum": "flat"}, "spectrum='flat'"),
+        ({"cond": 0.5}, "cond=0.5"),
+        ({"cond": float("nan")}, "cond=nan"),
+        ({"det": "+", "dtype": "complex64"}, "det"),
+    ],
+)
 def test_bad_arguments(options, words):
     with pytest.raises(ValueError, match=words):
         matrix((3, 3), **options)

@@ -53,7 +53,10 @@ def test_jax_qdwh_fails_where_the_rank_is_deficient_and_near_overflow_only():
 @pytest.mark.parametrize(
     ("a", "words"),
     [
-        ([[0.0, 0.0], [1.0, 1.0]], "rank deficient to working precision: u is neither orthonormal nor a partial isometry"),
+        (
+            [[0.0, 0.0], [1.0, 1.0]],
+            "rank deficient to working precision: u is neither orthonormal nor a partial isometry",
+        ),
         (np.array([[0.5, 0.25], [0.25, 0.5]]) * np.finfo("float64").max, "near overflow"),
     ],
 )
