@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from orthoref._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from orthoref import oracle as oracle
     from orthoref import testing as testing
@@ -43,7 +45,6 @@ _HOME = {
 }
 
 __all__ = list(_HOME)
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

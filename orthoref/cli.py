@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthoref._version import __version__
+
 if TYPE_CHECKING:
     from orthoref.oracle.report import Report
 
@@ -181,9 +183,7 @@ def _show(report: Report, quiet: bool) -> None:
 
 
 def _version() -> str:
-    import orthoref
-
-    return f"orthoref {orthoref.__version__}"
+    return f"orthoref {__version__}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from string import Template
 
 import numpy as np
 
+from orthoref._version import __version__
 from orthoref.oracle.cases import Case
 from orthoref.oracle.judge import Verdict
 
@@ -225,10 +226,8 @@ class Report:
 
 def environment() -> dict[str, str]:
     """Versions and machine class that a figure needs to mean anything."""
-    import orthoref
-
     return {
-        "orthoref": orthoref.__version__,
+        "orthoref": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": f"{platform.machine()} {platform.system()}",
