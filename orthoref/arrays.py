@@ -137,7 +137,7 @@ def inner(x: Array, y: Array) -> Array:
     """
     m, n = x.shape[-2:]
     count = m // BLOCK
-    if count < 2 or m < 16 * n:
+    if count < 2 or m < 64 * n:
         return ct(x) @ y
     xp, head = namespace(x), count * BLOCK
     x_blocks, y_blocks = (xp.reshape(z[..., :head, :], (*z.shape[:-2], count, BLOCK, z.shape[-1])) for z in (x, y))

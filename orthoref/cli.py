@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except (CannotRun, ValueError, TypeError, OSError) as error:
         print(f"orthoref: {error}", file=sys.stderr)
-        return COULD_NOT_RUN
+    except Exception:  # a fault of ours: no verdict
+        traceback.print_exc()
+    return COULD_NOT_RUN
 
 
 class CannotRun(Exception):
@@ -80,6 +83,8 @@ def _check(options: argparse.Namespace) -> int:
     for path in (options.html, options.json):
         if path is not None and not path.absolute().parent.is_dir():
             raise CannotRun(f"no folder {path.absolute().parent} to write {path.name} to")
+        if path is not None and path.is_dir():
+            raise CannotRun(f"{path} is a folder")
     if options.html is not None:
         _require("matplotlib", "--html")
     port = _load(options.port)
@@ -100,11 +105,11 @@ def _check(options: argparse.Namespace) -> int:
         name=options.port,
     )
     faulthandler.cancel_dump_traceback_later()
+    _show(report, options.quiet)
     if options.json is not None:
         options.json.write_text(report.json(), encoding="utf-8")
     if options.html is not None:
         options.html.write_text(report.html(), encoding="utf-8")
-    _show(report, options.quiet)
     return HOLDS if report.holds else FAILS
 
 

@@ -78,3 +78,8 @@ def test_import_is_light():
 def test_polar_imports_only_the_runtime_core():
     before = imported_by("import numpy, array_api_compat")
     assert not (imported_by("from orthoref import polar") - before) & set(HEAVY)
+
+
+def test_a_recreation_line_works_after_import_orthoref():
+    code = "import orthoref; print(orthoref.oracle.cases.matrix((2, 3), seed=1).shape)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "(2, 3)\n"

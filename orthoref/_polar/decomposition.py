@@ -82,8 +82,8 @@ def polar(
         path. There is one for ``method="newton"`` on stacks of real square NumPy matrices of order at most 8 (extra
         ``numba``), the fastest route for them.
     rank_deficient : {"complete", "partial", "raise"}
-        What ``u`` is when sigma_min <= max(m, n) eps sigma_max. ``"complete"``: still orthonormal columns
-        (rows if wide), completed by whatever basis of the null space the method found. ``"partial"``: the
+        What ``u`` is when sigma_min <= max(k, 8) eps sigma_max, k = min(m, n). ``"complete"``: still orthonormal
+        columns (rows if wide), completed by whatever basis of the null space the method found. ``"partial"``: the
         partial isometry with the null space of ``a`` (of the canonical polar decomposition), from the SVD.
         ``"raise"``: :class:`~orthoref.OutsideDomain`.
     scaling : {"byers-xu", "one-inf"}, optional
@@ -119,6 +119,8 @@ def polar(
 
     Flops for a real square matrix beside the 8 n^3 of polishing, U and H: SVD about 22 n^3, Newton
     8/3 n^3 a step (at most 9), QDWH 26/3 n^3 and 13/3 n^3 a step (at most 6).
+
+    XLA flushes subnormal numbers to zero: on JAX arrays, so does this function.
 
     Values steer the iteration, so ``jax.jit`` cannot trace it; call it on concrete arrays.
 
@@ -204,8 +206,8 @@ def polar_jvp(
     ------
     OutsideDomain
         Where the derivative does not exist to working precision, with the singular values in the message.
-        With the tolerance t = max(m, n) eps sigma_max: h needs sigma_min > t, u of a complex or rectangular
-        matrix too, u of a real square one sigma_n + sigma_{n-1} > t. (A real square matrix with one zero
+        With the tolerance t = max(k, 8) eps sigma_max, k = min(m, n): h needs sigma_min > t, u of a complex or
+        rectangular matrix too, u of a real square one sigma_n + sigma_{n-1} > t. (A real square matrix with one zero
         singular value has two completed polar factors; each is differentiable, and the one that
         :func:`polar` returns by the SVD is meant.)
 
@@ -443,8 +445,8 @@ def _polish(u: Array) -> tuple[Array, Array]:
 
 
 def _rank_tolerance(x: Array, s: Array) -> Array:
-    """max(m, n) eps s_1, the size below which a computed singular value carries no digit; shape (..., 1)."""
-    return max(x.shape[-2:]) * eps(x) * s[..., :1]
+    """max(n, 8) eps s_1, n = min(m, n): a smaller singular value is within the backward error; shape (..., 1)."""
+    return max(8, min(x.shape[-2:])) * eps(x) * s[..., :1]
 
 
 def _svd_in_domain(scale: Scale, a: Array, want_u: bool, want_h: bool) -> tuple[Array, Array, Array]:
@@ -469,7 +471,7 @@ def _refuse_small(size: Array, s: Array, x: Array, scale: Scale, what: str) -> N
         last_two = "".join(f", sigma_{{n-1}} = {float(value):.3g}" for value in (s[-2:-1]))
         raise OutsideDomain(
             f"{what}: sigma_min = {float(s[-1]):.3g}{last_two}, sigma_max = {float(s[0]):.3g}, "
-            f"tolerance max(m, n) eps sigma_max" + at_batch(index)
+            f"tolerance max(n, 8) eps sigma_max" + at_batch(index)
         )
 
 

@@ -7,7 +7,6 @@ together. :func:`find` is the one place that decides which inputs have one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import array_api_compat as compat
 
@@ -42,6 +41,8 @@ def _no_kernel(name: str, x: Array) -> str:
     m, n = x.shape[-2:]
     if x.ndim < 3 or m != n or n > MAX_ORDER or is_complex(x):
         return f"the kernel takes stacks of real square matrices of order at most {MAX_ORDER}, not {x.dtype} {x.shape}"
-    if find_spec("numba") is None:
-        return "numba is not installed (extra 'numba')"
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # missing, or not made for this NumPy
+        return f"numba cannot be imported (extra 'numba'): {error}"
     return ""

@@ -190,7 +190,7 @@ def _clustered(n: int, precision: Precision) -> np.ndarray:
 def _integers(n: int) -> np.ndarray:
     """Nonsingular, neither symmetric nor normal, entries 0, 1, 2: 2 on the diagonal, 1 below and in a corner."""
     a = 2 * np.eye(n) + np.eye(n, k=-1)
-    a[0, -1] = 1
+    a[:1, -1:] = 1
     return a
 
 
@@ -251,7 +251,7 @@ class Case:
 
 def drawn(shape: Sequence[int], spectrum: str, cond: float, dtype: str, *, scale: float = 1.0, seed: int = 0) -> Case:
     """Case of :func:`matrix`."""
-    shape = tuple(shape)
+    shape, cond, scale, seed = tuple(int(d) for d in shape), float(cond), float(scale), int(seed)
     size = "x".join(map(str, shape))
     scaled = "" if scale == 1 else f"-scale={scale:.3g}"
     arguments = f"spectrum={spectrum!r}, cond={cond!r}, " + ("" if scale == 1 else f"scale={scale!r}, ")
@@ -266,6 +266,7 @@ def drawn(shape: Sequence[int], spectrum: str, cond: float, dtype: str, *, scale
 
 def named(name: str, n: int, dtype: str) -> Case:
     """Case of :func:`gallery`."""
+    n = int(n)
     return Case(
         f"{dtype}-{n}x{n}-{name}",
         "gallery",

@@ -10,7 +10,7 @@ import array_api_compat as compat
 import numpy as np
 
 from orthoref.oracle import measure
-from orthoref.oracle.cases import Case
+from orthoref.oracle.cases import GALLERY, SPECTRA, Case
 from orthoref.oracle.foreign import Lifted, lift
 from orthoref.oracle.judge import Verdict
 from orthoref.oracle.operations import OPERATIONS, Operation
@@ -82,6 +82,8 @@ def check(
     the right shape, and that the input was not changed.
     """
     cases = battery(operation, dtypes=dtypes, shapes=shapes, skip=skip)
+    if not limit > 0:
+        raise ValueError(f"limit={limit!r} is not positive")
     row = OPERATIONS[operation]
     for option, value, choices in (
         ("returns", returns, ("auto", "u", "uh", "hu")),
@@ -132,11 +134,15 @@ def battery(
     if operation not in OPERATIONS:
         raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
     row = OPERATIONS[operation]
-    found = [
-        case
-        for case in row.battery(dtypes or DTYPES, shapes or row.default_shapes)
-        if not {case.family, case.name} & set(skip)
-    ]
+    for option, value in (("dtypes", dtypes), ("skip", skip)):
+        if isinstance(value, str):
+            raise ValueError(f"{option}={value!r} must be a sequence of names, not one")
+    families = {*SPECTRA, *GALLERY, "gallery", "extreme scale"}
+    if unknown := set(skip) - families:
+        raise ValueError(f"skip={sorted(unknown)} is not among {', '.join(sorted(families))}")
+    dtypes = DTYPES if dtypes is None else dtypes
+    shapes = row.default_shapes if shapes is None else shapes
+    found = [case for case in row.battery(dtypes, shapes) if not {case.family, case.name} & set(skip)]
     if not found:
         raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
     return found
@@ -165,9 +171,31 @@ def _judge(
     except Hung:
         raise
     except Exception as error:  # whatever a port raises is a finding
-        return Verdict(
-            case.id, faults=[f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"]
-        )
+        return Verdict(case.id, faults=[f"raised {_described(error)}"])
+    try:
+        return _judged(case, row, before, given, lifted, outputs, precision, options)
+    except Exception as error:  # no result may end the run
+        return Verdict(case.id, faults=[f"the result could not be judged: {_described(error)}"])
+
+
+def _described(error: Exception) -> str:
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # foreign exceptions may be broken themselves
+        lines = []
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _judged(
+    case: Case,
+    row: Operation,
+    before: Lifted,
+    given: Any,
+    lifted: dict[str, Lifted],
+    outputs: dict[str, Any],
+    precision: str | None,
+    options: dict[str, Any],
+) -> Verdict:
     verdict = row.judge(
         before,
         lifted["u"],
@@ -192,7 +220,11 @@ def _outputs(result: Any, returns: Returns) -> dict[str, Any]:
 
 
 def _contract(before: Lifted, given: Any, outputs: dict[str, Any]) -> Iterator[str]:
-    if not np.array_equal(lift("a", given).value, before.value):
+    try:
+        unchanged = np.array_equal(lift("a", given).value, before.value)
+    except Exception:  # deleted, donated, reshaped
+        unchanged = False
+    if not unchanged:
         yield "the input was changed in place"
     for name, x in outputs.items():
         if type(x) is not type(given):

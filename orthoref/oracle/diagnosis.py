@@ -64,7 +64,7 @@ def _extreme(a: np.ndarray, precision: Precision) -> list[str]:
     largest = np.max(np.maximum(np.abs(a.real), np.abs(a.imag)), initial=0.0)
     if 0 < largest < precision.tiny / precision.eps:
         return ["all entries of the input are subnormal: scale before computing (some hardware flushes them to zero)"]
-    if largest > precision.largest / (8 * a.size):
+    if largest > precision.largest / (8 * max(a.size, 1)):
         return ["the input is so near overflow that its norms are not representable: scale before computing"]
     return []
 
@@ -95,7 +95,7 @@ def _undone(a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str) -> It
 
 
 def _root(h: np.ndarray) -> np.ndarray | None:
-    w, v = np.linalg.eigh((h + h.conj().T) / 2)
+    w, v = np.linalg.eigh(h / 2 + h.conj().T / 2)
     return None if (w < -1e-8 * max(abs(w), default=0)).any() else (v * np.sqrt(np.maximum(w, 0))) @ v.conj().T
 
 
@@ -121,6 +121,8 @@ def _by_measure(a: np.ndarray, u: np.ndarray, failed: set[str], has_h: bool) -> 
         reasons.append("u is orthonormal and U^H A Hermitian, but the range of u is not that of a")
     if has_h and "hermitian" in failed:
         reasons.append("h is not Hermitian")
+    if has_h and failed == {"consistent"}:
+        reasons.append("h is wrong on the null space of u, where A = U H does not see it: H is U^H A there, too")
     if has_h and "backward" in failed and not reasons:
         reasons.append("u is a polar factor, but the product of the factors is not a: h is wrong")
     return reasons

@@ -35,15 +35,29 @@ def lift(name: str, x: Any) -> Lifted:
     if isinstance(x, (list, tuple)):
         array = np.asarray(x)
         dtype = None
-        if array.dtype.kind not in "biufc":
+        if array.dtype.kind not in "iufc":
             raise TypeError(f"{name} is a nested list that does not hold numbers only")
+        _require_exact(name, x)
     else:
         array = _to_numpy(name, x)
-        dtype = str(x.dtype).rsplit(".", 1)[-1].strip("'>")
+        dtype = getattr(x.dtype, "name", None) or str(x.dtype).rpartition(".")[2]
         precision_of(dtype)
     if array.ndim < 2:
         raise ValueError(f"{name} must have at least 2 dimensions (..., m, n), not shape {array.shape}")
     return Lifted(np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64), dtype)
+
+
+def _require_exact(name: str, x: Any) -> None:
+    """Refuse numbers in nested lists that binary64 cannot hold."""
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            _require_exact(name, item)
+    elif isinstance(x, np.ndarray):
+        lift(name, np.atleast_2d(x))
+    elif isinstance(x, np.inexact) and x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
+        raise TypeError(f"{name} holds {type(x).__name__} numbers, which float64 cannot hold")
+    elif isinstance(x, (int, np.integer)) and int(float(x)) != x:
+        raise TypeError(f"{name} holds the integer {x}, which float64 cannot hold")
 
 
 def _to_numpy(name: str, x: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from orthoref.errors import OutsideDomain
 from orthoref.oracle import diagnosis, measure
 from orthoref.oracle.foreign import Lifted
-from orthoref.oracle.precision import Precision
+from orthoref.oracle.precision import Precision, precision_of
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def polar(
 ) -> Verdict:
     """Judge polar factors of a finite matrix; shapes that do not fit are a fault, not an exception."""
     _require_finite(a.value)
+    if u.dtype is not None:  # results round on the subnormal grid of what they are stored in
+        precision = precision._replace(tiny=precision_of(u.dtype).tiny)
     faults = dtype_faults(a, u=u, h=h)
     *batch, m, n = a.value.shape
     order = n if side == "right" else m
@@ -109,8 +111,8 @@ def polar(
     isometry = "full" if rank_deficient == "complete" else "partial"
     found = ratios(a.value, u.value, None if h is None else h.value)
     checks = _checks(found, measure.POLAR, precision, min(m, n), limit, left=side == "left", wide=m < n)
-    if h is None:  # the Hermitian part of U^H A is Hermitian by construction
-        checks = [check for check in checks if check.name != "hermitian"]
+    if h is None:  # the Hermitian part of U^H A has been taken for H
+        checks = [check for check in checks if check.name not in ("hermitian", "consistent")]
     reasons = []
     bad = next((check for check in checks if not check.holds), None)
     if bad is not None:
@@ -167,9 +169,10 @@ def _checks(
     left: bool = False,
     wide: bool = False,
 ) -> list[Check]:
-    unit = precision.growth(n) * precision.eps
     checks = []
     for name, ratio in found.items():
+        relative = name != "orthonormal"
+        unit = (precision.relative(n) if relative else precision.growth(n)) * precision.eps
         what, of = texts[name]
         if left:
             what = what.replace("U H", "H U").replace("U^H A", "A U^H")
@@ -182,7 +185,7 @@ def _checks(
         checks.append(
             Check(
                 name,
-                f"{what} / ({of + ' ' if of else ''}{precision.unit(n)})",
+                f"{what} / ({of + ' ' if of else ''}{precision.unit(n, relative)})",
                 value,
                 min(limit, trivial / 2 / unit) if n else limit,
                 value * unit,

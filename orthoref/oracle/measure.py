@@ -2,7 +2,7 @@
 
 No implementation is trusted here, ours included: a ratio says how far a *given* result is from satisfying the
 definition, in units of the rounding error that a backward stable method may commit. NaN in, NaN (or inf) out; compare
-with ``ratio <= limit`` so that NaN fails. Definitions and derivations: docs/derivations/ratios, equations (R1) to (R6).
+with ``ratio <= limit`` so that NaN fails. Definitions and derivations: docs/derivations/ratios, equations (R1) to (R7).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ POLAR = {  # name -> (what it is, its unit), in the order in which a verdict pri
     "positive": ("-lambda_min(H)", "|H|"),
     "symmetric": ("|skew(U^H A)|", "|A|"),
     "nuclear": ("| |A|_* - Re<A,U> |", "|A|_*"),
+    "consistent": ("|H - U^H A|", "|A|"),
 }
 
 
@@ -34,13 +35,14 @@ def polar(
     precision: Precision = FLOAT64,
     isometry: Literal["full", "partial"] = "full",
 ) -> dict[str, np.ndarray]:
-    """Six ratios that are O(1) for acceptable polar factors, each an array of the batch shape.
+    """Seven ratios that are O(1) for acceptable polar factors, each an array of the batch shape.
 
     Parameters
     ----------
     a, u : arrays of shape (..., m, n)
-        Finite matrix, and what is said to be its unitary factor. With n the smaller dimension and e the unit
-        ``precision.growth(n) * precision.eps``, Frobenius norms throughout:
+        Finite matrix, and what is said to be its unitary factor. With n the smaller dimension, e the unit
+        ``precision.relative(n) * precision.eps`` (for ``orthonormal`` ``precision.growth(n) * precision.eps``, the
+        same but for 16-bit formats), Frobenius norms throughout:
     h : array of shape (..., n, n) (right) or (..., m, m) (left), optional
         Said to be the Hermitian factor; if left out, the Hermitian part of U^H A (A U^H) is judged in its place.
     side : {"right", "left"}
@@ -57,7 +59,8 @@ def polar(
     dict of str to array
         ``backward`` |A - U H|/(|A| e); ``orthonormal`` |I - U^H U|/e (rows if wide); ``hermitian``
         |H - H^H|/(|H| e); ``positive`` max(0, -lambda_min(H))/(|H| e); ``symmetric`` |skew(U^H A)|/(|A| e)
-        with skew X = (X - X^H)/2; ``nuclear`` ||A|_* - Re<A, U>|/(|A|_* e). A ratio 0/0 is 0.
+        with skew X = (X - X^H)/2; ``nuclear`` ||A|_* - Re<A, U>|/(|A|_* e); ``consistent``
+        |H - herm(U^H A)|/(|A| e), which sees the part of H on the null space of U (wide, partial). A ratio 0/0 is 0.
     """
     a, u = np.asarray(a), np.asarray(u)
     n = min(a.shape[-2:])
@@ -67,7 +70,7 @@ def polar(
         given = h is not None
         product = _inner(u, a) if side == "right" else _inner(_ct(a), _ct(u))
         h = _ldexp(np.asarray(h), -exponent) if given else (product + _ct(product)) / 2
-        e = precision.growth(n) * precision.eps
+        e, e_unitary = precision.relative(n) * precision.eps, precision.growth(n) * precision.eps
         floor = h.shape[-1] * np.ldexp(precision.tiny, -exponent)[..., 0, 0]
         unit_a = e * _norm(a) + floor
         unit_h = e * _norm(h) + floor
@@ -80,11 +83,12 @@ def polar(
         trace = np.sum((np.conj(u) * a).real, axis=(-2, -1))
         return {
             "backward": _ratio(_norm(a - (u @ h if side == "right" else h @ u)), unit_a),
-            "orthonormal": _ratio(_norm(rest), e),
+            "orthonormal": _ratio(_norm(rest), e_unitary),
             "hermitian": _ratio(_norm(h - _ct(h)), unit_h),
             "positive": _ratio(np.maximum(-_smallest_eigenvalue(h), 0.0), unit_h),
-            "symmetric": _ratio(_norm(product - _ct(product)) / 2, unit_a),
-            "nuclear": _ratio(np.abs(nuclear - trace), e * nuclear + floor),
+            "symmetric": _ratio(_norm(product - _ct(product)) / 2, e * _norm(a)),
+            "nuclear": _ratio(np.abs(nuclear - trace), e * nuclear),
+            "consistent": _ratio(_norm(h - (product + _ct(product)) / 2), unit_a),
         }
 
 
@@ -144,4 +148,4 @@ def _smallest_eigenvalue(h: np.ndarray) -> np.ndarray:
         return np.zeros(h.shape[:-2])
     finite = np.all(np.isfinite(h), axis=(-2, -1))
     safe = np.where(finite[..., None, None], h, 0.0)
-    return np.where(finite, np.linalg.eigvalsh((safe + _ct(safe)) / 2)[..., 0], np.nan)
+    return np.where(finite, np.linalg.eigvalsh(safe / 2 + _ct(safe) / 2)[..., 0], np.nan)

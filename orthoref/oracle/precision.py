@@ -26,8 +26,17 @@ class Precision(NamedTuple):
         """
         return sqrt(n) if self.name in ("bfloat16", "float16", "tf32") else float(max(n, 8))
 
-    def unit(self, n: int) -> str:
-        """Name of growth * eps."""
+    def relative(self, n: int) -> float:
+        """Factor on ``eps`` for errors relative to |A| or |H|.
+
+        Rounding U to 16 bits changes U H by |dU H|_F with |dU| <= eps/2 |U| entry by entry: about eps/2 |H|_F for all n.
+        """
+        return 1.0 if self.name in ("bfloat16", "float16", "tf32") else self.growth(n)
+
+    def unit(self, n: int, relative: bool = False) -> str:
+        """Name of growth * eps (relative * eps)."""
+        if relative and self.relative(n) == 1:
+            return "eps"
         return "sqrt(n) eps" if self.name in ("bfloat16", "float16", "tf32") else "n eps" if n >= 8 else "8 eps"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from queue import Empty, Queue
-from threading import Thread
+from threading import TIMEOUT_MAX, Thread
 from types import TracebackType
 from typing import Any
 
@@ -27,8 +27,8 @@ class Watchdog:
     """
 
     def __init__(self, timeout: float) -> None:
-        if not timeout > 0:
-            raise ValueError(f"timeout={timeout!r} is not positive")
+        if not 0 < timeout <= TIMEOUT_MAX / 4:
+            raise ValueError(f"timeout={timeout!r} is not between 0 and {TIMEOUT_MAX / 4:.3g} seconds")
         self.timeout = timeout
         self._work: Queue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = Queue()
         self._done: Queue[tuple[Any, BaseException | None]] = Queue()

@@ -48,7 +48,6 @@ def test_stacks_of_stacks():
     ("shape", "dtype", "options"),
     [
         ((4, 4), "float64", {}),
-        ((3, 5, 4), "float64", {}),
         ((3, 9, 9), "float64", {}),
         ((3, 4, 4), "complex64", {}),
         ((3, 4, 4), "float64", {"method": "qdwh"}),

@@ -60,6 +60,11 @@ RESULTS = {
     "wrong dtype": (REAL, lambda a, u, h: (u.astype("float32"), h), "u has dtype float32, the input float64"),
     "wrong shape": (TALL, lambda a, u, h: (u.T, h), "u has shape (4, 9), not (9, 4)"),
     "range left": (TALL, lambda a, u, h: (np.linalg.qr(u + 1e-6)[0], h), "not"),
+    "h off the null space of u": (
+        TALL.conj().T,
+        lambda a, u, h: (u, h + 7 * (np.eye(9) - u.conj().T @ u)),
+        "h is wrong on the null space of u",
+    ),
     "zero": (REAL, lambda a, u, h: (0 * u, 0 * h), "length 0"),
     "identity": (REAL, lambda a, u, h: (np.eye(6), a), "h is not Hermitian"),
 }
@@ -98,6 +103,39 @@ def test_the_batch_index_of_the_fault_is_named(index):
     u[index] *= -1
     with pytest.raises(PortFailure, match=rf"batch index \({index[0]}, {index[1]}\)"):
         testing.assert_polar(a, u, h)
+
+
+def test_h_is_fixed_where_u_is_a_partial_isometry_too():
+    with pytest.raises(PortFailure, match="null space of u"):
+        testing.assert_polar(
+            np.diag([3.0, 2, 0]), np.diag([1.0, 1, 0]), np.diag([3.0, 2, 99]), rank_deficient="partial"
+        )
+    with pytest.raises(PortFailure):
+        testing.assert_polar(np.zeros((0, 3)), np.zeros((0, 3)), 5 * np.eye(3))
+
+
+def test_a_qr_factor_is_caught_in_16_bits():
+    for n in (16, 64, 128, 512):
+        a = np.random.RandomState(n).standard_normal((n, n))
+        q, r = np.linalg.qr(a)
+        with pytest.raises(PortFailure):
+            testing.assert_polar(a, q * np.sign(np.diagonal(r)), precision="bfloat16")
+
+
+@pytest.mark.parametrize("precision", ["float16", None])
+def test_subnormal_numbers_excuse_no_wrong_u(precision):
+    q = np.linalg.qr(np.random.RandomState(0).standard_normal((16, 16)))[0].astype("float32")
+    a = (1e-8 * np.random.RandomState(1).standard_normal((16, 16))).astype("float32")
+    for x in (a, np.float32(2.0**-149) * np.eye(16, dtype="float32")):
+        with pytest.raises(PortFailure):
+            testing.assert_polar(x, q, np.zeros((16, 16), "float32"), precision=precision)
+
+
+def test_huge_factors_are_judged():
+    with pytest.raises(PortFailure):
+        testing.assert_polar(0.5 * np.eye(3), np.eye(3), 1.7e308 * np.ones((3, 3)))
+    with pytest.raises(PortFailure):
+        testing.assert_polar(np.zeros((0, 3)), np.zeros((0, 3)), -np.eye(3))
 
 
 def port_changing_its_input(a):

@@ -75,6 +75,12 @@ def test_families_can_be_left_out():
         ({"returns": "vw"}, "returns='vw'"),
         ({"side": "top"}, "side='top'"),
         ({"timeout": 0}, "timeout=0"),
+        ({"timeout": float("inf")}, "timeout=inf"),
+        ({"limit": float("nan")}, "limit=nan"),
+        ({"skip": ["galery"]}, "skip="),
+        ({"skip": "gallery"}, "must be a sequence"),
+        ({"dtypes": "float64"}, "must be a sequence"),
+        ({"dtypes": []}, "no case is left"),
         ({"skip": ["gallery", "extreme scale", *cases.SPECTRA]}, "no case is left"),
         ({"convert": lambda a: a.astype("float32")}, "convert made float32 of a float64 input"),
     ],
@@ -148,3 +154,27 @@ def test_rows_of_the_table_are_complete():
     for name, row in OPERATIONS.items():
         assert row.name == name and row.checks and row.outputs and row.battery(["float32"], [(2, 2)])
         assert all(callable(x) for x in (row.primal, row.jvp, row.vjp, row.condition, row.judge))
+
+
+def test_hostile_ports_do_not_end_the_run():
+    class Broken(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def broken(a):
+        raise Broken
+
+    def reshapes(a):
+        result = polar(a)
+        a.resize(9, refcheck=False)
+        return result
+
+    for port, words in ((broken, "raised Broken"), (reshapes, "changed in place")):
+        report = conformance.check(port, **SMALL)
+        assert len(report.failed) == len(report.outcomes) and words in report.text()
+
+
+def test_sizes_of_numpy_and_zero_are_sizes():
+    assert conformance.check(
+        polar, dtypes=["float64"], shapes=[(np.int64(2), np.int64(2)), (0, 0)], progress=False
+    ).holds

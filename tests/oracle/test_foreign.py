@@ -67,6 +67,10 @@ def test_array_api_strict(device):
     assert found.dtype == "float32" and np.array_equal(found.value, VALUES.astype("float32"))
 
 
+def test_byte_order():
+    assert lift("a", VALUES.astype(">f8")).dtype == "float64"
+
+
 def test_dlpack_only():
     class Exporter:
         dtype = np.dtype("float64")
@@ -87,6 +91,9 @@ def test_dlpack_only():
         ("text", TypeError, "a must be an array or a nested list, not str"),
         (None, TypeError, "NoneType"),
         ([["x"]], TypeError, "numbers only"),
+        ([[2**53 + 1, 0], [3, 4]], TypeError, "integer 9007199254740993"),
+        ([[2**53 + 1, 0.5], [3, 4]], TypeError, "integer 9007199254740993"),
+        ([[np.longdouble(1) / 3]], TypeError, "longdouble|float128"),
         ([1.0, 2.0], ValueError, r"at least 2 dimensions .* not shape \(2,\)"),
         (np.ones((2, 2), int), TypeError, "int64"),
         (np.ones((2, 2), bool), TypeError, "bool"),

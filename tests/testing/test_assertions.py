@@ -56,7 +56,7 @@ def test_the_message_has_every_ratio_and_the_recreation_line():
     with pytest.raises(PortFailure) as failure:
         testing.assert_polar(A, U, 2 * H, recreate="orthoref.oracle.cases.matrix((2, 6, 4), cond=10, seed=1)")
     lines = str(failure.value).splitlines()
-    assert lines[0] == "orthoref.testing.assert_polar: 1 of 6 checks failed        numpy.float64 (2, 6, 4)"
+    assert lines[0] == "orthoref.testing.assert_polar: 2 of 7 checks failed        numpy.float64 (2, 6, 4)"
     assert lines[1].startswith("  |A - U H| / (|A| 8 eps)  ")
     assert "FAIL  batch index (" in lines[1] and "relative" in lines[1]
     assert lines[-2] == "  reason: h is twice what it should be"
