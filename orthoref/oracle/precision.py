@@ -29,7 +29,7 @@ class Precision(NamedTuple):
     def relative(self, n: int) -> float:
         """Factor on ``eps`` for errors relative to |A| or |H|.
 
-        Rounding U to 16 bits changes U H by |dU H|_F with |dU| <= eps/2 |U| entry by entry: about eps/2 |H|_F for all n.
+        Rounding U to 16 bits changes U H by |dU H|_F with |dU| <= eps/2 |U| entry by entry: about eps/2 |H|_F.
         """
         return 1.0 if self.name in ("bfloat16", "float16", "tf32") else self.growth(n)
 
