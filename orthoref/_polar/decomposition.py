@@ -113,9 +113,9 @@ def polar(
     -----
     Accuracy, in Frobenius norms with n the smaller dimension: ``|I - U^H U| <= c eps`` and
     ``|A - U H| <= c eps |A|`` with c = max(n, 8) over the oracle's battery; the quantiles, a fraction of it,
-    are on the accuracy page. Every method ends with polishing steps U <- U + U(I - U^H U)/2 and
-    H = (U^H A + A^H U)/2, so that the residual of a square matrix is the skew-Hermitian part of U^H A; where
-    that exceeds n eps |A|, the SVD with a first-order correction replaces the result.
+    are on the accuracy page. Every method ends with polishing steps U <- U + U(I - U^H U)/2 (on the triangular
+    factor, if m >= 16 n) and H = (U^H A + A^H U)/2, so that the residual of a square matrix is the skew-Hermitian
+    part of U^H A. Where an iteration leaves more than n eps |A|, the SVD with a first-order correction replaces it.
 
     Flops for a real square matrix beside the 8 n^3 of polishing, U and H: SVD about 22 n^3, Newton
     8/3 n^3 a step (at most 9), QDWH 26/3 n^3 and 13/3 n^3 a step (at most 6).
@@ -385,10 +385,13 @@ def _tall_factor(
     xp = namespace(x)
     m, n = x.shape[-2:]
     iterative = method not in ("auto", "svd") and not partial
-    if m >= 2 * n or (m > n and iterative):  # A = QR: the polar factor of R, times Q
+    if m >= 2 * n or (m > n and iterative):
+        # A = Q R: U is Q times the polar factor of R. Householder's Q commits about 1 n eps; from m = 16 n on, where
+        # polishing would cost as much as the rest, that was measured to be a fraction of it
         q, r = xp.linalg.qr(x, mode="reduced")
         u, g = _tall_factor(r, method, impl, partial, scaling, lower)
-        return _polish(q @ u)[0], g
+        u = q @ u
+        return (_polish(u)[0] if m < 16 * n else u), g
     if not iterative:
         u = _by_svd(x, partial=partial, refine=n <= SMALL)
         return u, inner(u, x)
