@@ -173,3 +173,12 @@ def test_at_batch(index):
 
 def test_frobenius_keeps_the_axes():
     assert arrays.frobenius(np.full((2, 3, 4), 2.0)).tolist() == [[[48**0.5]], [[48**0.5]]]
+
+
+@pytest.mark.parametrize("m", [3, 511, 512, 1000])
+def test_inner_is_exact_on_small_integers(backend, m):
+    """Sums of integers below 2^24 are exact in any order: blocks and remainder must add up to X^H Y."""
+    x, y = (np.arange(2.0 * m).reshape(m, 2) % k - 1 for k in (5, 7))
+    x, y = x.astype("complex64") * (1 + 2j), y.astype("complex64")
+    found = backend.to_numpy(arrays.inner(backend.asarray(x), backend.asarray(y)))
+    assert np.array_equal(found, x.conj().T @ y)

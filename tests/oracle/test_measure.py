@@ -137,3 +137,9 @@ def test_the_grid_is_granted_to_the_larger_factor_as_well(shape, side):
     a = u @ h if side == "right" else h @ u
     ratios = measure.polar(a, u, h + np.where(np.arange(order)[:, None] == np.arange(order), 0, tiny), side=side)
     assert ratios["backward"] <= 1 and ratios["positive"] <= 1
+
+
+@pytest.mark.parametrize("name", ["symmetric", "nuclear", "orthonormal"])
+def test_nothing_is_granted_to_u_on_the_subnormal_grid(name):
+    a, u = np.array([[3.0, 1.0], [2.0, 4.0]]), np.array([[0.6, -0.8], [0.8, 0.6]])
+    assert measure.polar(a * 2.0**-1074, u)[name] == measure.polar(a, u)[name]
