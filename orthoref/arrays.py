@@ -173,27 +173,32 @@ def frobenius(x: Array) -> Array:
 class Scale(NamedTuple):
     """A power of two per matrix, 2^(-e) = down * down_again, split so that both halves are normal numbers."""
 
-    down: Array
-    down_again: Array
+    down: Array | float
+    down_again: Array | float
 
     def apply(self, x: Array) -> Array:
         """Scale X."""
-        return x * self.down * self.down_again
+        return x if self is UNSCALED else x * self.down * self.down_again
 
     def undo(self, x: Array) -> Array:
         """Scale back."""
-        return x / self.down / self.down_again
+        return x if self is UNSCALED else x / self.down / self.down_again
+
+
+UNSCALED = Scale(1.0, 1.0)
 
 
 def unit_scale(x: Array) -> Scale:
     """The power of two that brings the largest component of every matrix into [1/2, 4); 1 for zero.
 
     ([1, 2) but for the rounding of the library's log2.) Multiplying by it is exact except for components 2^1020 times
-    smaller than the largest one.
+    smaller than the largest one. UNSCALED if all largest components lie in [2^-16, 2^16], far from every overflow.
     """
     xp = namespace(x)
     size = xp.maximum(xp.abs(xp.real(x)), xp.abs(xp.imag(x))) if is_complex(x) else xp.abs(x)
     largest = xp.max(size, axis=(-2, -1), keepdims=True)
+    if bool(xp.all((largest >= 2.0**-16) & (largest <= 2.0**16))):
+        return UNSCALED
     exponent = -xp.floor(xp.log2(xp.where(largest > 0, largest, xp.ones_like(largest))))
     half = xp.floor(exponent / 2)
     two = xp.full_like(half, 2.0)

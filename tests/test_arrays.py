@@ -107,7 +107,18 @@ def test_unit_scale_brings_the_largest_near_1(backend, dtype, step):
         x[1, 0] = -top if real == dtype else -1j * top
         scaled = backend.to_numpy(arrays.unit_scale(backend.asarray(x)).apply(backend.asarray(x)))
         # log2 may round to the next integer, in XLA even at powers of two
-        assert 0.5 <= np.max(np.abs([scaled.real, scaled.imag])) < 4, f"{top} became {scaled[1, 0]}"
+        low, high = (0.5, 4) if abs(k) > 16 else (2.0**-16, 2.0**17)
+        assert low <= np.max(np.abs([scaled.real, scaled.imag])) < high, f"{top} became {scaled[1, 0]}"
+
+
+def test_a_moderate_stack_is_not_scaled_and_not_copied(backend):
+    x = backend.asarray(np.asarray([[[2.0**-16]], [[2.0**16]]], "float32"))
+    scale = arrays.unit_scale(x)
+    assert scale is arrays.UNSCALED
+    assert scale.apply(x) is x
+    assert scale.undo(x) is x
+    y = backend.asarray(np.asarray([[[2.0**-17]], [[1.0]]], "float32"))
+    assert arrays.unit_scale(y) is not arrays.UNSCALED
 
 
 def test_unit_scale_is_an_exact_power_of_two(backend):
@@ -117,8 +128,8 @@ def test_unit_scale_is_an_exact_power_of_two(backend):
         x = backend.asarray(np.full((1, 1), np.ldexp(info.dtype.type(1), k)))
         scale = arrays.unit_scale(x)
         for factor in scale:
-            mantissa = np.frexp(backend.to_numpy(factor))[0]
-            assert mantissa == 0.5, f"2^{k}: {backend.to_numpy(factor)!r}"
+            value = 1.0 if scale is arrays.UNSCALED else backend.to_numpy(factor)
+            assert np.frexp(value)[0] == 0.5, f"2^{k}: {value!r}"
         assert backend.to_numpy(scale.undo(scale.apply(x))) == backend.to_numpy(x)
 
 
@@ -132,9 +143,9 @@ def test_unit_scale_loses_no_bit(dtype, k):
 
 
 def test_unit_scale_per_matrix():
-    x = np.stack([np.eye(2), 8 * np.eye(2), np.zeros((2, 2))])
+    x = np.stack([np.eye(2), 2.0**40 * np.eye(2), np.zeros((2, 2))])
     scale = arrays.unit_scale(x)
-    assert (scale.down * scale.down_again).ravel().tolist() == [1, 0.125, 1]
+    assert (scale.down * scale.down_again).ravel().tolist() == [1, 2.0**-40, 1]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
