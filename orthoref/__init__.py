@@ -13,6 +13,7 @@ from orthoref._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from orthoref import oracle as oracle
+    from orthoref import schedules as schedules
     from orthoref import testing as testing
     from orthoref._polar.decomposition import PolarResult as PolarResult
     from orthoref._polar.decomposition import PolarTangent as PolarTangent
@@ -39,6 +40,7 @@ _HOME = {
     "NotCertified": "errors",
     "PortFailure": "errors",
     "oracle": "",
+    "schedules": "",
     "testing": "",
     "certify": "oracle",
     "conformance": "oracle",

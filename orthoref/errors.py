@@ -1,5 +1,7 @@
 """What orthoref raises. Every message names the argument, the offending number and the batch index."""
 
+from importlib.util import find_spec
+
 
 class OutsideDomain(ValueError):
     """The input lies where the operation is not defined (NaN, rank deficient for a derivative, ...)."""
@@ -15,3 +17,9 @@ class NotCertified(ArithmeticError):
 
 class PortFailure(AssertionError):
     """A result that was judged does not satisfy its definition."""
+
+
+def require(module: str, extra: str) -> None:
+    """ModuleNotFoundError that names the extra of orthoref which an optional module comes with."""
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"this needs {module}: pip install 'orthoref[{extra}]'", name=module)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from orthoref.errors import NotCertified, OutsideDomain
+from orthoref.errors import NotCertified, OutsideDomain, require
 from orthoref.oracle.foreign import lift
 
 Balls = Any  # flint.arb_mat or flint.acb_mat
@@ -91,6 +91,7 @@ def polar(
     For X with |I - X^H X| <= e < 1 and Hermitian positive definite K with smallest eigenvalue l,
     d = |A - X K| + e |K| < l implies sigma_n(A) >= l - d and |X - U| <= 2 d/(2 l - d) + e: equation (C5).
     """
+    require("flint", "certify")
     from flint import ctx
 
     a, u, h = (None if x is None else _finite(name, x) for name, x in (("a", a), ("u", u), ("h", h)))
@@ -141,6 +142,7 @@ def orthonormal(q: Any, *, bits: int = 256) -> tuple[float, float]:
     bits : int
         Precision of the ball arithmetic; the two bounds agree to about this many bits of 1.
     """
+    require("flint", "certify")
     from flint import ctx
 
     q = _finite("q", q)

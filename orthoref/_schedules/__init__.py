@@ -1,0 +1,1 @@
+"""Schedules of Newton-Schulz and rational iterations: what they are, published ones, design, certificates."""
