@@ -1,4 +1,4 @@
-"""Reference orthogonality: polar decomposition, its derivatives, and an oracle that judges ports of them.
+"""Reference orthogonality: polar decomposition, Newton-Schulz, derivatives, and an oracle that judges ports of them.
 
 Names are resolved on first use, so that ``import orthoref`` (and with it the pytest plugin) imports nothing
 heavy.
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from orthoref import oracle as oracle
     from orthoref import schedules as schedules
     from orthoref import testing as testing
+    from orthoref._newton_schulz.iteration import newton_schulz as newton_schulz
+    from orthoref._newton_schulz.iteration import newton_schulz_jvp as newton_schulz_jvp
+    from orthoref._newton_schulz.iteration import newton_schulz_vjp as newton_schulz_vjp
     from orthoref._polar.decomposition import PolarResult as PolarResult
     from orthoref._polar.decomposition import PolarTangent as PolarTangent
     from orthoref._polar.decomposition import polar as polar
@@ -33,6 +36,9 @@ _HOME = {
     "polar_jvp": "_polar.decomposition",
     "polar_vjp": "_polar.decomposition",
     "polar_condition": "_polar.decomposition",
+    "newton_schulz": "_newton_schulz.iteration",
+    "newton_schulz_jvp": "_newton_schulz.iteration",
+    "newton_schulz_vjp": "_newton_schulz.iteration",
     "PolarResult": "_polar.decomposition",
     "PolarTangent": "_polar.decomposition",
     "OutsideDomain": "errors",

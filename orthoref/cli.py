@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import importlib
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,19 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthoref._version import __version__
+from orthoref.errors import NotCertified, NotConverged, OutsideDomain, require
 
 if TYPE_CHECKING:
+    from orthoref._schedules.certificate import Certificate
+    from orthoref._schedules.schedule import Schedule
     from orthoref.oracle.report import Report
 
 HOLDS, FAILS, COULD_NOT_RUN = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0 if the verdict holds, 1 if it fails, 2 if nothing could be judged."""
+    """Run the command; the exit status is 0 if the verdict holds or there is none, 1 if it fails, 2 if it cannot run."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (CannotRun, ValueError, TypeError, OSError) as error:
+    except (CannotRun, ModuleNotFoundError, NotConverged, OSError, OverflowError, TypeError, ValueError) as error:
         print(f"orthoref: {error}", file=sys.stderr)
     except Exception:  # a fault of ours: no verdict
         traceback.print_exc()
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class CannotRun(Exception):
-    """The port cannot be loaded."""
+    """What was asked for cannot be done: a port that does not load, a folder that is not there."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_check(commands)
+    _add_schedule(commands)
+    return parser
+
+
+def _add_check(commands: Any) -> None:
     check = commands.add_parser(
         "check",
         help="judge a function of another package",
@@ -74,17 +84,36 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--html", type=Path, metavar="FILE", help="write the report with plots")
     check.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     check.add_argument("--quiet", action="store_true", help="one line only, no progress bar")
-    return parser
+
+
+def _add_schedule(commands: Any) -> None:
+    schedule = commands.add_parser(
+        "schedule",
+        help="coefficients of a Newton-Schulz iteration, with a certificate",
+        description="Print the coefficients of a schedule and what is proved about it. Numbers are taken exactly as "
+        "written. Exit status: 0 printed, whatever the certificate says, 2 could not run.",
+    )
+    schedule.set_defaults(run=_schedule)
+    what = schedule.add_mutually_exclusive_group(required=True)
+    what.add_argument("name", nargs="?", metavar="NAME", help="of a published schedule, for instance polar-express")
+    what.add_argument("--minimax", metavar="LOWER", help="design the best composition for [LOWER, 1]")
+    what.add_argument("--compare", nargs="+", metavar="NAME", help="certificates of several in one table")
+    what.add_argument("--list", action="store_true", help="all names with their sources")
+    schedule.add_argument("--degree", type=int, metavar="D", help="with --minimax: of each polynomial (default: 5)")
+    schedule.add_argument("--cushion", metavar="C", help="with --minimax: see schedules.minimax (default: 0)")
+    schedule.add_argument("--safety", metavar="S", help="with --minimax: margin for rounding errors (default: 0)")
+    schedule.add_argument("--steps", type=int, metavar="N", help="default: the schedule's own; 5 with --minimax")
+    schedule.add_argument("--lower", metavar="L", help="certify [L, U] (default: 1e-3; with --minimax: LOWER)")
+    schedule.add_argument("--upper", default="1", metavar="U", help="(default: 1)")
+    schedule.add_argument("--dtype", metavar="D", help="round the coefficients to bfloat16, float16, tf32, float32, ...")
+    schedule.add_argument("--plot", type=Path, metavar="FILE", help="draw output against input, for instance f.png")
+    schedule.add_argument("--json", type=Path, metavar="FILE", help="write everything that is printed")
 
 
 def _check(options: argparse.Namespace) -> int:
     from orthoref.oracle import conformance
 
-    for path in (options.html, options.json):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise CannotRun(f"no folder {path.absolute().parent} to write {path.name} to")
-        if path is not None and path.is_dir():
-            raise CannotRun(f"{path} is a folder")
+    _writable(options.html, options.json)
     if options.html is not None:
         _require("matplotlib", "--html")
     port = _load(options.port)
@@ -111,6 +140,58 @@ def _check(options: argparse.Namespace) -> int:
     if options.html is not None:
         options.html.write_text(report.html(), encoding="utf-8")
     return HOLDS if report.holds else FAILS
+
+
+def _writable(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise CannotRun(f"no folder {path.absolute().parent} to write {path.name} to")
+        if path is not None and path.is_dir():
+            raise CannotRun(f"{path} is a folder")
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    from orthoref._schedules import present
+
+    if options.list:
+        print(present.listing())
+        return HOLDS
+    _writable(options.plot, options.json)
+    if options.plot is not None:
+        require("matplotlib", "report")
+    pairs = [_certified(schedule, options) for schedule in _chosen(options)]
+    if options.compare:
+        present.show([certificate for _, certificate in pairs])
+    else:
+        print(present.text(*pairs[0]))
+    if options.json is not None:
+        found = {"schema": "orthoref-schedules-1", "schedules": [present.record(*pair) for pair in pairs]}
+        options.json.write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
+    if options.plot is not None:
+        present.figure(pairs).savefig(options.plot, dpi=150)
+    return HOLDS
+
+
+def _chosen(options: argparse.Namespace) -> list[Schedule]:
+    from orthoref import schedules
+
+    design = {key: value for key in ("degree", "cushion", "safety") if (value := getattr(options, key)) is not None}
+    if options.minimax is not None:
+        return [schedules.minimax(options.minimax, 5 if options.steps is None else options.steps, **design)]
+    if design:
+        raise CannotRun(f"--{next(iter(design))} needs --minimax")
+    return [schedules.get(name) for name in options.compare or [options.name]]
+
+
+def _certified(schedule: Schedule, options: argparse.Namespace) -> tuple[Schedule, Certificate]:
+    from orthoref import schedules
+
+    lower = options.lower or options.minimax or "1e-3"
+    try:
+        certificate = schedules.certify(schedule, lower, options.upper, steps=options.steps, dtype=options.dtype)
+    except (NotCertified, OutsideDomain) as error:
+        raise CannotRun(f"{schedule.name}: {error}") from error
+    return schedule if options.dtype is None else schedule.rounded(options.dtype), certificate
 
 
 def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ FORMATS = {  # significand bits, smallest exponent of the last place
     "float32": (24, -149),
     "float64": (53, -1074),
 }
+LARGEST_EXPONENT = {"float16": 16, "float64": 1024, "bfloat16": 128, "tf32": 128, "float32": 128}
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,7 @@ def round_to(x: Fraction, dtype: str) -> Fraction:
         exponent -= 1
     unit = Fraction(2) ** max(exponent - bits + 1, smallest)
     rounded = round(x / unit) * unit
-    top = {"float16": 16, "float64": 1024}.get(dtype, 128)
-    if abs(rounded) >= Fraction(2) ** top:
+    if abs(rounded) >= Fraction(2) ** LARGEST_EXPONENT[dtype]:
         raise OverflowError(f"{float(x):.6g} is beyond the range of {dtype}")
     return rounded
 

@@ -1,0 +1,1 @@
+"""The finite Newton-Schulz iteration."""

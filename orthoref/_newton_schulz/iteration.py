@@ -1,0 +1,358 @@
+"""Newton-Schulz iteration X <- X p(X^H X) and its derivatives. Derivations: docs/derivations/newton_schulz."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from orthoref._newton_schulz.normalization import normalized, normalized_jvp, normalized_vjp, resolve
+from orthoref._newton_schulz.rounding import EMULATED, store
+from orthoref._schedules.presets import get
+from orthoref._schedules.schedule import Normalization, Row, Schedule
+from orthoref.arrays import (
+    Array,
+    at_batch,
+    ct,
+    dtype_name,
+    enter,
+    eye_like,
+    first_index,
+    inner,
+    namespace,
+    require_choice,
+    require_shape,
+)
+from orthoref.errors import OutsideDomain
+
+Form = Literal["standard", "gram"]
+
+
+def newton_schulz(
+    a: Array,
+    schedule: str | Schedule = "muon",
+    *,
+    steps: int | None = None,
+    normalize: str | Normalization | None = None,
+    eps: float = 0.0,
+    eps_rule: Literal["add", "clamp"] = "add",
+    form: Form = "standard",
+    restart: Sequence[int] = (),
+    precision: str | None = None,
+) -> Array:
+    r"""The finite Newton-Schulz iteration, U f(Sigma) V^H with f the composed polynomial of a schedule.
+
+    Parameters
+    ----------
+    a : array of shape (..., m, n)
+        float32, float64, complex64 or complex128, in any array-API namespace.
+    schedule : str or Schedule
+        A preset by name (``orthoref.schedules.names()``) or a polynomial schedule.
+    steps : int, optional
+        Steps to apply; the schedule's default.
+    normalize : str or Normalization, optional
+        What ``a`` is divided by first: "frobenius", "schatten4", "spectral", "aol", "none"; by default what
+        the schedule assumes.
+    eps : float
+        In the units of a: added to the norm, or its least value. With 0, the zero matrix stays zero.
+    eps_rule : {"add", "clamp"}
+        X = a/(factor |a| + eps), or a/max(factor |a|, eps).
+    form : {"standard", "gram"}
+        ``"standard"`` multiplies X in every step. ``"gram"`` iterates on the Gram matrix of the smaller side and
+        multiplies X once, for strongly rectangular matrices; it is less stable: equation (GRAM).
+    restart : sequence of int
+        Of ``form="gram"``: steps (counted from 0) before which X is formed and the Gram matrix computed anew.
+    precision : {"bfloat16", "float16", "float32"}, optional
+        Emulates a port: every stored matrix is rounded to this format, products are accumulated in float32 (equation
+        (STORE)). The result has the dtype of ``a``. By default everything is computed in the dtype of ``a``.
+
+    Returns
+    -------
+    array of shape (..., m, n)
+        In the namespace, dtype and device of ``a``.
+
+    Raises
+    ------
+    OutsideDomain
+        NaN or infinity in ``a``, overflow of the emulated format or of the iteration (the normalization lets through
+        more than the schedule tolerates).
+    TypeError, ValueError
+        Wrong type, dtype, number of dimensions or option; more steps than the schedule defines; a rational schedule.
+
+    Notes
+    -----
+    Flops of one step of degree 2q + 1 for a real matrix with n <= m: 4 n^2 m + 2 (q - 1) n^3; with symmetric products
+    at half, 3 n^2 m + (q - 1) n^3. Gram form: 4 n^2 m in all (3 n^2 m) and 2 (q + 2) n^3 a step.
+
+    Scaling a by a power of two changes nothing if eps = 0, from the smallest subnormal to the largest number.
+
+    References
+    ----------
+    [Jordan2024]_, [AmselPerssonMuscoGower2025]_.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import orthoref
+    >>> orthoref.newton_schulz(np.diag([3.0, 4.0]), "newton-schulz-5", steps=2).round(3) + 0.0
+    array([[0.989, 0.   ],
+           [0.   , 1.   ]])
+    """
+    xp, chosen, rows = _arguments(schedule, steps, normalize, eps, eps_rule, a=a)
+    require_choice("form", form, ("standard", "gram"))
+    if precision is not None:
+        require_choice("precision", precision, EMULATED)
+    restarts = _restarts(restart, form, len(rows))
+    if 0 in a.shape:
+        return xp.zeros_like(a)
+    with np.errstate(all="ignore"):  # judged at the end
+        x = _tall(a)
+        working = x if precision is None else xp.astype(x, _single(x, xp))
+        working = normalized(store(working, precision), chosen, eps, eps_rule, precision)
+        run = _standard if form == "standard" else _gram
+        x = xp.astype(run(working, rows, restarts, precision), a.dtype)
+    _require_bounded(x, "the iteration overflows: the schedule does not tolerate these normalized singular values")
+    return _like(x, a)
+
+
+def newton_schulz_jvp(
+    a: Array,
+    a_dot: Array,
+    schedule: str | Schedule = "muon",
+    *,
+    steps: int | None = None,
+    normalize: str | Normalization | None = None,
+    eps: float = 0.0,
+    eps_rule: Literal["add", "clamp"] = "add",
+    method: Literal["iteration", "singular-values"] = "iteration",
+) -> Array:
+    r"""Derivative of :func:`newton_schulz` at ``a`` along ``a_dot``, the normalization included.
+
+    Parameters
+    ----------
+    a, a_dot : arrays of shape (..., m, n)
+        Point and direction; same namespace, dtype and device.
+    schedule, steps, normalize, eps, eps_rule
+        As in :func:`newton_schulz`.
+    method : {"iteration", "singular-values"}
+        Two derivations of the same linear map: the derivative of every step, equation (DSTEP), or the divided
+        differences of the composed polynomial at the singular values, equation (DK).
+
+    Returns
+    -------
+    array of shape (..., m, n)
+
+    Raises
+    ------
+    OutsideDomain
+        Where the normalization is not differentiable: a zero matrix without eps; equal largest singular values for
+        "spectral"; an exactly zero entry of the Gram matrix for "aol"; factor |a| = eps with ``eps_rule="clamp"``.
+    TypeError, ValueError
+        As :func:`newton_schulz`.
+
+    Notes
+    -----
+    No difference of singular values is divided by: (DK) takes the divided differences of polynomials as sums of
+    products. With eps = 0 the derivative along a itself is zero.
+    """
+    xp, chosen, rows = _arguments(schedule, steps, normalize, eps, eps_rule, a=a, a_dot=a_dot)
+    require_choice("method", method, ("iteration", "singular-values"))
+    require_shape("a_dot", a_dot, a.shape)
+    if 0 in a.shape:
+        return xp.zeros_like(a)
+    x, e = normalized_jvp(_tall(a), _tall(a_dot), chosen, eps, eps_rule)
+    return _like(_derivative(x, e, rows, method), a)
+
+
+def newton_schulz_vjp(
+    a: Array,
+    x_bar: Array,
+    schedule: str | Schedule = "muon",
+    *,
+    steps: int | None = None,
+    normalize: str | Normalization | None = None,
+    eps: float = 0.0,
+    eps_rule: Literal["add", "clamp"] = "add",
+    method: Literal["iteration", "singular-values"] = "iteration",
+) -> Array:
+    r"""Adjoint of :func:`newton_schulz_jvp` for the real inner product Re tr(X^H Y).
+
+    Parameters
+    ----------
+    a, x_bar : arrays of shape (..., m, n)
+        Point and cotangent; same namespace, dtype and device.
+    schedule, steps, normalize, eps, eps_rule, method
+        As in :func:`newton_schulz_jvp`.
+
+    Returns
+    -------
+    array of shape (..., m, n)
+        ``a_bar`` with ``<newton_schulz_jvp(a, e), x_bar> = <e, a_bar>`` for every e.
+
+    Raises
+    ------
+    OutsideDomain, TypeError, ValueError
+        As :func:`newton_schulz_jvp`.
+
+    Notes
+    -----
+    The map of the normalized matrix is the gradient of sum F(sigma_i), F' = f: its derivative is its own adjoint,
+    equation (SELF). Only the normalization has to be transposed.
+    """
+    xp, chosen, rows = _arguments(schedule, steps, normalize, eps, eps_rule, a=a, x_bar=x_bar)
+    require_choice("method", method, ("iteration", "singular-values"))
+    require_shape("x_bar", x_bar, a.shape)
+    if 0 in a.shape:
+        return xp.zeros_like(a)
+    x, pull_back = normalized_vjp(_tall(a), chosen, eps, eps_rule)
+    return _like(pull_back(_derivative(x, _tall(x_bar), rows, method)), a)
+
+
+def _tall(a: Array) -> Array:
+    """A if it has more rows than columns, else A^H: G is of the smaller side, and A A^H if square, as in ports."""
+    return a if a.shape[-2] > a.shape[-1] else ct(a)
+
+
+def _like(x: Array, a: Array) -> Array:
+    return x if a.shape[-2] > a.shape[-1] else ct(x)
+
+
+def _arguments(
+    schedule: str | Schedule,
+    steps: int | None,
+    normalize: str | Normalization | None,
+    eps: float,
+    eps_rule: str,
+    **arrays: Array,
+) -> tuple[Any, Normalization, tuple[Row, ...]]:
+    if isinstance(schedule, str):
+        schedule = get(schedule)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
+    schedule.require_polynomial()
+    require_choice("eps_rule", eps_rule, ("add", "clamp"))
+    if not 0 <= eps < float("inf"):
+        raise ValueError(f"eps={eps!r} is not a finite number from 0 on")
+    xp = enter(**arrays)
+    return xp, resolve(normalize, schedule), schedule.steps(steps)
+
+
+def _restarts(restart: Sequence[int], form: str, count: int) -> frozenset[int]:
+    if restart and form != "gram":
+        raise ValueError("restart belongs to form='gram'")
+    for step in restart:
+        if not isinstance(step, int) or not 0 < step < count:
+            raise ValueError(f"restart={step!r} is not a step between 1 and {count - 1}")
+    return frozenset(restart)
+
+
+def _single(x: Array, xp: Any) -> Any:
+    return xp.complex64 if dtype_name(x).startswith("complex") else xp.float32
+
+
+def _standard(x: Array, rows: Sequence[Row], _: frozenset[int], precision: str | None) -> Array:
+    """(STEP) X <- c_0 X + X S(G), G = X^H X."""
+    for row in rows:
+        c = _floats(row)
+        if len(c) == 1:
+            x = store(c[0] * x, precision)
+            continue
+        g = store(inner(x, x), precision)
+        if len(c) == 2:
+            x = store(c[0] * x + c[1] * (x @ g), precision)
+        else:
+            x = store(c[0] * x + x @ _tail(g, c, precision), precision)
+    return x
+
+
+def _tail(g: Array, c: Sequence[float], precision: str | None) -> Array:
+    """S(G) = c_1 G + ... + c_q G^q by Horner's rule, S <- c_k G + G S; q >= 2."""
+    s = store(c[-2] * g + c[-1] * (g @ g), precision)
+    for k in range(len(c) - 3, 0, -1):
+        s = store(c[k] * g + g @ s, precision)
+    return s
+
+
+def _gram(x: Array, rows: Sequence[Row], restarts: frozenset[int], precision: str | None) -> Array:
+    """(GRAM) X_k = X_0 Q_k, P = c_0 I + S(G), Q <- Q P, G <- P G P: all are polynomials in G_0 and commute."""
+    q = None
+    g = store(inner(x, x), precision)
+    for step, row in enumerate(rows):
+        if step in restarts:
+            x = store(x @ q, precision)
+            g, q = store(inner(x, x), precision), None
+        c = _floats(row)
+        eye = c[0] * eye_like(x)
+        p = store(eye + (c[1] * g if len(c) == 2 else _tail(g, c, precision)), precision) if len(c) > 1 else eye
+        q = p if q is None else store(q @ p, precision)
+        if step + 1 < len(rows) and step + 1 not in restarts:
+            g = store(store(p @ g, precision) @ p, precision)
+    return x if q is None else store(x @ q, precision)
+
+
+def _derivative(x: Array, e: Array, rows: Sequence[Row], method: str) -> Array:
+    """Derivative of the composed polynomial at the normalized X along E; its own adjoint (SELF)."""
+    with np.errstate(all="ignore"):
+        x_dot = (_by_iteration if method == "iteration" else _by_singular_values)(x, e, rows)
+    _require_bounded(x_dot, "the derivative overflows")
+    return x_dot
+
+
+def _by_iteration(x: Array, e: Array, rows: Sequence[Row]) -> Array:
+    """(DSTEP) E <- c_0 E + E S + X L(E^H X + X^H E), L the derivative of S at G by the same Horner recursion."""
+    for row in rows:
+        c = _floats(row)
+        if len(c) == 1:
+            x, e = c[0] * x, c[0] * e
+            continue
+        g = inner(x, x)
+        half = inner(x, e)
+        g_dot = half + ct(half)
+        s, s_dot = c[-1] * g, c[-1] * g_dot
+        for k in range(len(c) - 2, 0, -1):
+            s, s_dot = c[k] * g + g @ s, c[k] * g_dot + g_dot @ s + g @ s_dot
+        x, e = c[0] * x + x @ s, c[0] * e + e @ s + x @ s_dot
+    return e
+
+
+def _by_singular_values(x: Array, e: Array, rows: Sequence[Row]) -> Array:
+    """(DK) P (f[s_i, s_j] sym(F)_ij + f[s_i, -s_j] skew(F)_ij) V^H + (I - P P^H) E V f[s_j, 0] V^H, F = P^H E V."""
+    xp = namespace(x)
+    p, s, vh = xp.linalg.svd(x, full_matrices=False)
+    ev = e @ ct(vh)
+    f = inner(p, ev)
+    rowwise, columnwise = s[..., :, None], s[..., None, :]
+    minus = _divided_difference(rowwise, columnwise, rows)
+    plus = _divided_difference(rowwise, -columnwise, rows)
+    inside = (minus * (f + ct(f)) + plus * (f - ct(f))) / 2
+    if x.shape[-2] == x.shape[-1]:
+        return p @ inside @ vh
+    return (p @ inside + (ev - p @ f) * _divided_difference(columnwise, 0 * columnwise, rows)) @ vh
+
+
+def _divided_difference(x: Array, y: Array, rows: Sequence[Row]) -> Array:
+    """f[x, y] of the composition, the product of the steps' p[x, y] = sum_k c_k (x^2k + x^(2k-1) y + ... + y^2k)."""
+    product = 0 * (x + y) + 1
+    for row in rows:
+        c = _floats(row)
+        step, powers = c[0] + 0 * product, 1 + 0 * product
+        for k, coefficient in enumerate(c[1:], start=1):
+            # x^2k + ... + y^2k = y^2k + x (x^(2k-1) + ... + y^(2k-1))
+            odd = y ** (2 * k - 1) + x * powers
+            powers = y ** (2 * k) + x * odd
+            step = step + coefficient * powers
+        product = product * step
+        x, y = (z * sum(coefficient * z ** (2 * k) for k, coefficient in enumerate(c)) for z in (x, y))
+    return product
+
+
+def _floats(row: Row) -> list[float]:
+    return [float(c) for c in row.numerator]
+
+
+def _require_bounded(x: Array, what: str) -> None:
+    xp = namespace(x)
+    finite = xp.all(xp.isfinite(x), axis=(-2, -1))
+    if not bool(xp.all(finite)):
+        raise OutsideDomain(what + at_batch(first_index(~finite, xp)))

@@ -1,0 +1,169 @@
+"""X = A/t, t = factor |A| + eps or max(factor |A|, eps), for tall A, and its derivatives: equations (NORM), (DNORM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orthoref._newton_schulz.rounding import store
+from orthoref._schedules.schedule import Normalization, Schedule
+from orthoref.arrays import (
+    Array,
+    Namespace,
+    at_batch,
+    ct,
+    first_index,
+    frobenius,
+    inner,
+    is_complex,
+    namespace,
+    unit_scale,
+)
+from orthoref.arrays import (
+    eps as machine_epsilon,
+)
+from orthoref.errors import OutsideDomain
+
+
+def resolve(normalize: str | Normalization | None, schedule: Schedule) -> Normalization:
+    """The argument ``normalize`` as a Normalization: the schedule's, one by name, or the one given."""
+    if normalize is None:
+        return schedule.normalization
+    if isinstance(normalize, str):
+        return Normalization(normalize)  # type: ignore[arg-type]
+    if not isinstance(normalize, Normalization):
+        raise TypeError(f"normalize must be a name or a Normalization, not {type(normalize).__name__}")
+    return normalize
+
+
+def normalized(a: Array, how: Normalization, eps: float, eps_rule: str, precision: str | None = None) -> Array:
+    """X of a tall A: zero columns for "aol" and zero matrices stay zero."""
+    xp = namespace(a)
+    if how.kind == "none":
+        return a
+    scale = unit_scale(a)
+    x = scale.apply(a)
+    if how.kind == "aol":
+        size = store(_row_sums(store(inner(x, x), precision)), precision)
+        squared = scale.down * scale.down_again  # of eps, which is in units of A^2
+        t = _denominator(size, eps * squared * squared, eps_rule) ** 0.5
+        t = t * float(how.factor)
+    else:
+        size = float(how.factor) * store(norm(x, how.kind), precision)
+        t = _denominator(size, eps * scale.down * scale.down_again, eps_rule)
+    return store(xp.where(t > 0, x / t, xp.zeros_like(x)), precision)
+
+
+def norm(x: Array, kind: str) -> Array:
+    """The Frobenius, Schatten-4 or spectral norm of every matrix, shape (..., 1, 1)."""
+    if kind == "frobenius":
+        return frobenius(x)
+    if kind == "schatten4":
+        return frobenius(inner(x, x)) ** 0.5
+    return namespace(x).linalg.matrix_norm(x, ord=2, keepdims=True)
+
+
+def normalized_jvp(a: Array, a_dot: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Array]:
+    """X and X_dot = A_dot/t - X <grad t, A_dot>/t; for "aol" column by column."""
+    if how.kind == "none":
+        return a, a_dot
+    if how.kind == "aol":
+        x, t, gram, active = _aol(a, how, eps, eps_rule)
+        # t^2 = f^2 r_j, r_j = sum_i |G_ij|: r_dot_j = sum_i Re(conj(sgn G_ij) G_dot_ij), G_dot = A_dot^H A + A^H A_dot
+        half = inner(a, a_dot)
+        r_dot = _real_sum(_signs(gram), half + ct(half)) * active
+        return x, a_dot / t - x * (float(how.factor) ** 2 * r_dot / (2 * t * t))
+    x, t, gradient = _by_norm(a, how, eps, eps_rule)
+    return x, (a_dot - x * real_inner(gradient, a_dot)) / t
+
+
+def normalized_vjp(a: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Callable[[Array], Array]]:
+    """X and the adjoint of the derivative, X_bar -> A_bar = X_bar/t - grad t <X, X_bar>/t."""
+    if how.kind == "none":
+        return a, lambda x_bar: x_bar
+    if how.kind == "aol":
+        x, t, gram, active = _aol(a, how, eps, eps_rule)
+
+        def pull_back(x_bar: Array) -> Array:
+            # with w_j = Re <x_j, x_bar_j>/(2 t_j^2): A_bar = X_bar/t - A (M + M^H), M_ij = sgn G_ij w_j
+            w = float(how.factor) ** 2 * _real_sum(x, x_bar) * active / (2 * t * t)
+            m = _signs(gram) * w
+            return x_bar / t - a @ (m + ct(m))
+
+        return x, pull_back
+    x, t, gradient = _by_norm(a, how, eps, eps_rule)
+    return x, lambda x_bar: (x_bar - gradient * real_inner(x, x_bar)) / t
+
+
+def real_inner(x: Array, y: Array) -> Array:
+    """Re tr(X^H Y) of every pair, shape (..., 1, 1)."""
+    xp = namespace(x)
+    return xp.sum(_real(xp.conj(x) * y if is_complex(x) else x * y, xp), axis=(-2, -1), keepdims=True)
+
+
+def _by_norm(a: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Array, Array]:
+    """X, t and the gradient of t: f A/|A|_F, f A A^H A/|A|_4^3, f u_1 v_1^H."""
+    xp = namespace(a)
+    size = norm(a, how.kind)
+    _refuse(~(size > 0), "a is the zero matrix: its normalization is not differentiable")
+    factor = float(how.factor)
+    if how.kind == "frobenius":
+        gradient = a / size
+    elif how.kind == "schatten4":
+        b = a / size
+        gradient = b @ inner(b, b)
+    else:
+        p, s, vh = xp.linalg.svd(a, full_matrices=False)
+        if s.shape[-1] > 1:
+            near = s[..., 0] - s[..., 1] <= max(8, s.shape[-1]) * machine_epsilon(a) * s[..., 0]
+            _refuse(near[..., None, None], "the largest singular value is not simple: |a|_2 is not differentiable")
+        gradient = p[..., :, :1] @ vh[..., :1, :]
+    t = _denominator(factor * size, xp.full_like(size, eps), eps_rule)
+    if eps_rule == "clamp":
+        _refuse(factor * size == eps, "factor |a| = eps: the clamped norm is not differentiable")
+        factor = xp.where(factor * size > eps, xp.full_like(size, factor), xp.zeros_like(size))
+    return a / t, t, factor * gradient
+
+
+def _aol(a: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Array, Array, Array]:
+    """X, t (one per column), G = A^H A, and whether t depends on A."""
+    xp = namespace(a)
+    gram = inner(a, a)
+    _refuse(~(xp.abs(gram) > 0), "an entry of the Gram matrix is zero: AOL rescaling is not differentiable")
+    r = _row_sums(gram)
+    t = _denominator(r, xp.full_like(r, eps), eps_rule) ** 0.5 * float(how.factor)
+    active = xp.ones_like(r)
+    if eps_rule == "clamp":
+        _refuse(r == eps, "a row sum equals eps: the clamped rescaling is not differentiable")
+        active = xp.where(r > eps, active, xp.zeros_like(r))
+    return a / t, t, gram, active
+
+
+def _row_sums(gram: Array) -> Array:
+    """Sum_i |G_ij|, shape (..., 1, n)."""
+    xp = namespace(gram)
+    return xp.sum(xp.abs(gram), axis=-2, keepdims=True)
+
+
+def _real_sum(x: Array, y: Array) -> Array:
+    """Sum_i Re(conj(x_ij) y_ij), shape (..., 1, n)."""
+    xp = namespace(x)
+    return xp.sum(_real(xp.conj(x) * y if is_complex(x) else x * y, xp), axis=-2, keepdims=True)
+
+
+def _signs(x: Array) -> Array:
+    return x / namespace(x).abs(x)
+
+
+def _real(x: Array, xp: Namespace) -> Array:
+    return xp.real(x) if is_complex(x) else x
+
+
+def _denominator(size: Array, eps: Array, eps_rule: str) -> Array:
+    return size + eps if eps_rule == "add" else namespace(size).maximum(size, size * 0 + eps)
+
+
+def _refuse(outside: Array, message: str) -> None:
+    xp = namespace(outside)
+    flags = xp.any(outside, axis=(-2, -1))
+    if bool(xp.any(flags)):
+        raise OutsideDomain(message + at_batch(first_index(flags, xp)))

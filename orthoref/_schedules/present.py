@@ -1,0 +1,154 @@
+"""A schedule and its certificate for people: text, table, JSON, picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orthoref._schedules import presets
+from orthoref._schedules.certificate import Certificate
+from orthoref._schedules.schedule import Schedule
+from orthoref.errors import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAST = {"stop": "not said", "repeat": "the last row again", "cycle": "all rows again"}
+LEAST = 1e-6  # left end of the picture
+POINTS = 2**16  # the fine structure of a composition is next to 1
+
+
+def listing() -> str:
+    """Names and sources of the presets, one per line."""
+    return "\n".join(f"{name:26} {presets.get(name).source}" for name in presets.names())
+
+
+def text(schedule: Schedule, certificate: Certificate) -> str:
+    """Where a schedule is from, its coefficients as Python, and what is proved about it."""
+    lines = [
+        schedule.name,
+        f"  source              {schedule.source}",
+        f"  normalization       {schedule.normalization}",
+        f"  past the last row   {PAST[schedule.past]}",
+        "",
+        _assignment("coefficients", schedule.coefficients(certificate.steps)),
+    ]
+    if not _as_printed(schedule):
+        lines += ["# the float64 numbers nearest to", _assignment("exact", _exact(schedule, certificate.steps))]
+    return "\n".join([*lines, "", certificate.text()])
+
+
+def _assignment(name: str, rows: Iterable[tuple]) -> str:
+    return "\n".join([f"{name} = [", *(f"    {row!r}," for row in rows), "]"])
+
+
+def _as_printed(schedule: Schedule) -> bool:
+    """Whether every coefficient is the float64 number, or the decimal, that is printed for it."""
+    numbers = (c for row in schedule.rows for c in row.numerator)
+    return all(c in (Fraction(float(c)), Fraction(repr(float(c)))) for c in numbers)
+
+
+def _exact(schedule: Schedule, steps: int) -> list[tuple[str, ...]]:
+    return [tuple(str(c) for c in row.numerator) for row in schedule.steps(steps)]
+
+
+def record(schedule: Schedule, certificate: Certificate) -> dict[str, Any]:
+    """All of it for strict JSON: numbers that are not finite are strings."""
+    return {
+        "name": schedule.name,
+        "source": schedule.source,
+        "normalization": str(schedule.normalization),
+        "past": schedule.past,
+        "coefficients": schedule.coefficients(certificate.steps),
+        "exact": _exact(schedule, certificate.steps),
+        "certificate": {key: _strict(value) for key, value in asdict(certificate).items()},
+    }
+
+
+def _strict(x: Any) -> Any:
+    if isinstance(x, tuple):
+        return [_strict(y) for y in x]
+    return str(x) if isinstance(x, float) and not isfinite(x) else x
+
+
+def table(certificates: Sequence[Certificate]) -> list[list[str]]:
+    """Certificates of one interval side by side, the first row is the header."""
+    head = ["schedule", "steps", "slope", "image", "kept", "tolerated", "amplification", "sign safe", "steps to"]
+    return [head] + [
+        [
+            c.schedule,
+            str(c.steps),
+            f"{c.slope:.4g}",
+            f"[{c.image[0]:.4g}, {c.image[1]:.4g}]",
+            "none" if c.kept is None else f"{c.kept:.3g}",
+            f"{c.tolerated:.5g}",
+            f"{max(c.amplification, default=1.0):.3g}",
+            "yes" if c.sign_safe else "NO",
+            "never" if c.steps_to is None else str(c.steps_to),
+        ]
+        for c in certificates
+    ]
+
+
+def show(certificates: Sequence[Certificate]) -> None:
+    """Print the table, with rich if that is installed."""
+    rows, first = table(certificates), certificates[0]
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    else:
+        grid = Table(*rows[0], box=None, pad_edge=False)
+        for row in rows[1:]:
+            grid.add_row(*row)
+        Console(width=1000).print(grid)  # never cut: the terminal may wrap
+    print(
+        f"singular values in [{first.lower:.6g}, {first.upper:.6g}]; "
+        f"kept: >= {first.level:.6g} from; tolerated: <= {first.ceiling:.6g} up to;\n"
+        f"amplification: of the worst step; steps to 1 +- {first.target:.3g}"
+    )
+
+
+def figure(pairs: Sequence[tuple[Schedule, Certificate]]) -> Figure:
+    """Output against input and its distance from 1, with what the certificates say. Needs matplotlib."""
+    require("matplotlib", "report")
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(9, 7), layout="constrained")
+    top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=(5, 2))
+    for i, (schedule, certificate) in enumerate(pairs):
+        _draw(top, bottom, schedule, certificate, {"color": f"C{i}", "linestyle": ("-", "--")[i // 10 % 2]})
+    first = pairs[0][1]
+    top.axhline(1, color="black", linewidth=0.6)
+    top.fill_between([], [], color="grey", alpha=0.2, label=f"image of [{first.lower:.6g}, {first.upper:.6g}]")
+    top.plot([], [], "^", color="grey", label=f"kept: from here on at least {first.level:.6g}")
+    top.plot([], [], "s", color="grey", label=f"tolerated: up to here sign kept, at most {first.ceiling:.6g}")
+    top.set(xscale="log", ylabel="output")
+    bottom.set(yscale="log", ylabel="|1 - output|", xlabel="singular value after normalization")
+    drawn.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return drawn
+
+
+def _draw(top: Axes, bottom: Axes, schedule: Schedule, certificate: Certificate, style: dict[str, Any]) -> None:
+    c = certificate
+    kept, tolerated = c.kept or inf, c.tolerated if isfinite(c.tolerated) else 0.0
+    marks = [x for x in (c.lower, c.upper, kept, tolerated) if 0 < x < inf]
+    first, last = min(LEAST, min(marks) / 10), max(c.upper, tolerated)
+    x = np.union1d(np.geomspace(first, last, POINTS), marks)
+    y = schedule(x, c.steps)
+    label = f"{c.schedule}, {c.steps} steps: [{c.image[0]:.4g}, {c.image[1]:.4g}]"
+    top.plot(x, y, linewidth=1, label=label, **style)
+    top.fill_between([max(c.lower, first), c.upper], *c.image, color=style["color"], alpha=0.15, linewidth=0)
+    for mark, shape in ((kept, "^"), (tolerated, "s")):
+        if 0 < mark < inf:
+            top.plot(mark, schedule(mark, c.steps), shape, color=style["color"])
+    bottom.plot(x, np.maximum(abs(1 - y), np.finfo(float).epsneg), linewidth=1, **style)
