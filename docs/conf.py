@@ -88,11 +88,13 @@ def _capability_table(app):
     head = ("Operation", "Outputs", "JVP", "VJP", "Condition", "Checks", "Default inputs")
     rows = []
     for row in OPERATIONS.values():
-        functions = (row.primal, row.jvp, row.vjp, row.condition)
-        primal, jvp, vjp, condition = (f"{{py:func}}`~orthoref.{function.__name__}`" for function in functions)
+        primal, jvp, vjp, condition = (
+            f"{{py:func}}`~orthoref.{function.__name__}`" if function else "-"
+            for function in (row.primal, row.jvp, row.vjp, row.condition)
+        )
         checks = ", ".join(f"`{name}`" for name in row.checks)
-        cases = row.battery(("float32", "float64", "complex64", "complex128"), row.default_shapes)
-        count = f"{len(cases)} over {len(row.default_shapes)} shapes and 4 dtypes"
+        cases = row.battery(row.default_dtypes, row.default_shapes)
+        count = f"{len(cases)} over {len(row.default_shapes)} shapes and {len(row.default_dtypes)} dtypes"
         rows.append((primal, ", ".join(row.outputs), jvp, vjp, condition, checks, count))
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
     folder = HERE / "_generated"

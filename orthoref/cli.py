@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthoref._version import __version__
-from orthoref.errors import NotCertified, NotConverged, OutsideDomain, require
+from orthoref.errors import NotCertified, NotConverged, OutsideDomain
 
 if TYPE_CHECKING:
     from orthoref._schedules.certificate import Certificate
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from orthoref.oracle.report import Report
 
 HOLDS, FAILS, COULD_NOT_RUN = 0, 1, 2
+CLAIMS = ("side", "rank_deficient", "schedule", "steps", "normalize", "eps", "eps_rule", "form", "scale")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0 if the verdict holds or there is none, 1 if it fails, 2 if it cannot run."""
+    """Run the command. Exit status 0: the verdict holds, or there is none to give; 1: it fails; 2: could not run."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -62,7 +63,7 @@ def _add_check(commands: Any) -> None:
     check.add_argument(
         "--returns", choices=("auto", "u", "uh", "hu"), default="auto", help="what it returns (default: auto)"
     )
-    check.add_argument("--side", choices=("right", "left"), default="right", help="a = u h or a = h u (default: right)")
+    check.add_argument("--side", choices=("right", "left"), help="polar: a = u h or a = h u (default: right)")
     check.add_argument(
         "--dtype", action="append", metavar="D", help="claimed dtype; repeat for several (default: four)"
     )
@@ -71,12 +72,19 @@ def _add_check(commands: Any) -> None:
     )
     check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
                        help="arrays it takes (default: by the name of its module)")  # fmt: skip
-    check.add_argument("--rank-deficient", choices=("complete", "partial"), default="complete",
-                       help="u of a rank-deficient input: orthonormal columns, or a partial isometry")  # fmt: skip
+    check.add_argument("--rank-deficient", choices=("complete", "partial"),
+                       help="polar: u of a rank-deficient input has orthonormal columns or is partial")  # fmt: skip
+    check.add_argument("--schedule", metavar="NAME", help="newton_schulz: the preset (default: muon)")
+    check.add_argument("--steps", type=int, metavar="N", help="newton_schulz: number of steps")
+    check.add_argument("--normalize", help="newton_schulz: frobenius, schatten4, spectral, aol, none")
+    check.add_argument("--eps", type=float, help="newton_schulz: added to the norm (default: 0)")
+    check.add_argument("--eps-rule", choices=("add", "clamp"), help="newton_schulz: how eps goes into the norm")
+    check.add_argument("--form", choices=("standard", "gram"), help="newton_schulz: form of the iteration")
+    check.add_argument("--scale", help="newton_schulz: update scale, for instance 'sqrt(max(1, m/n))'")
     check.add_argument(
         "--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ..."
     )
-    check.add_argument("--limit", type=float, default=10.0, help="largest accepted ratio (default: 10)")
+    check.add_argument("--limit", type=float, help="largest accepted ratio (default: 10; newton_schulz: 4)")
     check.add_argument(
         "--skip", action="append", default=[], metavar="FAMILY", help="family of cases outside the claim; repeat"
     )
@@ -105,7 +113,7 @@ def _add_schedule(commands: Any) -> None:
     schedule.add_argument("--steps", type=int, metavar="N", help="default: the schedule's own; 5 with --minimax")
     schedule.add_argument("--lower", metavar="L", help="certify [L, U] (default: 1e-3; with --minimax: LOWER)")
     schedule.add_argument("--upper", default="1", metavar="U", help="(default: 1)")
-    schedule.add_argument("--dtype", metavar="D", help="round the coefficients to bfloat16, float16, tf32, float32, ...")
+    schedule.add_argument("--dtype", metavar="D", help="round the coefficients to bfloat16, float16, tf32 or float32")
     schedule.add_argument("--plot", type=Path, metavar="FILE", help="draw output against input, for instance f.png")
     schedule.add_argument("--json", type=Path, metavar="FILE", help="write everything that is printed")
 
@@ -121,17 +129,16 @@ def _check(options: argparse.Namespace) -> int:
         _guarded(port, options.timeout),
         options.op,
         returns=options.returns,
-        side=options.side,
-        dtypes=options.dtype or conformance.DTYPES,
+        dtypes=options.dtype,
         shapes=options.shape,
         convert=_converter(options.array, options.port),
-        rank_deficient=options.rank_deficient,
         precision=options.precision,
         limit=options.limit,
         skip=options.skip,
         timeout=options.timeout,
         progress=not options.quiet,
         name=options.port,
+        **{claim: value for claim in CLAIMS if (value := getattr(options, claim)) is not None},
     )
     faulthandler.cancel_dump_traceback_later()
     _show(report, options.quiet)
@@ -157,18 +164,16 @@ def _schedule(options: argparse.Namespace) -> int:
         print(present.listing())
         return HOLDS
     _writable(options.plot, options.json)
-    if options.plot is not None:
-        require("matplotlib", "report")
     pairs = [_certified(schedule, options) for schedule in _chosen(options)]
+    if options.plot is not None:
+        present.figure(pairs).savefig(options.plot, dpi=150)
+    if options.json is not None:
+        found = {"schema": "orthoref-schedules-1", "schedules": [present.record(*pair) for pair in pairs]}
+        options.json.write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
     if options.compare:
         present.show([certificate for _, certificate in pairs])
     else:
         print(present.text(*pairs[0]))
-    if options.json is not None:
-        found = {"schema": "orthoref-schedules-1", "schedules": [present.record(*pair) for pair in pairs]}
-        options.json.write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
-    if options.plot is not None:
-        present.figure(pairs).savefig(options.plot, dpi=150)
     return HOLDS
 
 
@@ -186,7 +191,7 @@ def _chosen(options: argparse.Namespace) -> list[Schedule]:
 def _certified(schedule: Schedule, options: argparse.Namespace) -> tuple[Schedule, Certificate]:
     from orthoref import schedules
 
-    lower = options.lower or options.minimax or "1e-3"
+    lower = next(x for x in (options.lower, options.minimax, "1e-3") if x is not None)
     try:
         certificate = schedules.certify(schedule, lower, options.upper, steps=options.steps, dtype=options.dtype)
     except (NotCertified, OutsideDomain) as error:

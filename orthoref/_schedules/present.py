@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
-from math import inf, isfinite
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PAST = {"stop": "not said", "repeat": "the last row again", "cycle": "all rows again"}
 LEAST = 1e-6  # left end of the picture
 POINTS = 2**16  # the fine structure of a composition is next to 1
+HOLLOW: dict[str, Any] = {"markerfacecolor": "none"}
 
 
 def listing() -> str:
@@ -85,15 +87,31 @@ def table(certificates: Sequence[Certificate]) -> list[list[str]]:
             c.schedule,
             str(c.steps),
             f"{c.slope:.4g}",
-            f"[{c.image[0]:.4g}, {c.image[1]:.4g}]",
-            "none" if c.kept is None else f"{c.kept:.3g}",
-            f"{c.tolerated:.5g}",
-            f"{max(c.amplification, default=1.0):.3g}",
+            _image(c),
+            _kept(c),
+            _digits(c.tolerated, ROUND_FLOOR, 7),
+            _digits(max(c.amplification, default=1.0), ROUND_CEILING, 3),
             "yes" if c.sign_safe else "NO",
             "never" if c.steps_to is None else str(c.steps_to),
         ]
         for c in certificates
     ]
+
+
+def _image(c: Certificate) -> str:
+    """Rounded outwards; relative to 1 if it is near 1."""
+    near = max(abs(end - 1) for end in c.image) < 0.001
+    low, high = (end - 1 for end in c.image) if near else c.image
+    return ("1 + " if near else "") + f"[{_digits(low, ROUND_FLOOR)}, {_digits(high, ROUND_CEILING)}]"
+
+
+def _kept(c: Certificate) -> str:
+    return "none" if c.kept is None else _digits(c.kept, ROUND_CEILING)
+
+
+def _digits(x: float, rounding: str, digits: int = 4) -> str:
+    """A number that may be rounded in one direction only, so that what is printed is still proved."""
+    return f"{float(Context(digits, rounding).create_decimal_from_float(x)):.{digits}g}"
 
 
 def show(certificates: Sequence[Certificate]) -> None:
@@ -123,32 +141,36 @@ def figure(pairs: Sequence[tuple[Schedule, Certificate]]) -> Figure:
     require("matplotlib", "report")
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(9, 7), layout="constrained")
+    drawn = Figure(figsize=(9, 6.6 + 0.17 * len(pairs)), layout="constrained")
     top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=(5, 2))
     for i, (schedule, certificate) in enumerate(pairs):
-        _draw(top, bottom, schedule, certificate, {"color": f"C{i}", "linestyle": ("-", "--")[i // 10 % 2]})
+        style = {"color": f"C{i}", "linestyle": ("-", "--")[i // 10 % 2], "zorder": 3 - i / 100}  # the first in front
+        _draw(top, bottom, schedule, certificate, style)
     first = pairs[0][1]
-    top.axhline(1, color="black", linewidth=0.6)
-    top.fill_between([], [], color="grey", alpha=0.2, label=f"image of [{first.lower:.6g}, {first.upper:.6g}]")
-    top.plot([], [], "^", color="grey", label=f"kept: from here on at least {first.level:.6g}")
-    top.plot([], [], "s", color="grey", label=f"tolerated: up to here sign kept, at most {first.ceiling:.6g}")
+    top.axhline(1, color="black", linewidth=0.6, zorder=1)
+    top.fill_between([], [], color="grey", alpha=0.2, label=f"proved image of [{first.lower:.6g}, {first.upper:.6g}]")
+    top.plot([], [], "^", color="grey", label=f"kept: from here on the output is at least {first.level:.6g}")
+    top.plot(
+        [], [], "s", **HOLLOW, color="grey", label=f"tolerated: so far it is positive, at most {first.ceiling:.6g}"
+    )
     top.set(xscale="log", ylabel="output")
     bottom.set(yscale="log", ylabel="|1 - output|", xlabel="singular value after normalization")
-    drawn.legend(loc="outside lower center", ncols=2, fontsize=8)
+    drawn.legend(loc="outside lower center", fontsize=8)
     return drawn
 
 
 def _draw(top: Axes, bottom: Axes, schedule: Schedule, certificate: Certificate, style: dict[str, Any]) -> None:
     c = certificate
-    kept, tolerated = c.kept or inf, c.tolerated if isfinite(c.tolerated) else 0.0
-    marks = [x for x in (c.lower, c.upper, kept, tolerated) if 0 < x < inf]
+    tolerated = c.tolerated if isfinite(c.tolerated) else 0.0
+    marks = [x for x in (c.lower, c.upper, c.kept or 0.0, tolerated) if x > 0]
     first, last = min(LEAST, min(marks) / 10), max(c.upper, tolerated)
     x = np.union1d(np.geomspace(first, last, POINTS), marks)
     y = schedule(x, c.steps)
-    label = f"{c.schedule}, {c.steps} steps: [{c.image[0]:.4g}, {c.image[1]:.4g}]"
-    top.plot(x, y, linewidth=1, label=label, **style)
+    numbers = f"image {_image(c)}, kept {_kept(c)}, tolerated {_digits(c.tolerated, ROUND_FLOOR, 7)}"
+    top.plot(x, y, linewidth=1, label=f"{c.schedule}, {c.steps} steps: {numbers}", **style)
     top.fill_between([max(c.lower, first), c.upper], *c.image, color=style["color"], alpha=0.15, linewidth=0)
-    for mark, shape in ((kept, "^"), (tolerated, "s")):
-        if 0 < mark < inf:
-            top.plot(mark, schedule(mark, c.steps), shape, color=style["color"])
+    if c.kept:
+        top.plot(c.kept, schedule(c.kept, c.steps), "^", color=style["color"])
+    if tolerated:
+        top.plot(tolerated, schedule(tolerated, c.steps), "s", **HOLLOW, color=style["color"])
     bottom.plot(x, np.maximum(abs(1 - y), np.finfo(float).epsneg), linewidth=1, **style)

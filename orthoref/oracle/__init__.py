@@ -5,7 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["cases", "certify", "conformance", "foreign", "judge", "measure", "operations", "precision", "report"]
+__all__ = [
+    "cases",
+    "certify",
+    "conformance",
+    "finite",
+    "foreign",
+    "forward_error",
+    "judge",
+    "measure",
+    "operations",
+    "precision",
+    "report",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -151,6 +151,14 @@ def _round_to(values: np.ndarray, precision: Precision) -> np.ndarray:
     return np.where(np.abs(rounded) > precision.largest, np.copysign(np.inf, values), rounded).astype(np.float32)
 
 
+def strided(shape: Sequence[int], **options: Any) -> np.ndarray:
+    """The same numbers as :func:`matrix`, in every second column of a wider array: not contiguous."""
+    a = matrix(shape, **options)
+    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+    wide[..., ::2] = a
+    return wide[..., ::2]
+
+
 @dataclass(frozen=True)
 class Named:
     """A gallery matrix of order n: ``build(n, precision)`` and the properties that a test verifies."""
@@ -246,21 +254,33 @@ class Case:
     def matrix(self) -> np.ndarray:
         """Build the input anew, so that nothing a port did to it can be seen by the next."""
         function, _, arguments = self.recreate.removeprefix("orthoref.oracle.cases.").partition("(")
-        return eval(f"{function}({arguments}", {"matrix": matrix, "gallery": gallery})  # our own text
+        return eval(
+            f"{function}({arguments}", {"matrix": matrix, "gallery": gallery, "strided": strided}
+        )  # our own text
 
 
-def drawn(shape: Sequence[int], spectrum: str, cond: float, dtype: str, *, scale: float = 1.0, seed: int = 0) -> Case:
-    """Case of :func:`matrix`."""
+def drawn(
+    shape: Sequence[int],
+    spectrum: str,
+    cond: float,
+    dtype: str,
+    *,
+    scale: float = 1.0,
+    seed: int = 0,
+    strided: bool = False,
+) -> Case:
+    """Case of :func:`matrix`, or of :func:`strided`."""
     shape, cond, scale, seed = tuple(int(d) for d in shape), float(cond), float(scale), int(seed)
     size = "x".join(map(str, shape))
     scaled = "" if scale == 1 else f"-scale={scale:.3g}"
+    function = "strided" if strided else "matrix"
     arguments = f"spectrum={spectrum!r}, cond={cond!r}, " + ("" if scale == 1 else f"scale={scale!r}, ")
     return Case(
-        id=f"{dtype}-{size}-{spectrum}-cond={cond:.3g}{scaled}-seed={seed}",
-        family=spectrum if scale == 1 else "extreme scale",
+        id=f"{dtype}-{size}-{spectrum}-cond={cond:.3g}{scaled}-seed={seed}" + ("-strided" if strided else ""),
+        family="strided" if strided else spectrum if scale == 1 else "extreme scale" if scale else "zero",
         name=spectrum,
         dtype=dtype,
-        recreate=f"orthoref.oracle.cases.matrix({shape}, {arguments}seed={seed}, dtype={dtype!r})",
+        recreate=f"orthoref.oracle.cases.{function}({shape}, {arguments}seed={seed}, dtype={dtype!r})",
     )
 
 

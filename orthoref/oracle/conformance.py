@@ -9,17 +9,16 @@ from typing import Any, Literal
 import array_api_compat as compat
 import numpy as np
 
+from orthoref.arrays import require_choice
 from orthoref.oracle import measure
 from orthoref.oracle.cases import GALLERY, SPECTRA, Case
 from orthoref.oracle.foreign import Lifted, lift
 from orthoref.oracle.judge import Verdict
 from orthoref.oracle.operations import OPERATIONS, Operation
-from orthoref.oracle.precision import precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.watchdog import Hung, Watchdog
 
 Returns = Literal["auto", "u", "uh", "hu"]
-DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def check(
@@ -27,17 +26,16 @@ def check(
     operation: str = "polar",
     *,
     returns: Returns = "auto",
-    side: Literal["right", "left"] = "right",
-    dtypes: Sequence[str] = DTYPES,
+    dtypes: Sequence[str] | None = None,
     shapes: Sequence[tuple[int, ...]] | None = None,
     convert: Callable[[np.ndarray], Any] | None = None,
-    rank_deficient: Literal["complete", "partial"] = "complete",
     precision: str | None = None,
-    limit: float = 10.0,
+    limit: float | None = None,
     skip: Sequence[str] = (),
     timeout: float = 60.0,
     progress: bool = True,
     name: str | None = None,
+    **options: Any,
 ) -> Report:
     """Judge a port of an operation over its battery of inputs.
 
@@ -46,22 +44,19 @@ def check(
     port : callable
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
-        A row of ``orthoref.oracle.operations.OPERATIONS``: "polar".
+        A row of ``orthoref.oracle.operations.OPERATIONS``: "polar" or "newton_schulz".
     returns : {"auto", "u", "uh", "hu"}
-        What the port returns: U alone, or a tuple that begins with (U, H) or (H, U). "auto" takes a tuple for (U, H).
-    side : {"right", "left"}
-        Which decomposition it computes.
+        What a port of "polar" returns: U alone, or a tuple that begins with (U, H) or (H, U). "auto" takes a tuple for
+        (U, H).
     dtypes, shapes : sequences
-        What the port claims to support; by default four dtypes and the shapes of the table, tall, square, wide and a
-        stack. A case outside the claim is not run.
+        What the port claims to support; by default those of the table: four dtypes for "polar", float32 and float64 for
+        "newton_schulz", tall, square, wide matrices and a stack. A case outside the claim is not run.
     convert : callable, optional
         Makes the port's array of a NumPy array; the identity by default.
-    rank_deficient : {"complete", "partial"}
-        As in :func:`orthoref.testing.assert_polar`.
     precision : str, optional
         Format the port computes in, where that is less than the dtype.
-    limit : float
-        Largest accepted ratio.
+    limit : float, optional
+        Largest accepted ratio: by default 10 for "polar", 4 for "newton_schulz".
     skip : sequence of str
         Families of cases outside the port's claim: a spectrum, "gallery", "extreme scale", or a gallery name.
     timeout : float
@@ -70,6 +65,10 @@ def check(
         Progress bar on stderr, if ``rich`` is installed.
     name : str, optional
         How the report calls the port.
+    **options
+        What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
+        :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
+        ``eps_rule``, ``form``, ``restart``, ``scale`` as in :func:`orthoref.testing.assert_newton_schulz`.
 
     Returns
     -------
@@ -82,23 +81,21 @@ def check(
     the right shape, and that the input was not changed.
     """
     cases = battery(operation, dtypes=dtypes, shapes=shapes, skip=skip)
+    row = OPERATIONS[operation]
+    limit = row.limit if limit is None else limit
     if not limit > 0:
         raise ValueError(f"limit={limit!r} is not positive")
-    row = OPERATIONS[operation]
-    for option, value, choices in (
-        ("returns", returns, ("auto", "u", "uh", "hu")),
-        ("side", side, ("right", "left")),
-        ("rank_deficient", rank_deficient, ("complete", "partial")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}")
-    options = {"side": side, "rank_deficient": rank_deficient, "limit": limit}
-    report = Report(name or _name_of(port), operation, row.checks, limit, {"returns": returns, "side": side})
+    require_choice("returns", returns, ("auto", "u", "uh", "hu") if "h" in row.outputs else ("auto",))
+    claims = row.options(**options)
+    said = ({"returns": returns} if "h" in row.outputs else {}) | {key: str(value) for key, value in claims.items()}
+    said.pop("rank_deficient", None)
+    options = {"precision": precision, "limit": limit, **claims}
+    report = Report(name or _name_of(port), operation, row.checks, limit, said, row.unit, row.limits)
     with Watchdog(timeout) as watchdog:
         for case in _shown(cases, progress, report.port):
             hung = False
             try:
-                verdict = _judge(port, row, case, convert, returns, precision, options, watchdog)
+                verdict = _judge(port, row, case, convert, returns, options, watchdog)
             except Hung as error:
                 verdict, hung = Verdict(case.id, faults=[str(error)]), True
             report.outcomes.append(Outcome(case, measure.condition(case.matrix()), verdict))
@@ -137,10 +134,10 @@ def battery(
     for option, value in (("dtypes", dtypes), ("skip", skip)):
         if isinstance(value, str):
             raise ValueError(f"{option}={value!r} must be a sequence of names, not one")
-    families = {*SPECTRA, *GALLERY, "gallery", "extreme scale"}
+    families = {*SPECTRA, *GALLERY, "gallery", "extreme scale", "strided", "zero"}
     if unknown := set(skip) - families:
         raise ValueError(f"skip={sorted(unknown)} is not among {', '.join(sorted(families))}")
-    dtypes = DTYPES if dtypes is None else dtypes
+    dtypes = row.default_dtypes if dtypes is None else dtypes
     shapes = row.default_shapes if shapes is None else shapes
     found = [case for case in row.battery(dtypes, shapes) if not {case.family, case.name} & set(skip)]
     if not found:
@@ -154,7 +151,6 @@ def _judge(
     case: Case,
     convert: Callable[[np.ndarray], Any] | None,
     returns: Returns,
-    precision: str | None,
     options: dict[str, Any],
     watchdog: Watchdog,
 ) -> Verdict:
@@ -166,14 +162,16 @@ def _judge(
         raise ValueError(f"convert made {before.dtype} of a {case.dtype} input{hint}")
     try:
         result = watchdog.call(port, given)
-        outputs = _outputs(result, returns)
+        outputs = _outputs(result, returns, row)
         lifted = {name: lift(name, x) for name, x in outputs.items()}
     except Hung:
         raise
     except Exception as error:  # whatever a port raises is a finding
         return Verdict(case.id, faults=[f"raised {_described(error)}"])
     try:
-        return _judged(case, row, before, given, lifted, outputs, precision, options)
+        verdict = row.judge(before, lifted, subject=case.id, **options)
+        verdict.faults.extend(_contract(before, given, outputs))
+        return verdict
     except Exception as error:  # no result may end the run
         return Verdict(case.id, faults=[f"the result could not be judged: {_described(error)}"])
 
@@ -186,29 +184,9 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _judged(
-    case: Case,
-    row: Operation,
-    before: Lifted,
-    given: Any,
-    lifted: dict[str, Lifted],
-    outputs: dict[str, Any],
-    precision: str | None,
-    options: dict[str, Any],
-) -> Verdict:
-    verdict = row.judge(
-        before,
-        lifted["u"],
-        lifted.get("h"),
-        precision=precision_of(precision or before.dtype or "float64"),
-        subject=case.id,
-        **options,
-    )
-    verdict.faults.extend(_contract(before, given, outputs))
-    return verdict
-
-
-def _outputs(result: Any, returns: Returns) -> dict[str, Any]:
+def _outputs(result: Any, returns: Returns, row: Operation) -> dict[str, Any]:
+    if len(row.outputs) == 1:
+        return {row.outputs[0]: result}
     several = isinstance(result, (tuple, list))
     if returns == "auto":
         returns = "uh" if several and len(result) > 1 else "u"

@@ -48,6 +48,8 @@ class Report:
     checks: dict[str, tuple[str, str]]
     limit: float
     options: dict[str, str]
+    unit: str = "n eps"
+    limits: dict[str, float] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     stopped: str = ""
 
@@ -60,6 +62,12 @@ class Report:
     def failed(self) -> list[Outcome]:
         """The outcomes that do not hold."""
         return [outcome for outcome in self.outcomes if not outcome.verdict.holds]
+
+    def title(self, name: str) -> str:
+        """A check and its unit of error."""
+        what, of = self.checks[name]
+        unit = " ".join(filter(None, (of, self.unit)))
+        return f"{what} / ({unit})" if unit else what
 
     def findings(self) -> list[Finding]:
         """Failures grouped by reason (but for the numbers in it), most frequent first."""
@@ -108,7 +116,9 @@ class Report:
             )
             for row in table
         ]
-        lines.append(f"limit {self.limit:g}; unit n eps (8 eps for n < 8) times the norm of what the error belongs to")
+        limits = "".join(f", {limit:g} for {name}" for name, limit in self.limits.items())
+        unit = "; unit n eps (8 eps for n < 8) times the norm of what the error belongs to" if self.unit else ""
+        lines.append(f"limit {self.limit:g}{limits}{unit}")
         found = self.findings()
         for finding in found[:examples]:
             outcome = finding.example
@@ -134,7 +144,7 @@ class Report:
                 "holds": self.holds,
                 "stopped": self.stopped,
                 "environment": environment(),
-                "checks": {name: f"{what} / ({of} max(n, 8) eps)" for name, (what, of) in self.checks.items()},
+                "checks": {name: self.title(name).replace("n eps", "max(n, 8) eps") for name in self.checks},
                 "cases": [
                     {
                         "id": outcome.case.id,
@@ -195,7 +205,7 @@ class Report:
         rows = -(-len(self.checks) // columns)
         figure = Figure(figsize=(4.6 * columns, 3.4 * rows + 1), layout="constrained")
         axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-        for axis, (name, (what, of)) in zip(axes, self.checks.items(), strict=False):
+        for axis, name in zip(axes, self.checks, strict=False):
             for i, family in enumerate(families):
                 for holds, marker in ((True, "."), (False, "x")):
                     points = [
@@ -208,8 +218,8 @@ class Report:
                     x, y = np.asarray(points).reshape(-1, 2).T
                     label = family if holds else None
                     axis.loglog(x, y, marker, markersize=4, color=colormaps["tab20"](i % 20), label=label, alpha=0.8)
-            axis.axhline(self.limit, color="black", linewidth=0.8, linestyle="--")
-            axis.set_title(f"{what} / ({of + ' ' if of else ''}n eps)", fontsize=9)
+            axis.axhline(self.limits.get(name, self.limit), color="black", linewidth=0.8, linestyle="--")
+            axis.set_title(self.title(name), fontsize=9)
             axis.set_xlabel("condition number (1e18: singular)", fontsize=8)
             axis.set_ylabel("ratio (x: fails; 1e18: NaN or infinite)", fontsize=8)
             axis.set_xlim(0.5, 3e18)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orthoref.testing._assertions import assert_newton_schulz as assert_newton_schulz
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
 
-__all__ = ["assert_orthonormal", "assert_polar"]
+__all__ = ["assert_newton_schulz", "assert_orthonormal", "assert_polar"]
 
 
 def __getattr__(name: str) -> Any:

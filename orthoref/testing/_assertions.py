@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from orthoref.errors import PortFailure
-from orthoref.oracle import judge
+from orthoref._schedules.schedule import Normalization, Schedule
+from orthoref.errors import OutsideDomain, PortFailure
+from orthoref.oracle import finite, judge
 from orthoref.oracle.foreign import Lifted, lift
 from orthoref.oracle.judge import Verdict
 from orthoref.oracle.precision import Precision, precision_of
@@ -73,6 +75,82 @@ def assert_polar(
         subject=_subject(u, precision, arrays["a"].value.shape),
     )
     _raise(verdict, "orthoref.testing.assert_polar", recreate)
+
+
+def assert_newton_schulz(
+    a: Any,
+    x: Any,
+    schedule: str | Schedule = "muon",
+    *,
+    steps: int | None = None,
+    normalize: str | Normalization | None = None,
+    eps: float = 0.0,
+    eps_rule: Literal["add", "clamp"] = "add",
+    form: Literal["standard", "gram"] = "standard",
+    restart: Sequence[int] = (),
+    scale: str = "none",
+    precision: str | None = None,
+    limit: float = finite.LIMIT,
+    recreate: str | None = None,
+) -> None:
+    """Assert that x is this finite Newton-Schulz iteration of a, as accurate as the format and the form allow.
+
+    Parameters
+    ----------
+    a, x : arrays of shape (..., m, n)
+        As in :func:`assert_polar`. ``a`` as it was before the call: take a copy where the port may write into it.
+    schedule, steps, normalize, eps, eps_rule, form, restart
+        What the port claims to compute, as in :func:`orthoref.newton_schulz`.
+    scale : str
+        Update scale: "none", "sqrt(max(1, m/n))", "sqrt(max(1, n/m))", "0.2 sqrt(max(m, n))", "sqrt(m/n)", "sqrt(n/m)",
+        "sqrt(max(m, n))".
+    precision : str, optional
+        Format whose rounding is the unit of error: "float64", "float32", "float16", "bfloat16". By default that of x's
+        dtype, and then x must have the dtype of a.
+    limit : float
+        Largest accepted ratio of |x - f(a)|_F to the root mean square of its rounding error.
+    recreate : str, optional
+        Line that recreates the input, printed with a failure.
+
+    Raises
+    ------
+    PortFailure
+        An AssertionError with the ratios, the batch index and the reason: another schedule, another number of steps, a
+        safety factor too many or too few, an update scale, rows and columns swapped, a lower precision, ...
+    OutsideDomain
+        NaN or infinity in a; or no matrix can be judged because in this precision and form rounding errors alone are
+        more than a quarter of the result.
+    TypeError, ValueError
+        Arguments that cannot be read.
+
+    Notes
+    -----
+    The reference is the same schedule in float64. The unit counts every rounding of the model (STORE) with the unit
+    roundoff and carries it to the end by the derivative of the remaining steps: equations (SOURCES), (CARRY), (GRAM).
+    """
+    __tracebackhide__ = True
+    lifted_a, lifted_x = lift("a", a), lift("x", x)
+    format_, dtypes_judged = _format(lifted_x, lifted_a, precision)
+    verdict = finite.judge(
+        lifted_a if dtypes_judged else Lifted(lifted_a.value, None),
+        lifted_x,
+        finite.iteration(
+            schedule,
+            steps=steps,
+            normalize=normalize,
+            eps=eps,
+            eps_rule=eps_rule,
+            form=form,
+            restart=tuple(restart),
+            scale=scale,
+        ),
+        precision=format_,
+        limit=_positive(limit),
+        subject=_subject(x, precision, lifted_a.value.shape),
+    )
+    _raise(verdict, "orthoref.testing.assert_newton_schulz", recreate)
+    if verdict.reasons and not verdict.checks:
+        raise OutsideDomain(verdict.reasons[0])
 
 
 def assert_orthonormal(

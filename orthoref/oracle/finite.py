@@ -1,0 +1,303 @@
+"""Judging a finite Newton-Schulz iteration, and explaining a result that fails.
+
+The reference is the same schedule in float64, the unit the rounding error that the form and the precision imply.
+Derivation: docs/derivations/newton_schulz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from orthoref._newton_schulz.iteration import newton_schulz
+from orthoref._newton_schulz.normalization import normalized, resolve
+from orthoref._schedules import presets
+from orthoref._schedules.schedule import Normalization, Schedule
+from orthoref.arrays import require_choice
+from orthoref.errors import OutsideDomain
+from orthoref.oracle.foreign import Lifted
+from orthoref.oracle.forward_error import Expected, expected
+from orthoref.oracle.judge import Check, Verdict, dtype_faults
+from orthoref.oracle.precision import PRECISIONS, Precision
+
+LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
+UNDECIDED = 0.25  # rounding errors of this part of the result: nothing can be judged
+DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
+
+CHECKS = {
+    "forward": ("|X - f(A)|", "rms rounding error"),
+    "direction": ("1 - min Re(p_i^H X v_i)/f(s_i)", ""),
+}
+UPDATE_SCALES: dict[str, Callable[[int, int], float]] = {
+    "none": lambda m, n: 1.0,
+    "sqrt(max(1, m/n))": lambda m, n: max(1.0, m / n) ** 0.5,
+    "sqrt(max(1, n/m))": lambda m, n: max(1.0, n / m) ** 0.5,
+    "0.2 sqrt(max(m, n))": lambda m, n: 0.2 * max(m, n) ** 0.5,
+    "sqrt(m/n)": lambda m, n: (m / n) ** 0.5,
+    "sqrt(n/m)": lambda m, n: (n / m) ** 0.5,
+    "sqrt(max(m, n))": lambda m, n: max(m, n) ** 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What a port claims to compute: the arguments of :func:`orthoref.newton_schulz`, and a factor on the result."""
+
+    schedule: Schedule
+    steps: int
+    normalization: Normalization
+    eps: float = 0.0
+    eps_rule: Literal["add", "clamp"] = "add"
+    form: Literal["standard", "gram"] = "standard"
+    restart: tuple[int, ...] = ()
+    scale: str = "none"
+
+    def __str__(self) -> str:
+        eps = f", eps {self.eps:.3g} ({self.eps_rule})" if self.eps else ""
+        scale = f", times {self.scale}" if self.scale != "none" else ""
+        return f"{self.schedule.name}, {self.steps} steps, norm {self.normalization}{eps}{scale}"
+
+    def factor(self, m: int, n: int) -> float:
+        """The update scale for a matrix of shape (m, n)."""
+        return UPDATE_SCALES[self.scale](m, n)
+
+
+def iteration(
+    schedule: str | Schedule = "muon",
+    *,
+    steps: int | None = None,
+    normalize: str | Normalization | None = None,
+    eps: float = 0.0,
+    eps_rule: Literal["add", "clamp"] = "add",
+    form: Literal["standard", "gram"] = "standard",
+    restart: tuple[int, ...] = (),
+    scale: str = "none",
+) -> Iteration:
+    """An :class:`Iteration` from the arguments of :func:`orthoref.newton_schulz`, checked."""
+    schedule = presets.get(schedule) if isinstance(schedule, str) else schedule
+    require_choice("scale", scale, tuple(UPDATE_SCALES))
+    count = len(schedule.steps(steps))
+    found = Iteration(schedule, count, resolve(normalize, schedule), eps, eps_rule, form, tuple(restart), scale)
+    require_choice("form", form, ("standard", "gram"))
+    newton_schulz(
+        np.zeros((1, 2)), schedule, steps=0, normalize=normalize, eps=eps, eps_rule=eps_rule
+    )  # checks the rest
+    return found
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One matrix against the exact iteration: the reference, the unit of error, and the two ratios."""
+
+    reference: np.ndarray
+    unit: float
+    forward: float
+    direction: float
+
+    @property
+    def decided(self) -> bool:
+        """Whether the rounding errors leave something to judge."""
+        return self.unit <= UNDECIDED * float(np.linalg.norm(self.reference))
+
+
+def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precision) -> Judged:
+    """Ratios of one result x for one matrix a, both float64 or complex128."""
+    m, n = a.shape
+    factor = claimed.factor(m, n)
+    reference = factor * _run(a, claimed)
+    tall = a if m > n else a.conj().T
+    error = expected(
+        normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule),
+        claimed.schedule.steps(claimed.steps),
+        precision,
+        claimed.form,
+        claimed.restart,
+    )
+    # in float64 the reference is as inaccurate as the port
+    unit = factor * error.total() * (2**0.5 if precision.name == "float64" else 1.0)
+    difference = float(np.linalg.norm(x - reference))
+    forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf") * difference
+    return Judged(reference, unit, forward, _turned(x if m > n else x.conj().T, error, factor))
+
+
+def _run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
+    """The iteration in float64, which is 2^29 times finer than float32."""
+    return newton_schulz(
+        a,
+        claimed.schedule,
+        steps=claimed.steps,
+        normalize=claimed.normalization,
+        eps=claimed.eps,
+        eps_rule=claimed.eps_rule,
+    )
+
+
+def _turned(x: np.ndarray, error: Expected, factor: float) -> float:
+    """(SIGNS) max of 1 - Re(p_i^H X v_i)/f_i over the directions whose f_i stands out of its rounding error."""
+    along = np.real(np.einsum("ij,ik,jk->j", error.p.conj(), x, error.vh.conj())) / factor
+    noise = np.sqrt(np.diagonal(error.inside) + (error.total() / max(error.f.size, 1)) ** 2)
+    # below the rank tolerance of the SVD that made them, p_i and v_i mean nothing
+    known = error.s > max(8, error.s.size) * PRECISIONS["float64"].eps * np.max(error.s, initial=0.0)
+    clear = known & (np.abs(error.f) > DIRECTION * noise)
+    if not clear.any():
+        return 0.0
+    return float(np.max(1 - along[clear] / error.f[clear]))
+
+
+def judge(
+    a: Lifted,
+    x: Lifted,
+    claimed: Iteration,
+    *,
+    precision: Precision,
+    limit: float = LIMIT,
+    subject: str = "",
+) -> Verdict:
+    """Judge the result of a finite iteration of finite matrices; a stack matrix by matrix."""
+    finite = np.isfinite(a.value)
+    if not finite.all():
+        index = tuple(int(i[0]) for i in np.nonzero(~finite))
+        raise OutsideDomain(f"a has {a.value[index]} at index {index}: there is nothing to judge")
+    faults = dtype_faults(a, x=x)
+    if x.value.shape != a.value.shape:
+        return Verdict(subject, faults=[*faults, f"x has shape {x.value.shape}, not {a.value.shape}"])
+    if not a.value.size:
+        return Verdict(subject, faults=faults)
+    indices = list(np.ndindex(a.value.shape[:-2]))
+    with np.errstate(all="ignore"):
+        judged = {i: compare(a.value[i], x.value[i], claimed, precision) for i in indices}
+        decided = [i for i in indices if judged[i].decided]
+        undecided = [i for i in indices if not judged[i].decided]
+        reasons = []
+        if undecided:
+            one = judged[undecided[0]]
+            part = one.unit / float(np.linalg.norm(one.reference))
+            reasons.append(
+                f"{len(undecided)} of {len(indices)} not judged: in {precision.name} the rounding errors alone are "
+                f"{part:.2g} of the result (form {claimed.form!r}, schedule {claimed.schedule.name!r})"
+            )
+            bad = [i for i in undecided if not np.isfinite(x.value[i]).all()]
+            faults += [f"x has entries that are NaN or infinite{f', batch index {i}' if i else ''}" for i in bad[:1]]
+        if not decided:
+            return Verdict(subject, [], reasons, faults)
+        checks = [_check("forward", decided, judged, limit), _check("direction", decided, judged, 1.0)]
+        failing = next((check for check in checks if not check.holds), None)
+        if failing is not None:
+            i = failing.index
+            reasons = diagnose(a.value[i], x.value[i], claimed, precision, limit)
+    return Verdict(subject, checks, reasons, faults)
+
+
+def _check(name: str, indices: list[tuple[int, ...]], judged: dict[tuple[int, ...], Judged], limit: float) -> Check:
+    ratios = {i: getattr(judged[i], name) for i in indices}
+    worst = max(indices, key=lambda i: np.inf if np.isnan(ratios[i]) else ratios[i])
+    one = judged[worst]
+    what, of = CHECKS[name]
+    size = float(np.linalg.norm(one.reference))
+    relative = ratios[worst] * one.unit / size if name == "forward" and size else ratios[worst]
+    return Check(name, f"{what} / {of}" if of else what, ratios[worst], limit, relative, worst)
+
+
+def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precision, limit: float = LIMIT) -> list[str]:
+    """Reasons for one matrix whose result fails: known mistakes are undone one at a time until the ratio accepts."""
+    if not np.isfinite(x).all():
+        return [f"x has {np.sum(~np.isfinite(x))} of {x.size} entries that are NaN or infinite"]
+
+    def accepted(x: np.ndarray, other: Iteration = claimed, precision: Precision = precision) -> bool:
+        try:
+            found = compare(a, x, other, precision)
+        except (ValueError, ArithmeticError):  # a schedule that diverges or does not have so many steps
+            return False
+        return bool(found.decided and found.forward <= limit and found.direction <= 1)
+
+    for reason, candidate in _undone(x):
+        if accepted(candidate):
+            return [reason]
+    for reason, other in _alternatives(claimed):
+        if accepted(x, other):
+            return [reason]
+    reference = claimed.factor(*a.shape) * _run(a, claimed)
+    weight = float(np.vdot(reference, reference).real)
+    multiple = float(np.vdot(reference, x).real) / weight if weight else 0.0
+    if multiple > 0 and accepted(x / multiple):
+        known = [s for s, of in UPDATE_SCALES.items() if abs(of(*a.shape) / multiple - 1) < 0.01]
+        return [f"x is {multiple:.4g} times what it should be" + (f": the update scale {known[0]}" if known else "")]
+    for low in ("float32", "float16", "bfloat16"):
+        # the unit bounds every rounding: a result in this format scores less than 1
+        if PRECISIONS[low].eps > precision.eps and compare(a, x, claimed, PRECISIONS[low]).forward <= 1:
+            return [f"accurate to {low} only: somewhere on the way the working precision was {low}"]
+    reasons = []
+    largest = float(np.max(np.abs(a), initial=0.0))
+    if largest**2 * a.size > precision.largest:
+        reasons.append(f"|a|^2 overflows {precision.name}: a norm has to scale before it squares")
+    if abs(float(np.linalg.norm(a)) - 1) <= 2.0**-7:
+        reasons.append(
+            "a has Frobenius norm 1: if that is not how it was made, the port has divided its input in place"
+        )
+    if compare(a, x, claimed, precision).direction > 1:
+        reasons.append("a singular direction has changed its sign")
+    reasons.append("x is not this iteration, and none of the known variants of it")
+    return reasons
+
+
+def _undone(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    yield "x has the wrong sign", -x
+    if x.shape[0] == x.shape[1]:
+        yield "rows and columns are swapped: x is the transpose of the result", x.T
+        if np.iscomplexobj(x):
+            yield "x is the conjugate transpose of the result", x.conj().T
+    if np.iscomplexobj(x):
+        yield "x is conjugated: a conjugate was lost or is too many", x.conj()
+
+
+def _alternatives(claimed: Iteration) -> Iterator[tuple[str, Iteration]]:
+    schedule, how = claimed.schedule, claimed.normalization
+    if how.factor != 1:
+        without = replace(claimed, normalization=Normalization(how.kind))
+        yield f"the norm was not multiplied by {float(how.factor):.10g}", without
+    for factor in ("1.01", "1.02", "1.05"):
+        if how.factor != Fraction(factor):
+            yield (
+                f"the norm was multiplied by {factor}",
+                replace(claimed, normalization=Normalization(how.kind, Fraction(factor))),
+            )
+    for factor in ("1.01", "1.02", "1.05"):
+        for last in (True, False):
+            rows = "every row" if last else "every row but the last"
+            plain = schedule.scaled(1 / Fraction(factor), last=last)
+            yield (
+                f"this is the schedule without its safety factor {factor} (in {rows})",
+                replace(claimed, schedule=plain),
+            )
+            safe = schedule.scaled(factor, last=last)
+            yield f"this is the schedule with a safety factor {factor} (in {rows})", replace(claimed, schedule=safe)
+    for steps in (claimed.steps - 1, claimed.steps + 1):
+        if steps >= 0:
+            yield f"{steps} steps were taken, not {claimed.steps}", replace(claimed, steps=steps)
+    if claimed.steps > len(schedule.rows):
+        for past in ("repeat", "cycle"):
+            if past != schedule.past:
+                after = "repeats the last row" if past == "repeat" else "cycles"
+                yield f"past its last row the port {after}", replace(claimed, schedule=replace(schedule, past=past))
+    for kind in ("frobenius", "schatten4", "spectral", "aol", "none"):
+        if kind != how.kind:
+            yield f"the normalization is {kind}, not {how}", replace(claimed, normalization=Normalization(kind))
+    for name in presets.names():
+        other = presets.get(name)
+        if other.name != schedule.name:
+            for steps in {claimed.steps, other.default_steps}:
+                yield (
+                    f"these are the coefficients of {name}, {steps} steps",
+                    replace(claimed, schedule=other, steps=steps),
+                )
+    if claimed.eps:
+        yield "eps is missing", replace(claimed, eps=0.0)
+        rule: Literal["add", "clamp"] = "clamp" if claimed.eps_rule == "add" else "add"
+        yield f"eps goes into the norm by {rule!r}, not {claimed.eps_rule!r}", replace(claimed, eps_rule=rule)
+    else:
+        for eps in (1e-7, 1e-8, 1e-6, 1e-15):
+            yield f"an eps of {eps:g} is added to the norm", replace(claimed, eps=eps)

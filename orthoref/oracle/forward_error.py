@@ -1,0 +1,197 @@
+"""How far rounding moves the result of a finite Newton-Schulz iteration. Derivation: docs/derivations/newton_schulz.
+
+To first order, every matrix that is stored and every sum that is accumulated adds a small random matrix, and the
+derivative of the remaining iteration carries it to the end. In the singular bases of the normalized input that
+derivative multiplies entry by entry, by divided differences of the composed polynomial (equation (DK)), so the root
+mean square of the final error is a sum over sources: equations (SOURCES), (CARRY) and, for the Gram form, (GRAM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from orthoref._schedules.schedule import Row
+from orthoref.oracle.precision import Precision
+
+ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "float32": 2.0**-24, "float64": 2.0**-53}
+
+
+class Expected(NamedTuple):
+    """Exact result and mean square of its rounding error, entry by entry, in the singular bases P, V of the input.
+
+    The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V, ``outside[j]`` that of
+    every entry of column j of the part of E V orthogonal to P.
+    """
+
+    p: np.ndarray
+    s: np.ndarray
+    f: np.ndarray
+    vh: np.ndarray
+    inside: np.ndarray
+    outside: np.ndarray
+    rows: int
+
+    def total(self) -> float:
+        """Root mean square of |E|_F."""
+        n = len(self.f)
+        return float(np.sqrt(self.inside.sum() + (self.rows - n) * self.outside.sum()))
+
+
+def expected(
+    x: np.ndarray, rows: Sequence[Row], precision: Precision, form: str = "standard", restart: Collection[int] = ()
+) -> Expected:
+    """Result and error of the iteration from a normalized matrix x of shape (m, n), m >= n, in float64."""
+    p, s, vh = np.linalg.svd(x, full_matrices=False)
+    m, n = x.shape
+    coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
+    values = [s]
+    for c in coefficients:
+        values.append(values[-1] * _value(c, values[-1] ** 2))
+    carry = _Carry(values, coefficients)
+    u, v = precision.eps / 2, ACCUMULATION[precision.name]
+
+    # the input and its quotient by the norm are stored, and the norm is one number with an error of u
+    inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n))
+    inside = inside + np.diag((u * s * np.diagonal(carry.minus[0])) ** 2)
+    ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
+    start = 0
+    for end in ends:
+        local = _step if form == "standard" else _segment
+        near, far = local(values[start : end + 1], coefficients[start:end], m, u, v)
+        more_inside, more_outside = carry.to_end(end, near, far)
+        inside, outside = inside + more_inside, outside + more_outside
+        start = end
+    return Expected(p, s, values[-1], vh, inside, outside, m)
+
+
+class _Carry:
+    """(CARRY) Divided differences of the composition of the steps from k on: f[s_i, s_j], f[s_i, -s_j], f[s_j, 0]."""
+
+    def __init__(self, values: list[np.ndarray], coefficients: list[np.ndarray]) -> None:
+        n = len(values[0])
+        self.minus = [np.ones((n, n))]
+        self.plus = [np.ones((n, n))]
+        self.zero = [np.ones(n)]
+        for s, c in zip(values[-2::-1], coefficients[::-1], strict=True):
+            self.minus.insert(0, self.minus[0] * _difference(c, s[:, None], s[None, :]))
+            self.plus.insert(0, self.plus[0] * _difference(c, s[:, None], -s[None, :]))
+            self.zero.insert(0, self.zero[0] * _value(c, s**2))
+
+    def to_end(self, k: int, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Variances at the end, of independent entries with these variances before step k."""
+        even, odd = (inside + inside.T) / 4, (inside - inside.T) / 4
+        minus, plus = self.minus[k], self.plus[k]
+        return (minus**2 + plus**2) * even + 2 * minus * plus * odd, self.zero[k] ** 2 * outside
+
+    def isotropic(self, k: int, variance: float) -> tuple[np.ndarray, np.ndarray]:
+        """The same for equal variances of all entries."""
+        n = len(self.zero[0])
+        return self.to_end(k, np.full((n, n), variance), np.full(n, variance))
+
+
+def _step(
+    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(SOURCES) of one standard step: G, S and the new X are stored, their products accumulated."""
+    (s, _), (c,) = values, coefficients
+    n, t = len(s), s**2
+    x2 = _square(s)
+    if len(c) == 1:
+        return np.full((n, n), u**2 * c[0] ** 2 * x2 / (m * n)), np.full(n, u**2 * c[0] ** 2 * x2 / (m * n))
+    of_g = _gram_variance(s, m, u, v)
+    of_s = _tail_variance(t, c, u, v) if len(c) > 2 else 0.0
+    tail = _tail(c, t)
+    stored = u**2 * (c[0] ** 2 * x2 + _square(s * tail)) + v**2 * x2 * _square(tail)
+    near = t[:, None] * (_tail_difference(c, t[:, None], t[None, :]) ** 2 * of_g + of_s) + stored / (m * n)
+    return near, np.full(n, stored / (m * n))
+
+
+def _segment(
+    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(GRAM) of the steps between two restarts: errors of G grow by h[t_i, t_j], h(t) = t p(t)^2, those of Q by p."""
+    s = values[0]
+    n = len(s)
+    gram = [x**2 for x in values]
+    factors = [_value(c, t) for c, t in zip(coefficients, gram, strict=False)]
+    before = [np.ones(n)]
+    for p in factors:
+        before.append(before[-1] * p)  # eigenvalues of Q
+    near = np.zeros((n, n))
+    to_q, after = np.zeros((n, n)), np.ones(n)  # what an error of G, of Q after the step does to the last Q
+    for k in range(len(coefficients) - 1, -1, -1):
+        c, t, p, q = coefficients[k], gram[k], factors[k], before[k]
+        ti, tj = t[:, None], t[None, :]
+        # Q P: stored and accumulated, after this step
+        of_p = u**2 * _square(p) / n**2 + (_tail_variance(t, c, u, v) if len(c) > 2 else 0.0)
+        of_q = (u**2 + v**2 * n) * _square(q * p) / n**2 if k else 0.0
+        near += after[None, :] ** 2 * (of_q + q[:, None] ** 2 * of_p)
+        if k + 1 < len(coefficients):  # G of the next step is computed from P and G
+            h = t * p**2
+            near += to_q**2 * (2 * u**2 * (_square(h) + _square(p * t) * np.max(p) ** 2) / n**2)
+            # the error of P goes into it as well
+            near += to_q**2 * ((ti * p[:, None] + tj * p[None, :]) ** 2) * of_p
+        difference = _tail_difference(c, ti, tj)  # p[t_i, t_j]
+        grow = p[:, None] * p[None, :] + difference * (ti * p[:, None] + tj * p[None, :])  # h[t_i, t_j]
+        to_q = q[:, None] * difference * after[None, :] + grow * to_q
+        after = after * p
+    near += to_q**2 * _gram_variance(s, m, u, v)
+    stored = (u**2 + v**2) * _square(values[-1]) / (m * n)
+    return s[:, None] ** 2 * near + stored, np.full(n, stored)
+
+
+def _gram_variance(s: np.ndarray, m: int, u: float, v: float) -> float:
+    """Of one entry of X^H X, stored; partial sums grow on the diagonal and wander off it."""
+    n = len(s)
+    return (u**2 * _square(s**2) + v**2 * (1 + m / (3 * n)) * _square(s) ** 2) / n**2
+
+
+def _tail_variance(t: np.ndarray, c: np.ndarray, u: float, v: float) -> float:
+    """Of one entry of S = c_1 G + ... + c_q G^q by Horner's rule, each stage stored; the inner stages times |G|_2."""
+    n = len(t)
+    total, power, stage = 0.0, np.ones(n), c[-1] * t
+    stages = []
+    for k in range(len(c) - 2, 0, -1):
+        terms = u**2 * (_square(c[k] * t) + _square(t * stage))
+        stages.append(terms + 4 / 3 * v**2 * _square(t) * _square(stage))
+        stage = c[k] * t + t * stage
+    for variance in reversed(stages):
+        total += variance * float(np.max(power)) ** 2
+        power = power * t
+    return total / n**2
+
+
+def _square(x: np.ndarray) -> float:
+    return float(np.sum(x**2))
+
+
+def _value(c: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Sum c_k t^k."""
+    return np.polynomial.polynomial.polyval(t, c)
+
+
+def _tail(c: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return _value(np.concatenate([[0.0], c[1:]]), t)
+
+
+def _difference(c: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Divided difference of sum c_k x^(2k+1) at x, y."""
+    return _sums(x, y, {2 * k: a for k, a in enumerate(c)})
+
+
+def _tail_difference(c: np.ndarray, t: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Divided difference of sum c_k t^k at t, r."""
+    return _sums(t, r, {k - 1: a for k, a in enumerate(c) if k})
+
+
+def _sums(x: np.ndarray, y: np.ndarray, terms: dict[int, float]) -> np.ndarray:
+    """Sum of a (x^d + x^(d-1) y + ... + y^d) over the terms {d: a}."""
+    total, complete = 0 * (x + y), 1 + 0 * (x + y)
+    for d in range(max(terms) + 1):
+        if d:
+            complete = y**d + x * complete
+        total = total + terms.get(d, 0.0) * complete
+    return total
