@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
 from functools import lru_cache
 from math import inf, nextafter, sqrt
@@ -100,19 +101,20 @@ class Certificate:
 
     def text(self) -> str:
         """The certificate for people."""
-        low, high = self.image
+        low, high = digits(self.image[0], ROUND_FLOOR), digits(self.image[1], ROUND_CEILING)
         sign = "kept" if self.sign_safe else "CHANGES for some singular value"
-        kept = f"{self.kept:.4g}" if self.kept is not None else "none"
+        kept = digits(self.kept, ROUND_CEILING, 4) if self.kept is not None else "none"
+        highest, tolerated = digits(self.highest, ROUND_CEILING), digits(self.tolerated, ROUND_FLOOR)
         to = f"{self.steps_to}" if self.steps_to is not None else "not reached"
         lines = [
             f"{self.schedule}, {self.steps} steps, singular values in [{self.lower:.6g}, {self.upper:.6g}]",
-            f"  output                       [{low:.6g}, {high:.6g}]",
+            f"  output                       [{low}, {high}]",
             f"  sign on (0, {self.upper:.6g}]".ljust(31) + sign,
-            f"  largest output of (0, {self.upper:.6g}]".ljust(31) + f"{self.highest:.6g}",
+            f"  largest output of (0, {self.upper:.6g}]".ljust(31) + highest,
             f"  slope at 0                   {self.slope:.6g}",
             f"  >= {self.level:.6g} from".ljust(31) + kept,
-            f"  <= {self.ceiling:.6g} up to".ljust(31) + f"{self.tolerated:.6g}",
-            "  amplification per step       " + " ".join(f"{d:.3g}" for d in self.amplification),
+            f"  <= {self.ceiling:.6g} up to".ljust(31) + tolerated,
+            "  amplification per step       " + " ".join(digits(d, ROUND_CEILING, 3) for d in self.amplification),
             f"  steps to 1 +- {self.target:.3g}".ljust(31) + to,
         ]
         return "\n".join(lines)
@@ -160,8 +162,8 @@ def certify(
         python-flint (extra ``certify``) is not installed.
     """
     low, high = exact(lower), exact(upper)
-    if not 0 <= low <= high or not high:
-        raise ValueError(f"[lower, upper] = [{float(low):.6g}, {float(high):.6g}] is not an interval in [0, inf)")
+    if not 0 <= low <= high <= LARGEST or not high:
+        raise ValueError(f"[lower, upper] = [{lower}, {upper}] is not an interval in [0, 2^60]")
     level_, ceiling_, target_ = exact(level), exact(ceiling), exact(target)
     if dtype is not None:
         schedule = schedule.rounded(dtype)
@@ -210,7 +212,7 @@ def _bounded(seen: Interval) -> bool:
 
 def _image(row: Row, seen: Interval) -> Interval:
     """Image of one step. Its extrema are at the ends of the interval and at the critical points in between."""
-    return _extremes(lambda x: _value(row, x), seen, _critical(row))
+    return _extremes(lambda x: _value(row, x), seen, _both_signs(_critical(row)))
 
 
 def _keeps_sign(rows: Iterable[Row], lower: Fraction, upper: Fraction) -> bool:
@@ -230,7 +232,12 @@ def _keeps_sign(rows: Iterable[Row], lower: Fraction, upper: Fraction) -> bool:
 
 def _factor(row: Row, seen: Interval) -> Interval:
     """Image of f(x)/x = N(t)/D(t)."""
-    return _extremes(lambda x: _quotient(row, x * x), seen, _critical_factor(row))
+    points = (ball(Fraction(0)), *_both_signs(_critical_factor(row)))
+    return _extremes(lambda x: _quotient(row, x * x), seen, points)
+
+
+def _both_signs(points: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*points, *(-x for x in points))
 
 
 def _extremes(f: Callable[[Any], Any], seen: Interval, critical: tuple[Any, ...]) -> Interval:
@@ -254,7 +261,7 @@ def _amplification(row: Row, seen: Interval) -> float:
     if smallest <= 0:
         return inf
     largest = max(abs(image.low[0]), abs(image.high[1]))
-    return _up(largest / seen.high[0] / smallest)
+    return _up(largest / max(-seen.low[1], seen.high[0]) / smallest)
 
 
 def _kept(rows: tuple[Row, ...], upper: Fraction, level: Fraction) -> float | None:
@@ -353,6 +360,11 @@ def _quotient(row: Row, t: Any) -> Any:
     if not value.is_finite():
         raise OutsideDomain(f"a step has a pole at x^2 = {float(t.mid()):.6g}")
     return value
+
+
+def digits(x: float, rounding: str, count: int = 7) -> str:
+    """A number rounded in one direction only, so that what is printed is still proved."""
+    return f"{float(Context(count, rounding).create_decimal_from_float(x)):.{count}g}"
 
 
 def _down(x: Fraction | float) -> float:

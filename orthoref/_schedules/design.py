@@ -86,7 +86,7 @@ def minimax(
             break
         rows = better
     made = ", ".join(
-        f"{name} = {float(x):.17g}"
+        f"{name} = {float(x)!r}"
         for name, x in (("lower", low), ("upper", high), ("cushion", cushion_), ("safety", safety_))
         if x != (1 if name == "upper" else 0)
     )
@@ -105,7 +105,8 @@ def _greedy(
             cushioned = bool(raised > low)
             c = _best(raised if cushioned else low, high, degree)
             if cushioned:
-                factor = 2 / (balls.odd(c, low) + balls.odd(c, high))
+                # least value f(low), largest 1 + E = 2 - f(raised); their mean becomes 1
+                factor = 2 / (balls.odd(c, low) + 2 - balls.odd(c, raised))
                 c = [x * factor for x in c]
             if step < steps - 1:
                 c = [x / margin ** (2 * i + 1) for i, x in enumerate(c)]
@@ -226,7 +227,7 @@ def scaled_newton(lower: Number, steps: int = 9, upper: Number = 1) -> Schedule:
             zeta = 1 / sqrt((zeta + 1 / zeta) / 2)
         z = Fraction(zeta)
         rows.append(Row((1 / (2 * z), z / 2), (Fraction(0), Fraction(1))))
-    return _rational(f"scaled Newton, lower = {b:.17g}", rows, "Byers and Xu 2008")
+    return _rational(f"scaled Newton, lower = {b!r}", rows, "Byers and Xu 2008")
 
 
 def qdwh(lower: Number, steps: int = 6) -> Schedule:
@@ -236,7 +237,7 @@ def qdwh(lower: Number, steps: int = 6) -> Schedule:
     for _step in range(steps):
         a, b, c, low = weights.halley(low)
         rows.append(Row((Fraction(a), Fraction(b)), (Fraction(1), Fraction(c))))
-    return _rational(f"QDWH, lower = {float(exact(lower)):.17g}", rows, "Nakatsukasa, Bai and Gygi 2010")
+    return _rational(f"QDWH, lower = {float(exact(lower))!r}", rows, "Nakatsukasa, Bai and Gygi 2010")
 
 
 def zolotarev(lower: Number, order: int | None = None, steps: int = 2) -> Schedule:
@@ -257,7 +258,7 @@ def zolotarev(lower: Number, order: int | None = None, steps: int = 2) -> Schedu
         for i, residue in enumerate(a):
             top = balls.plus(top, [residue * x for x in _product(c[:i] + c[i + 1 :])])
         rows.append(Row(tuple(Fraction(m_hat) * x for x in top), tuple(bottom)))
-    return _rational(f"Zolotarev r = {r}, lower = {float(exact(lower)):.17g}", rows, "Nakatsukasa and Freund 2016")
+    return _rational(f"Zolotarev r = {r}, lower = {float(exact(lower))!r}", rows, "Nakatsukasa and Freund 2016")
 
 
 def _rational(name: str, rows: list[Row], source: str) -> Schedule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orthoref._schedules import presets
-from orthoref._schedules.certificate import Certificate
+from orthoref._schedules.certificate import Certificate, digits
 from orthoref._schedules.schedule import Schedule
 from orthoref.errors import require
 
@@ -89,8 +89,8 @@ def table(certificates: Sequence[Certificate]) -> list[list[str]]:
             f"{c.slope:.4g}",
             _image(c),
             _kept(c),
-            _digits(c.tolerated, ROUND_FLOOR, 7),
-            _digits(max(c.amplification, default=1.0), ROUND_CEILING, 3),
+            digits(c.tolerated, ROUND_FLOOR, 7),
+            digits(max(c.amplification, default=1.0), ROUND_CEILING, 3),
             "yes" if c.sign_safe else "NO",
             "never" if c.steps_to is None else str(c.steps_to),
         ]
@@ -102,16 +102,11 @@ def _image(c: Certificate) -> str:
     """Rounded outwards; relative to 1 if it is near 1."""
     near = max(abs(end - 1) for end in c.image) < 0.001
     low, high = (end - 1 for end in c.image) if near else c.image
-    return ("1 + " if near else "") + f"[{_digits(low, ROUND_FLOOR)}, {_digits(high, ROUND_CEILING)}]"
+    return ("1 + " if near else "") + f"[{digits(low, ROUND_FLOOR)}, {digits(high, ROUND_CEILING)}]"
 
 
 def _kept(c: Certificate) -> str:
-    return "none" if c.kept is None else _digits(c.kept, ROUND_CEILING)
-
-
-def _digits(x: float, rounding: str, digits: int = 4) -> str:
-    """A number that may be rounded in one direction only, so that what is printed is still proved."""
-    return f"{float(Context(digits, rounding).create_decimal_from_float(x)):.{digits}g}"
+    return "none" if c.kept is None else digits(c.kept, ROUND_CEILING)
 
 
 def show(certificates: Sequence[Certificate]) -> None:
@@ -166,7 +161,7 @@ def _draw(top: Axes, bottom: Axes, schedule: Schedule, certificate: Certificate,
     first, last = min(LEAST, min(marks) / 10), max(c.upper, tolerated)
     x = np.union1d(np.geomspace(first, last, POINTS), marks)
     y = schedule(x, c.steps)
-    numbers = f"image {_image(c)}, kept {_kept(c)}, tolerated {_digits(c.tolerated, ROUND_FLOOR, 7)}"
+    numbers = f"image {_image(c)}, kept {_kept(c)}, tolerated {digits(c.tolerated, ROUND_FLOOR, 7)}"
     top.plot(x, y, linewidth=1, label=f"{c.schedule}, {c.steps} steps: {numbers}", **style)
     top.fill_between([max(c.lower, first), c.upper], *c.image, color=style["color"], alpha=0.15, linewidth=0)
     if c.kept:

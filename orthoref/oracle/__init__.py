@@ -12,6 +12,7 @@ __all__ = [
     "finite",
     "foreign",
     "forward_error",
+    "identify",
     "judge",
     "measure",
     "operations",

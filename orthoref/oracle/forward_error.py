@@ -22,8 +22,8 @@ ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "fl
 class Expected(NamedTuple):
     """Exact result and mean square of its rounding error, entry by entry, in the singular bases P, V of the input.
 
-    The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V, ``outside[j]`` that of
-    every entry of column j of the part of E V orthogonal to P.
+    The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V,
+    ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P.
     """
 
     p: np.ndarray
