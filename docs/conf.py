@@ -20,7 +20,7 @@ extensions = [
     "numpydoc",
     "myst_nb",
 ]
-exclude_patterns = ["_build", "ports_table.md", "_generated"]
+exclude_patterns = ["_build", "ports_table.md", "schedules_table.md", "_generated"]
 default_role = None
 root_doc = "index"
 
@@ -28,7 +28,16 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"orthoref {release}"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
-WITHOUT_CHILDREN = ("quickstart", "conventions", "accuracy", "ports", "errata", "references", "changelog")
+WITHOUT_CHILDREN = (
+    "quickstart",
+    "conventions",
+    "which_schedule",
+    "accuracy",
+    "ports",
+    "errata",
+    "references",
+    "changelog",
+)
 html_sidebars = {page: [] for page in WITHOUT_CHILDREN}
 html_theme_options = {
     "navigation_with_keys": False,

@@ -212,6 +212,10 @@ def _bounded(seen: Interval) -> bool:
 
 def _image(row: Row, seen: Interval) -> Interval:
     """Image of one step. Its extrema are at the ends of the interval and at the critical points in between."""
+    low, high = ball(*seen.low), ball(*seen.high)
+    for pole in _both_signs(_poles(row)):
+        if not (pole < low or pole > high):
+            raise OutsideDomain(f"a step has a pole at x = {float(pole.mid()):.6g}")
     return _extremes(lambda x: _value(row, x), seen, _both_signs(_critical(row)))
 
 
@@ -342,6 +346,13 @@ def _critical_factor(row: Row) -> tuple[Any, ...]:
     """Positive zeros x = sqrt(t) of d(N/D)/dt."""
     with balls.precision(BITS):
         return tuple(balls.positive_zeros(balls.wronskian(row.numerator, row.denominator)))
+
+
+@lru_cache(maxsize=4096)
+def _poles(row: Row) -> tuple[Any, ...]:
+    """Positive zeros of D."""
+    with balls.precision(BITS):
+        return tuple(balls.positive_zeros(row.denominator))
 
 
 @lru_cache(maxsize=4096)

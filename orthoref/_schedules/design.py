@@ -122,15 +122,19 @@ def _best(low: Any, high: Any, degree: int) -> list[Any]:
     from flint import ctx
 
     q = (degree - 1) // 2
-    if 1 - low / high < ball(Fraction(1, 2 ** (ctx.prec // (2 * q + 2)))):
-        # the alternation is below the precision; (PADE) is the limit of the best polynomials
+    gap = 1 - low / high
+    if gap < ball(Fraction(1, 2 ** (ctx.prec // 2))):
+        # (PADE) is the limit of the best polynomials, and nearer to them than the gap
         return [ball(x) / high ** (2 * i + 1) for i, x in enumerate(pade_row(q).numerator)]
     if degree == 3:
         # (CUBIC) f = (3/2) alpha beta x - (1/2) alpha^3 beta x^3
         alpha = (3 / (high * high + low * high + low * low)).sqrt()
         beta = 4 / (2 + low * high * (low + high) * alpha**3)
         return [(3 * alpha * beta / 2).mid(), (-(alpha**3) * beta / 2).mid()]
-    return _remez(low, high, q)
+    # the alternation has the size gap^(q + 1), and so have the pivots of the linear system
+    size = balls.lower(gap)
+    with balls.precision(ctx.prec + (2 * q + 2) * (1 + size.denominator.bit_length() - size.numerator.bit_length())):
+        return _remez(low, high, q)
 
 
 def _remez(low: Any, high: Any, q: int) -> list[Any]:
@@ -208,7 +212,7 @@ def pade(numerator: int, denominator: int = 0, steps: int = 5) -> Schedule:
         raise ValueError("numerator = denominator = 0 is the identity, not an iteration")
     row = pade_row(numerator, denominator)
     return Schedule(
-        f"Pade [{numerator}/{denominator}]", (row,), SPECTRAL, "repeat", steps, "Kenney and Laub 1991, table 1"
+        f"Pade [{numerator}/{denominator}]", (row,), SPECTRAL, "repeat", steps, "Kenney and Laub 1991"
     )
 
 

@@ -80,7 +80,7 @@ JORDAN = _listed(
 )
 
 _ALL = (
-    _constant("newton-schulz-3", pade_row(1), 10, "Pade [1/0], Kenney and Laub 1991; Higham 2008 (8.20)"),
+    _constant("newton-schulz-3", pade_row(1), 10, "Pade [1/0], Kenney and Laub 1991"),
     _constant("newton-schulz-5", pade_row(2), 8, "Pade [2/0], Kenney and Laub 1991"),
     _constant("newton-schulz-7", pade_row(3), 7, "Pade [3/0], Kenney and Laub 1991"),
     _constant("newton-schulz-9", pade_row(4), 6, "Pade [4/0], Kenney and Laub 1991"),

@@ -62,8 +62,8 @@ class Identification:
         """The finding for people."""
         if self.match is None and np.max(np.abs(self.outputs - 1)) <= CONVERGED:
             return (
-                f"the polar factor to {np.max(np.abs(self.outputs - 1)):.2g}: every converged iteration fits, and which one "
-                f"cannot be seen from singular values above {self.inputs.min():.3g} of the Frobenius norm"
+                f"the polar factor to {np.max(np.abs(self.outputs - 1)):.2g}: every converged iteration fits, and "
+                f"which one cannot be seen from singular values above {self.inputs.min():.3g} of the Frobenius norm"
             )
         if self.match is None:
             low, high = float(self.outputs.min()), float(self.outputs.max())
@@ -124,8 +124,8 @@ def identify(
     Notes
     -----
     The probes are a square, a wide and a tall matrix, a diagonal one, one of rank one, and small multiples of the
-    square one, which show eps. Step counts up to 12, the norm multiplied by 1, 1.01, 1.02 or 1.05, eps of powers of ten and
-    the update scales in ``orthoref.oracle.finite.UPDATE_SCALES`` are tried.
+    square one, which show eps. Step counts up to 12, the norm multiplied by 1, 1.01, 1.02 or 1.05, eps of powers of
+    ten and the update scales in ``orthoref.oracle.finite.UPDATE_SCALES`` are tried.
     """
     schedules = [presets.get(c) if isinstance(c, str) else c for c in candidates or presets.names()]
 
