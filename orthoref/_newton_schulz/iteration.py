@@ -259,19 +259,24 @@ def _standard(x: Array, rows: Sequence[Row], _: frozenset[int], precision: str |
             x = store(c[0] * x, precision)
             continue
         g = store(inner(x, x), precision)
-        if len(c) == 2:
-            x = store(c[0] * x + c[1] * (x @ g), precision)
-        else:
-            x = store(c[0] * x + x @ _tail(g, c, precision), precision)
+        x = store(_plus(x @ (c[1] * g if len(c) == 2 else _tail(g, c, precision)), c[0] * x), precision)
     return x
 
 
 def _tail(g: Array, c: Sequence[float], precision: str | None) -> Array:
     """S(G) = c_1 G + ... + c_q G^q by Horner's rule, S <- c_k G + G S; q >= 2."""
-    s = store(c[-2] * g + c[-1] * (g @ g), precision)
+    s = g @ g
+    s *= c[-1]
+    s = store(_plus(s, c[-2] * g), precision)
     for k in range(len(c) - 3, 0, -1):
-        s = store(c[k] * g + g @ s, precision)
+        s = store(_plus(g @ s, c[k] * g), precision)
     return s
+
+
+def _plus(fresh: Array, y: Array) -> Array:
+    """Sum into an array that nobody else has seen: a pass over new memory costs as much as a tenth of a product."""
+    fresh += y  # where arrays are immutable, a new one
+    return fresh
 
 
 def _gram(x: Array, rows: Sequence[Row], restarts: frozenset[int], precision: str | None) -> Array:
