@@ -23,6 +23,7 @@ from orthoref.errors import NotCertified, OutsideDomain
 
 BITS = 256
 LARGEST = 2**60  # beyond it a composition counts as divergent
+SMALLEST = Fraction(1, 2**1100)  # below every float
 MAX_STEPS = 200  # of ``steps_to``
 REFINEMENTS = 60  # bisections for a threshold: to about 1e-12 relative
 
@@ -181,7 +182,7 @@ def certify(
             steps=len(rows),
             image=after[-1].outer,
             after=tuple(image.outer for image in after[1:]),
-            slope=float("inf") if slope is None else float(slope),
+            slope=_float(slope),
             sign_safe=_keeps_sign(rows, bottom, high),
             highest=whole[-1].outer[1],
             kept=_kept(rows, high, level_),
@@ -223,7 +224,7 @@ def _keeps_sign(rows: Iterable[Row], lower: Fraction, upper: Fraction) -> bool:
     """(SIGN) N(t)/D(t) > 0 on the image of [lower, upper] at every step: then every x > 0 goes to an f(x) > 0."""
     seen = Interval((lower, lower), (upper, upper))
     for row in rows:
-        factor = _factor(row, seen)
+        factor = _factor(_without_zeros(row), seen)
         if factor.low[0] <= 0:
             if factor.low[1] < 0:
                 return False
@@ -232,6 +233,12 @@ def _keeps_sign(rows: Iterable[Row], lower: Fraction, upper: Fraction) -> bool:
             raise NotCertified(f"the smallest value of f(x)/x on (0, {float(seen.high[1]):.6g}] is 0 to {BITS} bits")
         seen = _image(row, seen)
     return True
+
+
+def _without_zeros(row: Row) -> Row:
+    """Without the power of t in N, which is positive for x > 0."""
+    first = next((i for i, c in enumerate(row.numerator) if c), 0)
+    return Row(row.numerator[first:], row.denominator)
 
 
 def _factor(row: Row, seen: Interval) -> Interval:
@@ -289,32 +296,33 @@ def _tolerated(rows: tuple[Row, ...], lower: Fraction, upper: Fraction, ceiling:
 
     if holds(upper):
         return _down(_threshold(holds, upper, Fraction(2)))
+    if lower:
+        return _down(_bisect(holds, lower, upper)) if holds(lower) else 0.0
     low = upper
     while not holds(low):
         low /= 2
-        if low < max(lower, Fraction(1, 2**1000)):
+        if low < Fraction(1, 2**1000):
             return 0.0
-    return _down(_threshold(holds, low, Fraction(2)))
+    return _down(_bisect(holds, low, 2 * low))
 
 
 def _threshold(holds: Callable[[Fraction], bool], good: Fraction, factor: Fraction) -> Fraction | float:
     """The last number, going from ``good`` by powers of ``factor``, for which a monotone statement is proved."""
-    bad = good
-    for _ in range(1200):
-        bad = good * factor
-        if not holds(bad):
-            break
-        good = bad
+    while holds(good * factor):
+        good *= factor
         if good > LARGEST:
             return inf
-    else:
-        return 0.0
+        if good < SMALLEST:
+            return good
+    return _bisect(holds, good, good * factor)
+
+
+def _bisect(holds: Callable[[Fraction], bool], good: Fraction, bad: Fraction) -> Fraction:
     for _ in range(REFINEMENTS):
-        middle = Fraction(sqrt(good * bad))
-        if middle in (good, bad):
-            break
+        middle = bad * Fraction(sqrt(good / bad))
         good, bad = (middle, bad) if holds(middle) else (good, middle)
-    return good
+    nearest = Fraction(float(bad))  # the threshold itself, if that is a float
+    return nearest if nearest and holds(nearest) else good
 
 
 def _steps_to(schedule: Schedule, low: Fraction, high: Fraction, target: Fraction) -> int | None:
@@ -323,7 +331,10 @@ def _steps_to(schedule: Schedule, low: Fraction, high: Fraction, target: Fractio
     for step, row in enumerate(schedule.steps(count)):
         if seen.low[0] >= 1 - target and seen.high[1] <= 1 + target:
             return step
-        seen = _image(row, seen)
+        try:
+            seen = _image(row, seen)
+        except OutsideDomain:
+            return None
         if not _bounded(seen):
             return None
     return count if seen.low[0] >= 1 - target and seen.high[1] <= 1 + target else None
@@ -331,14 +342,21 @@ def _steps_to(schedule: Schedule, low: Fraction, high: Fraction, target: Fractio
 
 @lru_cache(maxsize=4096)
 def _critical(row: Row) -> tuple[Any, ...]:
-    """Positive zeros of f': f' D^2 = N D + 2t (N' D - N D'), t = x^2."""
-    n, d = row.numerator, row.denominator
+    """Positive zeros of f'."""
     with balls.precision(BITS):
-        return tuple(
-            balls.positive_zeros(
-                balls.plus(balls.times(n, d), balls.times((Fraction(0), Fraction(2)), balls.wronskian(n, d)))
-            )
-        )
+        return tuple(balls.positive_zeros(_slope(row)))
+
+
+def _slope(row: Row) -> list[Fraction]:
+    """Numerator of f': f' D^2 = N D + 2t (N' D - N D'), a polynomial in t = x^2."""
+    n, d = row.numerator, row.denominator
+    return balls.plus(balls.times(n, d), balls.times((Fraction(0), Fraction(2)), balls.wronskian(n, d)))
+
+
+@lru_cache(maxsize=4096)
+def _slope_in_balls(row: Row) -> list[Any]:
+    with balls.precision(BITS):
+        return [ball(c) for c in _slope(row)]
 
 
 @lru_cache(maxsize=4096)
@@ -362,7 +380,13 @@ def _in_balls(row: Row) -> tuple[list[Any], list[Any]]:
 
 
 def _value(row: Row, x: Any) -> Any:
-    return x * _quotient(row, x * x)
+    """f(x); of a ball by the mean value theorem too, so that balls shrink where f' is small."""
+    value = x * _quotient(row, x * x)
+    if x.is_exact():
+        return value
+    middle, t = x.mid(), x * x
+    slope = balls.horner(_slope_in_balls(row), t) / balls.horner(_in_balls(row)[1], t) ** 2
+    return value.intersection(middle * _quotient(row, middle * middle) + slope * (x - middle))
 
 
 def _quotient(row: Row, t: Any) -> Any:
@@ -376,6 +400,14 @@ def _quotient(row: Row, t: Any) -> Any:
 def digits(x: float, rounding: str, count: int = 7) -> str:
     """A number rounded in one direction only, so that what is printed is still proved."""
     return f"{float(Context(count, rounding).create_decimal_from_float(x)):.{count}g}"
+
+
+def _float(x: Fraction | None) -> float:
+    """Nearest float; inf for a pole and beyond the range."""
+    try:
+        return inf if x is None else float(x)
+    except OverflowError:
+        return inf
 
 
 def _down(x: Fraction | float) -> float:

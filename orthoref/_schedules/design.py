@@ -211,9 +211,7 @@ def pade(numerator: int, denominator: int = 0, steps: int = 5) -> Schedule:
     if numerator + denominator < 1:
         raise ValueError("numerator = denominator = 0 is the identity, not an iteration")
     row = pade_row(numerator, denominator)
-    return Schedule(
-        f"Pade [{numerator}/{denominator}]", (row,), SPECTRAL, "repeat", steps, "Kenney and Laub 1991"
-    )
+    return Schedule(f"Pade [{numerator}/{denominator}]", (row,), SPECTRAL, "repeat", steps, "Kenney and Laub 1991")
 
 
 def scaled_newton(lower: Number, steps: int = 9, upper: Number = 1) -> Schedule:
@@ -275,6 +273,8 @@ def _unit_interval(lower: Number, upper: Number) -> tuple[float, float]:
     low, high = float(exact(lower)), float(exact(upper))
     if not 0 < low <= high:
         raise ValueError(f"[lower, upper] = [{low:.6g}, {high:.6g}] is not an interval in (0, inf)")
+    if low < 2.0**-500:
+        raise ValueError(f"lower={low:.6g}: its square is beyond the range of floats")
     return low, high
 
 

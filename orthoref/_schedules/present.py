@@ -102,11 +102,11 @@ def _image(c: Certificate) -> str:
     """Rounded outwards; relative to 1 if it is near 1."""
     near = max(abs(end - 1) for end in c.image) < 0.001
     low, high = (end - 1 for end in c.image) if near else c.image
-    return ("1 + " if near else "") + f"[{digits(low, ROUND_FLOOR)}, {digits(high, ROUND_CEILING)}]"
+    return ("1 + " if near else "") + f"[{digits(low, ROUND_FLOOR, 4)}, {digits(high, ROUND_CEILING, 4)}]"
 
 
 def _kept(c: Certificate) -> str:
-    return "none" if c.kept is None else digits(c.kept, ROUND_CEILING)
+    return "none" if c.kept is None else digits(c.kept, ROUND_CEILING, 4)
 
 
 def show(certificates: Sequence[Certificate]) -> None:

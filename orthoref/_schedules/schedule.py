@@ -29,6 +29,10 @@ class Row:
     numerator: tuple[Fraction, ...]
     denominator: tuple[Fraction, ...] = (Fraction(1),)
 
+    def __post_init__(self) -> None:
+        if not self.numerator or not any(self.denominator):
+            raise ValueError("a row needs coefficients, and a denominator other than 0")
+
     def __call__(self, x: Any) -> Any:
         """f(x), in the arithmetic of x: Fractions are exact, floats and arrays take float coefficients."""
         rational = isinstance(x, (int, Fraction))
@@ -120,6 +124,8 @@ class Schedule:
             raise ValueError(f"schedule {self.name!r} has no rows")
         if self.past not in ("stop", "repeat", "cycle"):
             raise ValueError(f"past={self.past!r} is not one of stop, repeat, cycle")
+        if self.default_steps < 0:
+            raise ValueError(f"default_steps={self.default_steps} is negative")
         if not self.default_steps:
             object.__setattr__(self, "default_steps", len(self.rows))
 
@@ -203,7 +209,7 @@ def round_to(x: Fraction, dtype: str) -> Fraction:
     unit = Fraction(2) ** max(exponent - bits + 1, smallest)
     rounded = round(x / unit) * unit
     if abs(rounded) >= Fraction(2) ** LARGEST_EXPONENT[dtype]:
-        raise OverflowError(f"{float(x):.6g} is beyond the range of {dtype}")
+        raise OverflowError(f"a number of about 2^{exponent} is beyond the range of {dtype}")
     return rounded
 
 
