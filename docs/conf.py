@@ -30,6 +30,7 @@ html_static_path = ["_static"]
 html_css_files = ["wide.css"]
 WITHOUT_CHILDREN = (
     "quickstart",
+    "how_to_judge_muon",
     "conventions",
     "which_schedule",
     "accuracy",

@@ -205,6 +205,11 @@ def unit_scale(x: Array) -> Scale:
     return Scale(xp.pow(two, half), xp.pow(two, exponent - half))
 
 
+def rescale_derivative(x: Array, scale: Scale, e_scale: Scale) -> Array:
+    """Undo the scaling of a derivative that is homogeneous of degree -1 in A and 1 in the direction E."""
+    return x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)
+
+
 def inverse(x: Array) -> Array:
     """Inverse, all NaN where the library reports an exactly singular matrix (NumPy: the whole stack)."""
     xp = namespace(x)

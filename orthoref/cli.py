@@ -146,6 +146,8 @@ def _check(options: argparse.Namespace) -> int:
         options.json.write_text(report.json(), encoding="utf-8")
     if options.html is not None:
         options.html.write_text(report.html(), encoding="utf-8")
+    if not report.judged:
+        raise CannotRun("no case could be judged: the rounding errors of this precision and form are too large")
     return HOLDS if report.holds else FAILS
 
 

@@ -23,6 +23,8 @@ from orthoref.arrays import (
     namespace,
     require_choice,
     require_shape,
+    rescale_derivative,
+    unit_scale,
 )
 from orthoref.errors import OutsideDomain
 
@@ -55,9 +57,10 @@ def newton_schulz(
         What ``a`` is divided by first: "frobenius", "schatten4", "spectral", "aol", "none"; by default what
         the schedule assumes.
     eps : float
-        In the units of a: added to the norm, or its least value. With 0, the zero matrix stays zero.
+        In the units of a: added to the norm, or its least value. For "aol" in the units of a^2, of the row sums. With
+        0, the zero matrix stays zero.
     eps_rule : {"add", "clamp"}
-        X = a/(factor |a| + eps), or a/max(factor |a|, eps).
+        X = a/(factor |a| + eps), or a/max(factor |a|, eps); for "aol" sum + eps and max(sum, eps) under the root.
     form : {"standard", "gram"}
         ``"standard"`` multiplies X in every step. ``"gram"`` iterates on the Gram matrix of the smaller side and
         multiplies X once, for strongly rectangular matrices; it is less stable: equation (GRAM).
@@ -107,9 +110,9 @@ def newton_schulz(
     if 0 in a.shape:
         return xp.zeros_like(a)
     with np.errstate(all="ignore"):  # judged at the end
-        x = _tall(a)
-        working = x if precision is None else xp.astype(x, _single(x, xp))
-        working = normalized(store(working, precision), chosen, eps, eps_rule, precision)
+        working = a if precision is None else xp.astype(a, _single(a, xp))
+        _require_bounded(working, f"an entry of a overflows float32, in which {precision} is emulated")
+        working = normalized(_tall(store(working, precision)), chosen, eps, eps_rule, precision)
         run = _standard if form == "standard" else _gram
         x = xp.astype(run(working, rows, restarts, precision), a.dtype)
     _require_bounded(x, "the iteration overflows: the schedule does not tolerate these normalized singular values")
@@ -161,8 +164,11 @@ def newton_schulz_jvp(
     require_shape("a_dot", a_dot, a.shape)
     if 0 in a.shape:
         return xp.zeros_like(a)
-    x, e = normalized_jvp(_tall(a), _tall(a_dot), chosen, eps, eps_rule)
-    return _like(_derivative(x, e, rows, method), a)
+    if chosen.kind == "none":
+        return _like(_derivative(_tall(a), _tall(a_dot), rows, method), a)
+    scale, e_scale = unit_scale(a), unit_scale(a_dot)
+    x, e = normalized_jvp(_tall(scale.apply(a)), _tall(e_scale.apply(a_dot)), chosen, scale, eps, eps_rule)
+    return rescale_derivative(_like(_derivative(x, e, rows, method), a), scale, e_scale)
 
 
 def newton_schulz_vjp(
@@ -205,8 +211,12 @@ def newton_schulz_vjp(
     require_shape("x_bar", x_bar, a.shape)
     if 0 in a.shape:
         return xp.zeros_like(a)
-    x, pull_back = normalized_vjp(_tall(a), chosen, eps, eps_rule)
-    return _like(pull_back(_derivative(x, _tall(x_bar), rows, method)), a)
+    if chosen.kind == "none":
+        return _like(_derivative(_tall(a), _tall(x_bar), rows, method), a)
+    scale, e_scale = unit_scale(a), unit_scale(x_bar)
+    x, pull_back = normalized_vjp(_tall(scale.apply(a)), chosen, scale, eps, eps_rule)
+    a_bar = _like(pull_back(_derivative(x, _tall(e_scale.apply(x_bar)), rows, method)), a)
+    return rescale_derivative(a_bar, scale, e_scale)
 
 
 def _tall(a: Array) -> Array:

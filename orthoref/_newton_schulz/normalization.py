@@ -9,6 +9,7 @@ from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.arrays import (
     Array,
     Namespace,
+    Scale,
     at_batch,
     ct,
     first_index,
@@ -44,13 +45,23 @@ def normalized(a: Array, how: Normalization, eps: float, eps_rule: str, precisio
     x = scale.apply(a)
     if how.kind == "aol":
         size = store(_row_sums(store(inner(x, x), precision)), precision)
-        squared = scale.down * scale.down_again  # of eps, which is in units of A^2
-        t = _denominator(size, eps * squared * squared, eps_rule) ** 0.5
-        t = t * float(how.factor)
+        t = float(how.factor) * _root(size, scale, eps, eps_rule)
     else:
         size = float(how.factor) * store(norm(x, how.kind), precision)
-        t = _denominator(size, eps * scale.down * scale.down_again, eps_rule)
+        t = _denominator(size, _scaled(scale, eps), eps_rule)
     return store(xp.where(t > 0, x / t, xp.zeros_like(x)), precision)
+
+
+def _scaled(scale: Scale, eps: float) -> Array | float:
+    """Eps in the units of the scaled matrix; 0 remains 0 where the factor overflows."""
+    return eps * scale.down * scale.down_again if eps else 0.0
+
+
+def _root(sums: Array, scale: Scale, eps: float, eps_rule: str) -> Array:
+    """Square root of sums + eps or max(sums, eps), eps in units of A^2; scaled eps may overflow, its root does not."""
+    xp = namespace(sums)
+    root, other = xp.sqrt(sums), 0 * sums + _scaled(scale, eps**0.5)
+    return xp.hypot(root, other) if eps_rule == "add" else xp.maximum(root, other)
 
 
 def norm(x: Array, kind: str) -> Array:
@@ -62,26 +73,26 @@ def norm(x: Array, kind: str) -> Array:
     return namespace(x).linalg.matrix_norm(x, ord=2, keepdims=True)
 
 
-def normalized_jvp(a: Array, a_dot: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Array]:
-    """X and X_dot = A_dot/t - X <grad t, A_dot>/t; for "aol" column by column."""
-    if how.kind == "none":
-        return a, a_dot
+def normalized_jvp(
+    a: Array, a_dot: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str
+) -> tuple[Array, Array]:
+    """X and X_dot = A_dot/t - X <grad t, A_dot>/t; for "aol" column by column. ``a`` is scaled, eps is not."""
     if how.kind == "aol":
-        x, t, gram, active = _aol(a, how, eps, eps_rule)
+        x, t, gram, active = _aol(a, how, scale, eps, eps_rule)
         # t^2 = f^2 r_j, r_j = sum_i |G_ij|: r_dot_j = sum_i Re(conj(sgn G_ij) G_dot_ij), G_dot = A_dot^H A + A^H A_dot
         half = inner(a, a_dot)
         r_dot = _real_sum(_signs(gram), half + ct(half)) * active
         return x, a_dot / t - x * (float(how.factor) ** 2 * r_dot / (2 * t * t))
-    x, t, gradient = _by_norm(a, how, eps, eps_rule)
+    x, t, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
     return x, (a_dot - x * real_inner(gradient, a_dot)) / t
 
 
-def normalized_vjp(a: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Callable[[Array], Array]]:
+def normalized_vjp(
+    a: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str
+) -> tuple[Array, Callable[[Array], Array]]:
     """X and the adjoint of the derivative, X_bar -> A_bar = X_bar/t - grad t <X, X_bar>/t."""
-    if how.kind == "none":
-        return a, lambda x_bar: x_bar
     if how.kind == "aol":
-        x, t, gram, active = _aol(a, how, eps, eps_rule)
+        x, t, gram, active = _aol(a, how, scale, eps, eps_rule)
 
         def pull_back(x_bar: Array) -> Array:
             # with w_j = Re <x_j, x_bar_j>/(2 t_j^2): A_bar = X_bar/t - A (M + M^H), M_ij = sgn G_ij w_j
@@ -90,7 +101,7 @@ def normalized_vjp(a: Array, how: Normalization, eps: float, eps_rule: str) -> t
             return x_bar / t - a @ (m + ct(m))
 
         return x, pull_back
-    x, t, gradient = _by_norm(a, how, eps, eps_rule)
+    x, t, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
     return x, lambda x_bar: (x_bar - gradient * real_inner(x, x_bar)) / t
 
 
@@ -100,41 +111,47 @@ def real_inner(x: Array, y: Array) -> Array:
     return xp.sum(_real(xp.conj(x) * y if is_complex(x) else x * y, xp), axis=(-2, -1), keepdims=True)
 
 
-def _by_norm(a: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Array, Array]:
-    """X, t and the gradient of t: f A/|A|_F, f A A^H A/|A|_4^3, f u_1 v_1^H."""
+def _by_norm(a: Array, how: Normalization, eps: Array | float, eps_rule: str) -> tuple[Array, Array, Array]:
+    """X, t and the gradient of t: f A/|A|_F, f A A^H A/|A|_4^3, f u_1 v_1^H; anything at A = 0, where X = 0."""
     xp = namespace(a)
     size = norm(a, how.kind)
-    _refuse(~(size > 0), "a is the zero matrix: its normalization is not differentiable")
+    zero = ~(size > 0)
+    eps = 0 * size + eps
+    _refuse(zero & (eps == 0), "a is the zero matrix: its normalization is not differentiable")
     factor = float(how.factor)
+    positive = xp.where(zero, xp.ones_like(size), size)
     if how.kind == "frobenius":
-        gradient = a / size
+        gradient = a / positive
     elif how.kind == "schatten4":
-        b = a / size
+        b = a / positive
         gradient = b @ inner(b, b)
     else:
         p, s, vh = xp.linalg.svd(a, full_matrices=False)
         if s.shape[-1] > 1:
             near = s[..., 0] - s[..., 1] <= max(8, s.shape[-1]) * machine_epsilon(a) * s[..., 0]
-            _refuse(near[..., None, None], "the largest singular value is not simple: |a|_2 is not differentiable")
+            _refuse(
+                near[..., None, None] & ~zero, "the largest singular value is not simple: |a|_2 is not differentiable"
+            )
         gradient = p[..., :, :1] @ vh[..., :1, :]
-    t = _denominator(factor * size, xp.full_like(size, eps), eps_rule)
+    t = _denominator(factor * size, eps, eps_rule)
     if eps_rule == "clamp":
-        _refuse(factor * size == eps, "factor |a| = eps: the clamped norm is not differentiable")
+        _refuse((factor * size == eps) & ~zero, "factor |a| = eps: the clamped norm is not differentiable")
         factor = xp.where(factor * size > eps, xp.full_like(size, factor), xp.zeros_like(size))
     return a / t, t, factor * gradient
 
 
-def _aol(a: Array, how: Normalization, eps: float, eps_rule: str) -> tuple[Array, Array, Array, Array]:
+def _aol(a: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str) -> tuple[Array, Array, Array, Array]:
     """X, t (one per column), G = A^H A, and whether t depends on A."""
     xp = namespace(a)
     gram = inner(a, a)
     _refuse(~(xp.abs(gram) > 0), "an entry of the Gram matrix is zero: AOL rescaling is not differentiable")
     r = _row_sums(gram)
-    t = _denominator(r, xp.full_like(r, eps), eps_rule) ** 0.5 * float(how.factor)
+    t = float(how.factor) * _root(r, scale, eps, eps_rule)
     active = xp.ones_like(r)
     if eps_rule == "clamp":
-        _refuse(r == eps, "a row sum equals eps: the clamped rescaling is not differentiable")
-        active = xp.where(r > eps, active, xp.zeros_like(r))
+        level = 0 * r + _scaled(scale, eps**0.5)
+        _refuse(xp.sqrt(r) == level, "a row sum equals eps: the clamped rescaling is not differentiable")
+        active = xp.where(xp.sqrt(r) > level, active, xp.zeros_like(r))
     return a / t, t, gram, active
 
 

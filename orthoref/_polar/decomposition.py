@@ -28,6 +28,7 @@ from orthoref.arrays import (
     namespace,
     require_choice,
     require_shape,
+    rescale_derivative,
     skew_part,
     unit_scale,
 )
@@ -234,7 +235,7 @@ def polar_jvp(
     e = e_scale.apply(a_dot)
     u_dot = h_dot = None
     if want_u:
-        u_dot = _rescale(_u_derivative(p, s, v, e), scale, e_scale)
+        u_dot = rescale_derivative(_u_derivative(p, s, v, e), scale, e_scale)
     if want_h:
         # (DH) H_dot = V K V^H, K_ij = (s_i F_ij + s_j conj(F_ji))/(s_i + s_j)
         f = inner(p, e) @ v
@@ -294,7 +295,7 @@ def polar_vjp(a: Array, u_bar: Array | None, h_bar: Array | None = None, *, side
     a_bar = xp.zeros_like(a)
     if u_bar is not None:
         u_scale = unit_scale(u_bar)
-        a_bar = a_bar + _rescale(_u_derivative(p, s, v, u_scale.apply(u_bar)), scale, u_scale)
+        a_bar = a_bar + rescale_derivative(_u_derivative(p, s, v, u_scale.apply(u_bar)), scale, u_scale)
     if h_bar is not None:
         # (DH*) A_bar = P G V^H, G_ij = 2 s_i S_ij/(s_i + s_j), S = V^H sym(H_bar) V
         h_scale = unit_scale(h_bar)
@@ -505,8 +506,3 @@ def _positive(sums: Array, xp: Namespace) -> Array:
 def _weight(s: Array, xp: Namespace) -> Array:
     """s_i/(s_i + s_j)."""
     return s[..., :, None] / _sums(s)
-
-
-def _rescale(x: Array, scale: Scale, e_scale: Scale) -> Array:
-    """Undo the scaling of a derivative of U, which is homogeneous of degree -1 in A and 1 in E."""
-    return x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -79,13 +79,14 @@ def iteration(
 ) -> Iteration:
     """An :class:`Iteration` from the arguments of :func:`orthoref.newton_schulz`, checked."""
     schedule = presets.get(schedule) if isinstance(schedule, str) else schedule
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
     require_choice("scale", scale, tuple(UPDATE_SCALES))
     count = len(schedule.steps(steps))
     found = Iteration(schedule, count, resolve(normalize, schedule), eps, eps_rule, form, tuple(restart), scale)
     require_choice("form", form, ("standard", "gram"))
-    newton_schulz(
-        np.zeros((1, 2)), schedule, steps=0, normalize=normalize, eps=eps, eps_rule=eps_rule
-    )  # checks the rest
+    options: Any = {"normalize": normalize, "eps": eps, "eps_rule": eps_rule, "form": form, "restart": tuple(restart)}
+    newton_schulz(np.zeros((1, 2)), schedule, steps=count, **options)  # checks the rest
     return found
 
 
@@ -97,11 +98,12 @@ class Judged:
     unit: float
     forward: float
     direction: float
+    shaken: float
 
     @property
     def decided(self) -> bool:
-        """Whether the rounding errors leave something to judge."""
-        return self.unit <= UNDECIDED * float(np.linalg.norm(self.reference))
+        """Whether the rounding errors leave something to judge, and the first order is enough to say so."""
+        return max(self.unit, self.shaken) <= UNDECIDED * float(np.linalg.norm(self.reference))
 
 
 def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precision) -> Judged:
@@ -121,7 +123,17 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     unit = factor * error.total() * (2**0.5 if precision.name == "float64" else 1.0)
     difference = float(np.linalg.norm(x - reference))
     forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf") * difference
-    return Judged(reference, unit, forward, _turned(x if m > n else x.conj().T, error, factor))
+    turned = _turned(x if m > n else x.conj().T, error, factor)
+    return Judged(reference, unit, forward, turned, factor * _shaken(error, claimed, precision))
+
+
+def _shaken(error: Expected, claimed: Iteration, precision: Precision) -> float:
+    """What roundings of the norm and the quotient, all one way, do to the result.
+
+    That is far more than to first order where a schedule does not tolerate what they let through.
+    """
+    shifts = (1 + 2 * precision.eps, 1 - 2 * precision.eps)
+    return max(float(np.linalg.norm(claimed.schedule(error.s * x, claimed.steps) - error.f)) for x in shifts)
 
 
 def _run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
@@ -207,23 +219,26 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
     if not np.isfinite(x).all():
         return [f"x has {np.sum(~np.isfinite(x))} of {x.size} entries that are NaN or infinite"]
 
-    def accepted(x: np.ndarray, other: Iteration = claimed, precision: Precision = precision) -> bool:
+    def accepted(x: np.ndarray, other: Iteration = claimed) -> float | None:
+        """Its ratio, None if it is refused."""
         try:
             found = compare(a, x, other, precision)
         except (ValueError, ArithmeticError):  # a schedule that diverges or does not have so many steps
-            return False
-        return bool(found.decided and found.forward <= limit and found.direction <= 1)
+            return None
+        return found.forward if found.decided and found.forward <= limit and found.direction <= 1 else None
 
     for reason, candidate in _undone(x):
-        if accepted(candidate):
+        if accepted(candidate) is not None:
             return [reason]
-    for reason, other in _alternatives(claimed):
-        if accepted(x, other):
-            return [reason]
+    with_ratio = [
+        (ratio, reason) for reason, other in _alternatives(claimed) if (ratio := accepted(x, other)) is not None
+    ]
+    if with_ratio:
+        return [min(with_ratio)[1]]
     reference = claimed.factor(*a.shape) * _run(a, claimed)
     weight = float(np.vdot(reference, reference).real)
     multiple = float(np.vdot(reference, x).real) / weight if weight else 0.0
-    if multiple > 0 and accepted(x / multiple):
+    if multiple > 0 and accepted(x / multiple) is not None:
         known = [s for s, of in UPDATE_SCALES.items() if abs(of(*a.shape) / multiple - 1) < 0.01]
         return [f"x is {multiple:.4g} times what it should be" + (f": the update scale {known[0]}" if known else "")]
     for low in ("float32", "float16", "bfloat16"):

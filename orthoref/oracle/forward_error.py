@@ -50,7 +50,7 @@ def expected(
     values = [s]
     for c in coefficients:
         values.append(values[-1] * _value(c, values[-1] ** 2))
-    carry = _Carry(values, coefficients)
+    carry = _Carry(values, coefficients, not np.iscomplexobj(x))
     u, v = precision.eps / 2, ACCUMULATION[precision.name]
 
     # the input and its quotient by the norm are stored, and the norm is one number with an error of u
@@ -70,8 +70,8 @@ def expected(
 class _Carry:
     """(CARRY) Divided differences of the composition of the steps from k on: f[s_i, s_j], f[s_i, -s_j], f[s_j, 0]."""
 
-    def __init__(self, values: list[np.ndarray], coefficients: list[np.ndarray]) -> None:
-        n = len(values[0])
+    def __init__(self, values: list[np.ndarray], coefficients: list[np.ndarray], real: bool) -> None:
+        n, self.real = len(values[0]), real
         self.minus = [np.ones((n, n))]
         self.plus = [np.ones((n, n))]
         self.zero = [np.ones(n)]
@@ -84,6 +84,8 @@ class _Carry:
         """Variances at the end, of independent entries with these variances before step k."""
         even, odd = (inside + inside.T) / 4, (inside - inside.T) / 4
         minus, plus = self.minus[k], self.plus[k]
+        if self.real:  # the diagonal has no skew part
+            plus = np.where(np.eye(len(plus), dtype=bool), minus, plus)
         return (minus**2 + plus**2) * even + 2 * minus * plus * odd, self.zero[k] ** 2 * outside
 
     def isotropic(self, k: int, variance: float) -> tuple[np.ndarray, np.ndarray]:

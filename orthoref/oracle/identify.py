@@ -73,7 +73,8 @@ class Identification:
                 f"become {low:.4g} to {high:.4g}"
             )
         lines = [str(self.match), f"  computed in {self.precision}: {self.ratio:.3g} of its expected rounding error"]
-        lines.append(f"  the next candidate is {self.separation:.3g} times farther away")
+        if self.separation < float("inf"):
+            lines.append(f"  the next candidate is {self.separation:.3g} times farther away")
         if self.alike:
             lines.append(f"  not distinguished by these probes: {'; '.join(self.alike)}")
         return "\n".join(lines)

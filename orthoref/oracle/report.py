@@ -55,8 +55,13 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether every case was run and holds."""
-        return not self.stopped and all(outcome.verdict.holds for outcome in self.outcomes)
+        """Whether every case was run, every one that could be judged holds, and there was one."""
+        return not self.stopped and self.judged > 0 and all(outcome.verdict.holds for outcome in self.outcomes)
+
+    @property
+    def judged(self) -> int:
+        """Number of cases that had something to judge."""
+        return sum(bool(outcome.verdict.checks or outcome.verdict.faults) for outcome in self.outcomes)
 
     @property
     def failed(self) -> list[Outcome]:
@@ -98,7 +103,9 @@ class Report:
         options = ", ".join(f"{key}={value}" for key, value in self.options.items())
         held = len(self.outcomes) - len(self.failed)
         verdict = "HOLDS" if self.holds else "FAILS"
-        return f"{self.port} as {self.operation} ({options}): {verdict}, {held} of {len(self.outcomes)} cases hold"
+        silent = len(self.outcomes) - self.judged
+        count = f"{held} of {len(self.outcomes)} cases hold" + (f", {silent} of them not judged" if silent else "")
+        return f"{self.port} as {self.operation} ({options}): {verdict}, {count}"
 
     def text(self, *, examples: int = 5) -> str:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
