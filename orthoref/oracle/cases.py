@@ -159,6 +159,12 @@ def strided(shape: Sequence[int], **options: Any) -> np.ndarray:
     return wide[..., ::2]
 
 
+def uneven(shape: Sequence[int], **options: Any) -> np.ndarray:
+    """:func:`matrix` with the members of the stack times 1, 1/2, 1/4, ...: no norm fits two of them."""
+    a = matrix(shape, **options)
+    return a * (2.0 ** -np.arange(prod(a.shape[:-2]))).reshape(*a.shape[:-2], 1, 1).astype(a.dtype)
+
+
 @dataclass(frozen=True)
 class Named:
     """A gallery matrix of order n: ``build(n, precision)`` and the properties that a test verifies."""
@@ -255,7 +261,7 @@ class Case:
         """Build the input anew, so that nothing a port did to it can be seen by the next."""
         function, _, arguments = self.recreate.removeprefix("orthoref.oracle.cases.").partition("(")
         return eval(
-            f"{function}({arguments}", {"matrix": matrix, "gallery": gallery, "strided": strided}
+            f"{function}({arguments}", {"matrix": matrix, "gallery": gallery, "strided": strided, "uneven": uneven}
         )  # our own text
 
 
@@ -267,17 +273,17 @@ def drawn(
     *,
     scale: float = 1.0,
     seed: int = 0,
-    strided: bool = False,
+    function: Literal["matrix", "strided", "uneven"] = "matrix",
 ) -> Case:
-    """Case of :func:`matrix`, or of :func:`strided`."""
+    """Case of :func:`matrix`, :func:`strided` or :func:`uneven`."""
     shape, cond, scale, seed = tuple(int(d) for d in shape), float(cond), float(scale), int(seed)
     size = "x".join(map(str, shape))
     scaled = "" if scale == 1 else f"-scale={scale:.3g}"
-    function = "strided" if strided else "matrix"
     arguments = f"spectrum={spectrum!r}, cond={cond!r}, " + ("" if scale == 1 else f"scale={scale!r}, ")
     return Case(
-        id=f"{dtype}-{size}-{spectrum}-cond={cond:.3g}{scaled}-seed={seed}" + ("-strided" if strided else ""),
-        family="strided" if strided else spectrum if scale == 1 else "extreme scale" if scale else "zero",
+        id=f"{dtype}-{size}-{spectrum}-cond={cond:.3g}{scaled}-seed={seed}"
+        + ("" if function == "matrix" else f"-{function}"),
+        family=function if function != "matrix" else spectrum if scale == 1 else "extreme scale" if scale else "zero",
         name=spectrum,
         dtype=dtype,
         recreate=f"orthoref.oracle.cases.{function}({shape}, {arguments}seed={seed}, dtype={dtype!r})",

@@ -134,7 +134,7 @@ def battery(
     for option, value in (("dtypes", dtypes), ("skip", skip)):
         if isinstance(value, str):
             raise ValueError(f"{option}={value!r} must be a sequence of names, not one")
-    families = {*SPECTRA, *GALLERY, "gallery", "extreme scale", "strided", "zero"}
+    families = {*SPECTRA, *GALLERY, "gallery", "extreme scale", "strided", "uneven", "zero"}
     if unknown := set(skip) - families:
         raise ValueError(f"skip={sorted(unknown)} is not among {', '.join(sorted(families))}")
     dtypes = row.default_dtypes if dtypes is None else dtypes

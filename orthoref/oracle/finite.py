@@ -128,12 +128,21 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
 
 
 def _shaken(error: Expected, claimed: Iteration, precision: Precision) -> float:
-    """What roundings of the norm and the quotient, all one way, do to the result.
+    """What roundings of the input and of every iterate, all one way by 4u, do to the result.
 
     That is far more than to first order where a schedule does not tolerate what they let through.
     """
-    shifts = (1 + 2 * precision.eps, 1 - 2 * precision.eps)
-    return max(float(np.linalg.norm(claimed.schedule(error.s * x, claimed.steps) - error.f)) for x in shifts)
+    rows = claimed.schedule.steps(claimed.steps)
+    seen, worst = error.s, 0.0
+    for k in range(len(rows)):
+        for shift in (1 + 2 * precision.eps, 1 - 2 * precision.eps):
+            moved = seen * shift
+            for row in rows[k:]:
+                moved = row(moved)
+            difference = float(np.linalg.norm(moved - error.f))
+            worst = max(worst, difference if np.isfinite(difference) else float("inf"))
+        seen = rows[k](seen)
+    return worst
 
 
 def _run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
@@ -243,9 +252,12 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
         return [f"x is {multiple:.4g} times what it should be" + (f": the update scale {known[0]}" if known else "")]
     for low in ("float32", "float16", "bfloat16"):
         # the unit bounds every rounding: a result in this format scores less than 1
-        if PRECISIONS[low].eps > precision.eps and compare(a, x, claimed, PRECISIONS[low]).forward <= 1:
+        below = PRECISIONS[low].eps > precision.eps and compare(a, x, claimed, PRECISIONS[low]).forward <= 1
+        if below and fills(a, x, claimed):
             return [f"accurate to {low} only: somewhere on the way the working precision was {low}"]
     reasons = []
+    if min(a.shape) > 2 and not fills(a, x, claimed):
+        reasons.append("right singular vectors, wrong singular values: a coefficient or a row differs")
     largest = float(np.max(np.abs(a), initial=0.0))
     if largest**2 * a.size > precision.largest:
         reasons.append(f"|a|^2 overflows {precision.name}: a norm has to scale before it squares")
@@ -257,6 +269,19 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
         reasons.append("a singular direction has changed its sign")
     reasons.append("x is not this iteration, and none of the known variants of it")
     return reasons
+
+
+def fills(a: np.ndarray, x: np.ndarray, claimed: Iteration) -> bool:
+    """Whether the error leaves the singular directions, as rounding does and a wrong coefficient does not."""
+    if min(a.shape) <= 2:
+        return True
+    tall, y = (a, x) if a.shape[0] > a.shape[1] else (a.conj().T, x.conj().T)
+    p, _, vh = np.linalg.svd(
+        normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule), full_matrices=False
+    )
+    reference = claimed.factor(*a.shape) * _run(a, claimed)
+    error = p.conj().T @ (y - (reference if tall is a else reference.conj().T)) @ vh.conj().T
+    return bool(np.linalg.norm(error - np.diag(np.diagonal(error))) >= 0.1 * np.linalg.norm(error))
 
 
 def _undone(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -14,7 +14,7 @@ from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import require
 from orthoref.oracle import cases
-from orthoref.oracle.finite import LIMIT, UPDATE_SCALES, Iteration, compare
+from orthoref.oracle.finite import LIMIT, UPDATE_SCALES, Iteration, compare, fills
 from orthoref.oracle.foreign import lift
 from orthoref.oracle.precision import PRECISIONS, precision_of
 
@@ -47,6 +47,8 @@ class Identification:
         The best candidate, accepted or not.
     inputs, outputs : arrays
         The scalar map: normalized (Frobenius) singular values of a diagonal probe and what became of them.
+    converged : bool
+        All probes gave the polar factor, which says nothing about the schedule.
     """
 
     match: Iteration | None
@@ -57,10 +59,11 @@ class Identification:
     best: Iteration
     inputs: np.ndarray
     outputs: np.ndarray
+    converged: bool
 
     def text(self) -> str:
         """The finding for people."""
-        if self.match is None and np.max(np.abs(self.outputs - 1)) <= CONVERGED:
+        if self.converged:
             return (
                 f"the polar factor to {np.max(np.abs(self.outputs - 1)):.2g}: every converged iteration fits, and "
                 f"which one cannot be seen from singular values above {self.inputs.min():.3g} of the Frobenius norm"
@@ -158,7 +161,9 @@ def identify(
         error, best = totals[0]
         precision, ratio = _explained(best, pairs, dtype)
     outputs = np.diagonal(mapped) / best.factor(*diagonal.shape)
-    converged = bool(np.max(np.abs(outputs - 1)) <= CONVERGED)
+    p, _, vh = np.linalg.svd(probes[0].astype(np.float64))
+    away = p.T @ results[0] @ vh.T / best.factor(*probes[0].shape) - np.eye(len(p))
+    converged = bool(max(np.max(np.abs(outputs - 1)), np.max(np.abs(away))) <= CONVERGED)
     alike = tuple(str(c) for e, c in totals[1:] if e <= CLOSE * error)
     apart = [e for e, _ in totals if e > CLOSE * error]
     return Identification(
@@ -170,6 +175,7 @@ def identify(
         best=best,
         inputs=np.diagonal(diagonal).astype(np.float64) / _norm(diagonal),
         outputs=outputs,
+        converged=converged,
     )
 
 
@@ -189,7 +195,7 @@ def _distances(a: np.ndarray, x: np.ndarray, schedules: Sequence[Schedule]) -> d
                 f = row(f)
                 if not np.isfinite(f).all():
                     break
-                error = min(_norm(seen - c * np.diag(f)) for c in known) / _norm(x)
+                error = min(_norm(seen - c * np.diag(f)) for c in known) / max(_norm(x), 1e-300)
                 found[Iteration(schedule, count, normalization)] = error
     return found
 
@@ -241,6 +247,10 @@ def _explained(best: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]], 
             continue
         judged = [compare(a.astype(np.float64), x, best, PRECISIONS[name]) for a, x in pairs]
         decided = [one.forward for one in judged if one.decided]
+        if PRECISIONS[name].eps > precision_of(dtype).eps and not fills(
+            pairs[0][0].astype(np.float64), pairs[0][1], best
+        ):
+            continue  # another coefficient, not a shorter format
         found[name] = max(decided, default=float("inf"))
     # rounding in a format scores between a few hundredths and one of its unit
     for name, ratio in found.items():
@@ -249,7 +259,7 @@ def _explained(best: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]], 
     for name, ratio in found.items():
         if ratio <= LIMIT:
             return name, ratio
-    return None, min(found.values())
+    return None, min(found.values(), default=float("inf"))
 
 
 def _norm(x: np.ndarray) -> float:

@@ -113,7 +113,9 @@ def newton_schulz_battery(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...
                 found.append(cases.drawn(shape, "one_large", 1 / precision_of(dtype).eps, dtype, seed=4))
             found += [cases.drawn(shape, "geometric", 10.0 if len(some) > 1 else 1.0, dtype, scale=scale, seed=5)
                       for scale in (0.0, 1 / far, far)]  # fmt: skip
-            found.append(cases.drawn(shape, "geometric", some[-1], dtype, seed=6, strided=True))
+            found.append(cases.drawn(shape, "geometric", some[-1], dtype, seed=6, function="strided"))
+            if len(shape) > 2:
+                found.append(cases.drawn(shape, "geometric", some[-1], dtype, seed=7, function="uneven"))
     return found
 
 
