@@ -136,7 +136,7 @@ def newton_schulz_jvp(
     ----------
     a, a_dot : arrays of shape (..., m, n)
         Point and direction; same namespace, dtype and device.
-    schedule, steps, normalize, eps, eps_rule
+    schedule, steps, normalize, eps, eps_rule : as there
         As in :func:`newton_schulz`.
     method : {"iteration", "singular-values"}
         Two derivations of the same linear map: the derivative of every step, equation (DSTEP), or the divided
@@ -188,7 +188,7 @@ def newton_schulz_vjp(
     ----------
     a, x_bar : arrays of shape (..., m, n)
         Point and cotangent; same namespace, dtype and device.
-    schedule, steps, normalize, eps, eps_rule, method
+    schedule, steps, normalize, eps, eps_rule, method : as there
         As in :func:`newton_schulz_jvp`.
 
     Returns

@@ -243,7 +243,8 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
         (ratio, reason) for reason, other in _alternatives(claimed) if (ratio := accepted(x, other)) is not None
     ]
     if with_ratio:
-        return [min(with_ratio)[1]]
+        best = min(ratio for ratio, _ in with_ratio)
+        return [next(reason for ratio, reason in with_ratio if ratio <= 1.2 * best)]  # of equals the first
     reference = claimed.factor(*a.shape) * _run(a, claimed)
     weight = float(np.vdot(reference, reference).real)
     multiple = float(np.vdot(reference, x).real) / weight if weight else 0.0
