@@ -75,19 +75,18 @@ def start_limits(a, start, how, u):
     s, f = np.linalg.svd(start)[1], float(how.factor)
     if how.kind == "none":
         return 1.0, 0.0
-    peak = float(np.max(abs(a)))
-    x, y = (z if a.shape[0] > a.shape[1] else ct(z) for z in (a.astype(np.result_type(a, np.float64)) / peak, start))
+    x, y = (z if a.shape[0] > a.shape[1] else ct(z) for z in (a.astype(np.result_type(a, np.float64)), start))
     m, n = x.shape
     of_t = start_error(a, how, u, s) / norm(s)
     if how.kind == "aol":
         columns, scaled = np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0)
-        t, gram = peak * columns / scaled, abs(ct(x) @ x)
+        t, gram = columns / scaled, abs(ct(x) @ x)
         # r_j = sum_i Re(conj(sgn G_ij) G_dot_ij), |G_dot_ij| <= |e_i||a_j| + |a_i||e_j|; X_j f^2 r_j/2t^2
-        of_r = peak * (n**0.5 * columns + np.sum(columns))
-        loss = norm(scaled * f**2 / 2 * (of_r / t / t))
+        of_r = n**0.5 * columns + np.sum(columns)
+        loss = norm(scaled * f**2 / (2 * t**2) * of_r)
         of_signs = (m + 4) * u * np.max(abs(x.T) @ abs(x) / gram)
         return np.max(1 / t) + loss, np.max((of_t + 3 * u) / t) + loss * (of_signs + (m + n + 10) * u + 3 * of_t)
-    t, size = peak * (norm(x) / norm(s)), np.linalg.svd(x)[1]
+    t, size = norm(a) / norm(s), np.linalg.svd(x)[1]
     of_gradient = {
         "frobenius": lambda: of_t,
         "schatten4": lambda: 3 * of_t + (m + n + 4) * u * (norm(size) / norm(size**2) ** 0.5) ** 3,
@@ -435,36 +434,6 @@ def test_powers_of_two(j, k, dtype, kind, method):
             x = derivative(a, e, normalize=kind, method=method)
             scaled = derivative(a * 2.0**k, e * 2.0**j, normalize=kind, method=method)
             np.testing.assert_array_equal(scaled, x * 2.0 ** (j - k), err_msg=derivative.__name__)
-
-
-@pytest.mark.parametrize("eps_rule", ["add", "clamp"])
-@pytest.mark.parametrize("kind", KINDS[:4])
-@pytest.mark.parametrize(
-    ("dtype", "k"), [("float32", -40), ("complex64", -90), ("float64", -500), ("complex128", -900)]
-)
-def test_far_below_eps(dtype, k, kind, eps_rule):
-    """Relative to |E|/eps^(1/2) or |E|/eps, though |A| is nothing beside eps: all limits are homogeneous."""
-    (rows, cond), how = problem("muon", dtype), Normalization(kind, "1.01")
-    tiny = np.dtype(dtype).type(2.0**k).real
-    for shape in SHAPES[:2]:
-        a, e = draw(shape, dtype, cond=cond, seed=24) * tiny, gaussian(shape, dtype, 25) * tiny
-        start, truth = exact_derivative(a, e, rows, how, 1e-7, eps_rule)
-        options = {"steps": len(rows), "normalize": how, "eps": 1e-7, "eps_rule": eps_rule}
-        for derivative in (newton_schulz_jvp, newton_schulz_vjp):  # X is A/t with a constant t: self-adjoint
-            got = derivative(a, e, **options)
-            assert distance(got, truth) <= limit(a, start, rows, how) * norm(e)
-
-
-@pytest.mark.parametrize("kind", KINDS[:4])
-@pytest.mark.parametrize("method", METHODS)
-def test_overflow_of_the_scale(method, kind):
-    """E/|A| is beyond the largest number: an error, no infinity."""
-    a, e = draw((2, 3, 3), cond=3.0), gaussian((2, 3, 3), "float64", 26)
-    a[1] *= 2.0**-600
-    e[1] *= 2.0**500
-    for derivative in (newton_schulz_jvp, newton_schulz_vjp):
-        with pytest.raises(OutsideDomain, match=r"overflows.*, batch index \(1,\)$"):
-            derivative(a, e, normalize=kind, method=method)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 2, 2), (2, 0, 4)])
