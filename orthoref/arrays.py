@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import array_api_compat as compat
+import numpy as np
 
 from orthoref.errors import OutsideDomain
 
@@ -188,15 +189,15 @@ class Scale(NamedTuple):
 UNSCALED = Scale(1.0, 1.0)
 
 
-def unit_scale(x: Array) -> Scale:
-    """The power of two that brings the largest component of every matrix into [1/2, 4); 1 for zero.
+def unit_scale(x: Array, axis: int | tuple[int, int] = (-2, -1)) -> Scale:
+    """The power of two that brings the largest component of every matrix (along ``axis``) into [1/2, 4); 1 for zero.
 
     ([1, 2) but for the rounding of the library's log2.) Multiplying by it is exact except for components 2^1020 times
     smaller than the largest one. UNSCALED if all largest components lie in [2^-16, 2^16], far from every overflow.
     """
     xp = namespace(x)
     size = xp.maximum(xp.abs(xp.real(x)), xp.abs(xp.imag(x))) if is_complex(x) else xp.abs(x)
-    largest = xp.max(size, axis=(-2, -1), keepdims=True)
+    largest = xp.max(size, axis=axis, keepdims=True)
     if bool(xp.all((largest >= 2.0**-16) & (largest <= 2.0**16))):
         return UNSCALED
     exponent = -xp.floor(xp.log2(xp.where(largest > 0, largest, xp.ones_like(largest))))
@@ -207,7 +208,15 @@ def unit_scale(x: Array) -> Scale:
 
 def rescale_derivative(x: Array, scale: Scale, e_scale: Scale) -> Array:
     """Undo the scaling of a derivative that is homogeneous of degree -1 in A and 1 in the direction E."""
-    return x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)
+    if scale is UNSCALED and e_scale is UNSCALED:
+        return x
+    xp = namespace(x)
+    with np.errstate(all="ignore"):  # judged below
+        x = x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)
+    finite = xp.all(xp.isfinite(x), axis=(-2, -1))
+    if not bool(xp.all(finite)):
+        raise OutsideDomain("the derivative overflows" + at_batch(first_index(~finite, xp)))
+    return x
 
 
 def inverse(x: Array) -> Array:

@@ -44,11 +44,11 @@ def normalized(a: Array, how: Normalization, eps: float, eps_rule: str, precisio
     scale = unit_scale(a)
     x = scale.apply(a)
     if how.kind == "aol":
-        size = store(_row_sums(store(inner(x, x), precision)), precision)
-        t = float(how.factor) * _root(size, scale, eps, eps_rule)
+        t = float(how.factor) * _root(_aol_norms(x, precision)[0], scale, eps, eps_rule)
     else:
         size = float(how.factor) * store(norm(x, how.kind), precision)
         t = _denominator(size, _scaled(scale, eps), eps_rule)
+    t = store(t, precision)
     return store(xp.where(t > 0, x / t, xp.zeros_like(x)), precision)
 
 
@@ -57,11 +57,26 @@ def _scaled(scale: Scale, eps: float) -> Array | float:
     return eps * scale.down * scale.down_again if eps else 0.0
 
 
-def _root(sums: Array, scale: Scale, eps: float, eps_rule: str) -> Array:
-    """Square root of sums + eps or max(sums, eps), eps in units of A^2; scaled eps may overflow, its root does not."""
-    xp = namespace(sums)
-    root, other = xp.sqrt(sums), 0 * sums + _scaled(scale, eps**0.5)
-    return xp.hypot(root, other) if eps_rule == "add" else xp.maximum(root, other)
+def _aol_norms(x: Array, precision: str | None = None) -> tuple[Array, Array]:
+    """Square roots of r_j = sum_i |x_i^H x_j|, shape (..., 1, n), and the Gram matrix of the scaled columns.
+
+    Squares of a small column underflow beside a large one. With x_j = d_j y_j, d_j a power of two near max |x_j|,
+    r_j = d_j sum_i |y_i^H y_j| d_i; neither factor does.
+    """
+    xp = namespace(x)
+    columns = unit_scale(x, axis=-2)
+    y = columns.apply(x)
+    gram = store(inner(y, y), precision)
+    d = columns.undo(xp.ones_like(xp.abs(x[..., :1, :])))
+    sums = store(xp.sum(xp.abs(gram) * xp.matrix_transpose(d), axis=-2, keepdims=True), precision)
+    return xp.sqrt(d) * xp.sqrt(sums), gram
+
+
+def _root(norms: Array, scale: Scale, eps: float, eps_rule: str) -> Array:
+    """Square root of norms^2 + eps or max(norms^2, eps); scaled eps, in units of A^2, may overflow, its root does not."""
+    xp = namespace(norms)
+    other = 0 * norms + _scaled(scale, eps**0.5)
+    return xp.hypot(norms, other) if eps_rule == "add" else xp.maximum(norms, other)
 
 
 def norm(x: Array, kind: str) -> Array:
@@ -78,11 +93,10 @@ def normalized_jvp(
 ) -> tuple[Array, Array]:
     """X and X_dot = A_dot/t - X <grad t, A_dot>/t; for "aol" column by column. ``a`` is scaled, eps is not."""
     if how.kind == "aol":
-        x, t, gram, active = _aol(a, how, scale, eps, eps_rule)
-        # t^2 = f^2 r_j, r_j = sum_i |G_ij|: r_dot_j = sum_i Re(conj(sgn G_ij) G_dot_ij), G_dot = A_dot^H A + A^H A_dot
-        half = inner(a, a_dot)
-        r_dot = _real_sum(_signs(gram), half + ct(half)) * active
-        return x, a_dot / t - x * (float(how.factor) ** 2 * r_dot / (2 * t * t))
+        x, t, ratio, signs, weight = _aol(a, how, scale, eps, eps_rule)
+        e = a_dot / t
+        half = inner(x, e)
+        return x, e - x * weight * _real_sum(signs, (half + ct(half)) * ratio)
     x, t, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
     return x, (a_dot - x * real_inner(gradient, a_dot)) / t
 
@@ -92,13 +106,11 @@ def normalized_vjp(
 ) -> tuple[Array, Callable[[Array], Array]]:
     """X and the adjoint of the derivative, X_bar -> A_bar = X_bar/t - grad t <X, X_bar>/t."""
     if how.kind == "aol":
-        x, t, gram, active = _aol(a, how, scale, eps, eps_rule)
+        x, t, ratio, signs, weight = _aol(a, how, scale, eps, eps_rule)
 
         def pull_back(x_bar: Array) -> Array:
-            # with w_j = Re <x_j, x_bar_j>/(2 t_j^2): A_bar = X_bar/t - A (M + M^H), M_ij = sgn G_ij w_j
-            w = float(how.factor) ** 2 * _real_sum(x, x_bar) * active / (2 * t * t)
-            m = _signs(gram) * w
-            return x_bar / t - a @ (m + ct(m))
+            m = signs * (weight * _real_sum(x, x_bar) * ratio)
+            return (x_bar - x @ (m + ct(m))) / t
 
         return x, pull_back
     x, t, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
@@ -140,35 +152,27 @@ def _by_norm(a: Array, how: Normalization, eps: Array | float, eps_rule: str) ->
     return a / t, t, factor * gradient
 
 
-def _aol(a: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str) -> tuple[Array, Array, Array, Array]:
-    """X, t (one per column), G = A^H A, and whether t depends on A."""
+def _aol(
+    a: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str
+) -> tuple[Array, Array, Array, Array, Array]:
+    """X, t (one per column), t_i/t_j, the signs of G = A^H A, and factor^2/2 where t depends on A, else 0."""
     xp = namespace(a)
-    gram = inner(a, a)
-    _refuse(~(xp.abs(gram) > 0), "an entry of the Gram matrix is zero: AOL rescaling is not differentiable")
-    r = _row_sums(gram)
-    t = float(how.factor) * _root(r, scale, eps, eps_rule)
-    active = xp.ones_like(r)
+    norms, gram = _aol_norms(a)
+    size = xp.abs(gram)
+    _refuse(~(size > 0), "an entry of the Gram matrix is zero: AOL rescaling is not differentiable")
+    t = float(how.factor) * _root(norms, scale, eps, eps_rule)
+    weight = xp.full_like(t, float(how.factor) ** 2 / 2)
     if eps_rule == "clamp":
-        level = 0 * r + _scaled(scale, eps**0.5)
-        _refuse(xp.sqrt(r) == level, "a row sum equals eps: the clamped rescaling is not differentiable")
-        active = xp.where(xp.sqrt(r) > level, active, xp.zeros_like(r))
-    return a / t, t, gram, active
-
-
-def _row_sums(gram: Array) -> Array:
-    """Sum_i |G_ij|, shape (..., 1, n)."""
-    xp = namespace(gram)
-    return xp.sum(xp.abs(gram), axis=-2, keepdims=True)
+        level = 0 * norms + _scaled(scale, eps**0.5)
+        _refuse(norms == level, "a row sum equals eps: the clamped rescaling is not differentiable")
+        weight = xp.where(norms > level, weight, xp.zeros_like(weight))
+    return a / t, t, xp.matrix_transpose(t) / t, gram / size, weight
 
 
 def _real_sum(x: Array, y: Array) -> Array:
     """Sum_i Re(conj(x_ij) y_ij), shape (..., 1, n)."""
     xp = namespace(x)
     return xp.sum(_real(xp.conj(x) * y if is_complex(x) else x * y, xp), axis=-2, keepdims=True)
-
-
-def _signs(x: Array) -> Array:
-    return x / namespace(x).abs(x)
 
 
 def _real(x: Array, xp: Namespace) -> Array:

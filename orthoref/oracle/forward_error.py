@@ -53,9 +53,9 @@ def expected(
     carry = _Carry(values, coefficients, not np.iscomplexobj(x))
     u, v = precision.eps / 2, ACCUMULATION[precision.name]
 
-    # the input and its quotient by the norm are stored, and the norm is one number with an error of u
+    # the input and its quotient by t are stored; t is one number and has the errors of the norm, the factor and eps
     inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n))
-    inside = inside + np.diag((u * s * np.diagonal(carry.minus[0])) ** 2)
+    inside = inside + 3 * np.diag((u * s * np.diagonal(carry.minus[0])) ** 2)
     ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
     start = 0
     for end in ends:

@@ -538,6 +538,39 @@ def test_overflow(method):
             derivative(a, a, normalize="none", method=method)
 
 
+@pytest.mark.parametrize(("dtype", "k"), [("float32", 80), ("complex128", 600)])
+def test_overflow_of_the_scale(dtype, k):
+    """The derivative is homogeneous of degree -1 in A and 1 in E: 2^2k where |A| = 2^-k, |E| = 2^k."""
+    small, large = (np.ldexp(1.0, power).astype(dtype) for power in (-k, k))
+    a, e = gaussian((2, 2), dtype, 1), gaussian((2, 2), dtype, 2)
+    for derivative in (newton_schulz_jvp, newton_schulz_vjp):
+        with pytest.raises(OutsideDomain, match=r"the derivative overflows, batch index \(1,\)"):
+            derivative(np.stack([a, small * a]), np.stack([e, large * e]))
+        assert np.array_equal(derivative(small * a, small * e), derivative(a, e))
+        assert np.array_equal(derivative(large * a, large * e), derivative(a, e))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_aol_of_rows_of_very_different_size(dtype):
+    """To first order, row by row: |y| and |x| sum_i (|x_i||y| + |y_i||x|) t_i/t, times the error of the signs of G."""
+    sizes = 2.0 ** np.array([0, -600, -200])[:, None]
+    a, e, x_bar = (gaussian((3, 4), dtype, seed) for seed in (1, 2, 3))
+    a, e, how = sizes * a, sizes * e, Normalization("aol")
+    start, truth = exact_derivative(a, e, (), how)
+    x_dot, a_bar = (
+        derivative(a, z, steps=0, normalize=how) for derivative, z in ((newton_schulz_jvp, e), (newton_schulz_vjp, x_bar))
+    )
+    t = np.max(abs(a), axis=1) / np.max(abs(start), axis=1)
+    x, y = np.linalg.norm(start, axis=1), np.linalg.norm(e / t[:, None], axis=1)
+    condition = np.max((abs(a / sizes) @ abs(a / sizes).T) / abs((a / sizes) @ ct(a / sizes)))
+    terms = y + x * np.sum((x[:, None] * y + y[:, None] * x) * (t[:, None] / t), axis=0)
+    bound = 100 * 2.0**-53 * condition * terms
+    assert np.all(np.linalg.norm(x_dot - lower(truth), axis=1) <= bound)
+    # <x_dot, x_bar> = <e, a_bar>, row by row because the sizes differ
+    left, right = np.sum((ct(x_bar).T * x_dot).real), np.sum((ct(e).T * a_bar).real)
+    assert abs(left - right) <= 2 * np.sum(bound * np.linalg.norm(x_bar, axis=1))
+
+
 @pytest.mark.parametrize(("derivative", "name"), [(newton_schulz_jvp, "a_dot"), (newton_schulz_vjp, "x_bar")])
 def test_refused(derivative, name):
     a = np.eye(3)

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from backends import BACKENDS, JAX, NUMPY, STRICT, TORCH, ct, draw, gaussian, norm
+from backends import BACKENDS, DEVICE1, JAX, NO_FLOAT64, NUMPY, STRICT, TORCH, ct, draw, gaussian, norm
 from exact import BITS, adjoint_hp, dyadic_unitary, lift, lower
 
 from orthoref import OutsideDomain, newton_schulz
@@ -266,7 +266,7 @@ def test_schedules(name, dtype):
 
 @pytest.mark.parametrize("dtype", NUMPY.dtypes)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["muon", "newton-schulz-3", "newton-schulz-9"])
+@pytest.mark.parametrize("name", ["muon", "newton-schulz-9"])
 def test_normalizations(name, kind, dtype):
     schedule = get(name)
     rows, how = schedule.steps(4), Normalization(kind, "1.01")
@@ -507,6 +507,19 @@ def test_aol_of_a_diagonal(shape, dtype, power):
     assert np.max(abs(np.diagonal(x) - d / abs(d))) <= 4 * np.finfo(dtype).eps
 
 
+@pytest.mark.parametrize(("dtype", "tiny"), [("float32", 1e-23), ("float64", 1e-170), ("complex128", 1e-250j)])
+def test_aol_of_rows_of_very_different_size(dtype, tiny):
+    """The square of the second row underflows beside the first one; the row is not zero."""
+    eps = np.finfo(dtype).eps
+    x = newton_schulz(np.diag(np.array([1, tiny], dtype)), steps=0, normalize="aol")
+    assert np.max(abs(x - np.diag([1, tiny / abs(tiny)]))) <= 4 * eps
+    # r_1 = 5 + 5|tiny|, r_2 = 5|tiny| + 25|tiny|^2: (1, 2)/sqrt 5 and, up to |tiny|, tiny (3, 4)/sqrt(11 |tiny|)
+    x = newton_schulz(np.array([[1, 2], [3 * tiny, 4 * tiny]], dtype), steps=0, normalize="aol")
+    second = np.array([3, 4]) * (tiny / abs(tiny)) * (abs(tiny) / 11) ** 0.5
+    assert np.max(abs(x[0] - np.array([1, 2]) / 5**0.5)) <= 8 * eps
+    assert np.max(abs(x[1] - second)) <= 8 * eps * np.max(abs(second))
+
+
 @pytest.mark.parametrize("shape", [(4, 8), (8, 4)])
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_aol_sees_one_side_only(shape, dtype):
@@ -675,6 +688,8 @@ def grid():
 def shapes(backend, dtype):
     if backend is JAX:  # compiles every operation for every shape and dtype
         return [(2, 3, 6)] if dtype == "complex64" else []
+    if backend in (STRICT, DEVICE1, NO_FLOAT64):  # NumPy's arithmetic: what matters is that nothing is refused
+        return {"float32": [(5, 5)], "complex64": [(6, 3)], "complex128": [(2, 3, 6)]}.get(dtype, [])
     return [(5, 5), (6, 3), (2, 3, 6)]
 
 

@@ -264,21 +264,23 @@ def start_model(a, kind, factor, eps, eps_rule, precision):
     for end in (size.mid - size.radius, size.mid + size.radius):
         end = end if kind == "aol" else factor * end
         t = end + eps if eps_rule == "add" else np.maximum(end, eps)
-        ends.append(a / (factor * t**0.5 if kind == "aol" else t))
-    radius = abs(ends[0] - ends[1]) / 2
-    return Interval((ends[0] + ends[1]) / 2, radius + 5 * UNIT * abs(ends[0])).stored(precision)
+        ends.append(factor * t**0.5 if kind == "aol" else t)
+    middle = (ends[0] + ends[1]) / 2
+    t = Interval(middle, (ends[1] - ends[0]) / 2 + 8 * UNIT * middle).stored(precision)
+    small, large = (a / (t.mid + sign * t.radius) for sign in (1, -1))
+    return Interval((small + large) / 2, abs(large - small) / 2 + 2 * UNIT * abs(large)).stored(precision)
 
 
 @pytest.mark.parametrize("kind", ["frobenius", "schatten4", "spectral", "aol"])
 @pytest.mark.parametrize("precision", FORMATS)
 @pytest.mark.parametrize(("eps", "eps_rule"), [(0.0, "add"), (0.25, "add"), (0.25, "clamp"), (40.0, "clamp")])
 def test_normalization_is_rounded(precision, kind, eps, eps_rule):
-    """The input, the norm (AOL: the Gram matrix, the row sums) and the quotient are stored."""
+    """The input, the norm (AOL: the Gram matrix, the row sums), t and the quotient are stored."""
     points = []
     for seed in range(6):
         a = gaussian((5, 3), "float32", seed)
-        model = start_model(nearest(a.astype(float), precision), kind, 1.25, eps, eps_rule, precision)
-        options = {"eps": eps, "eps_rule": eps_rule, "normalize": Normalization(kind, "1.25")}
+        model = start_model(nearest(a.astype(float), precision), kind, 1.01, eps, eps_rule, precision)
+        options = {"eps": eps, "eps_rule": eps_rule, "normalize": Normalization(kind, "1.01")}
         assert model.holds(newton_schulz(a, steps=0, precision=precision, **options))
         points.append(model.points())
     assert np.mean(points) >= 0.75
@@ -299,13 +301,13 @@ def test_one_step_of_larger_matrices(precision, form, name):
         assert model.points() >= 0.45
 
 
-@pytest.mark.parametrize("backend", BACKENDS[1:], ids=lambda b: b.name)
+@pytest.mark.parametrize("backend", [b for b in BACKENDS if b is not JAX], ids=lambda b: b.name)
 @pytest.mark.parametrize("precision", FORMATS)
 def test_steps_on_backends(backend, precision):
     backend.require()
     a = draw((4, 3), "complex64", cond=3.0, seed=1)
     start = nearest(embed(a).astype(float), precision)
-    for form in ("standard", "gram") if backend is not JAX else ("standard",):
+    for form in ("standard", "gram"):
         model = enclose(Interval(start), ROWS["quintic"], precision, form)
         x = backend.asarray(a)
         got = newton_schulz(x, "muon", steps=1, normalize="none", form=form, precision=precision)

@@ -50,6 +50,7 @@ POLES = {
     "pade": Schedule("pole", pade(0, 2).rows),  # 8x/(3 + 6 x^2 - x^4): at sqrt(3 + 2 sqrt(3)) = 2.5425
 }
 POLES["both"] = Schedule("pole", (*pade(1).rows, *POLES["half"].rows))  # in the second step
+POLES["zero"] = Schedule("pole", (*pade(1).rows, *NEWTON.rows))  # [0.1, 2] -> [-1, 1], where (x + 1/x)/2 has a pole
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -143,26 +144,37 @@ def extremes(rows, low, high):
     return Fraction(min(bottom, *ends), ONE), Fraction(max(top, *ends), ONE)
 
 
-# the rest of these lists is near (15/8, -10/8, 3/8); time
-FIVE = {f"polar-express-{x}": 5 for x in ("list", "nvidia", "timm-safer")}
+FIVE = ("polar-express-list", "polar-express-timm-safer")  # the other rows are near (15/8, -10/8, 3/8); time
+
+
+def schedule_of(name):
+    return RATIONAL[name] if name in RATIONAL else get(name)
+
+
+def count(name, steps=None):
+    return steps or (5 if name in FIVE else schedule_of(name).default_steps)
+
+
+def the_rows(name, steps=None):
+    return schedule_of(name).steps(count(name, steps))
 
 
 def certificate(name, lower="0.001", upper="1", steps=None):
-    return _certificate(name, lower, upper, FIVE.get(name) if steps is None else steps)
+    return _certificate(name, lower, upper, count(name, steps))
 
 
 @cache
 def _certificate(name, lower, upper, steps):
-    return certify(RATIONAL[name] if name in RATIONAL else get(name), lower, upper, steps=steps)
+    return certify(schedule_of(name), lower, upper, steps=steps)
 
 
-def the_rows(name, steps=None):
-    schedule = RATIONAL[name] if name in RATIONAL else get(name)
-    return schedule.steps(FIVE.get(name) if steps is None else steps)
-
-
-# all but two that behave as their relatives do, for the time that they take
-PRESETS = [name for name in names() if name not in ("polar-express-timm", "polar-express-gram")]
+# some behave as their relatives do, and are left out for the time that they take
+RELATIVES = (
+    "newton-schulz-5",
+    "newton-schulz-7",
+    *(f"polar-express-{x}" for x in ("timm", "nvidia", "nanogpt", "gram")),
+)
+PRESETS = [name for name in names() if name not in RELATIVES]
 SOUND = [name for name in PRESETS if name != "aol-a"]  # without AOL rescaling that one changes signs on [0, 1]
 CASES = [
     *((name, "0.001", "1") for name in [*PRESETS, *RATIONAL]),
@@ -248,7 +260,7 @@ def test_a_witness_where_the_sign_changes(name, upper, witness):
     x = Fraction(witness)
     assert 0 < x <= Fraction(upper)
     assert sum(c * x ** (2 * k + 1) for k, c in enumerate(get(name).rows[0].numerator)) < 0
-    assert not certify(get(name), "0.001", upper).sign_safe
+    assert not certify(get(name), "0.001", upper, steps=1).sign_safe
 
 
 def test_a_sign_that_changes_in_a_later_step():
@@ -321,7 +333,7 @@ def test_steps_to(name):
     40 steps multiply an error of PATH by 3.5^40 < 2^75 at most: |f'| <= 3.5 on the images that do not converge.
     """
     found = certificate(name)
-    schedule = RATIONAL.get(name) or get(name)
+    schedule = schedule_of(name)
     rows = schedule.steps(40 if schedule.past != "stop" else len(schedule.rows))
     reached = found.steps_to
     if reached is not None:
@@ -434,7 +446,7 @@ def changed(name, row, k, how):
 
 
 @pytest.mark.parametrize("how", ["sign", "digit"])
-@pytest.mark.parametrize(("name", "row", "k"), [("jordan", 0, 0), ("jordan", 0, 1), ("jordan", 0, 2), ("you-5", 4, 1)])
+@pytest.mark.parametrize(("name", "row", "k"), [("jordan", 0, 0), ("jordan", 0, 1), ("jordan", 0, 2)])
 def test_a_wrong_coefficient_shows_in_the_table(name, row, k, how):
     wrong = changed(name, row, k, how)
     try:
@@ -460,7 +472,7 @@ def test_jordan_does_not_converge():
     found = certificate("jordan")
     assert found.steps_to is None
     # f maps [0.682, 1.0501] over itself: see test_presets
-    assert all(a <= 0.682 and b >= 1.0501 for a, b in certify(get("jordan"), "0.01", steps=8).after[2:])
+    assert all(a <= 0.682 and b >= 1.0501 for a, b in certify(get("jordan"), "0.01", steps=6).after[2:])
 
 
 def test_aol_a_without_its_rescaling():
@@ -478,7 +490,7 @@ def test_aol_a_without_its_rescaling():
 )
 def test_the_domains_of_newton_schulz(name, fixed_point):
     """Convergence for x < sqrt(3) and x < sqrt(7/3): that many steps tolerate slightly less, and tend to it."""
-    bounds = [Fraction(certify(get(name), "0.5", steps=k).tolerated) ** 2 for k in (1, 4, 10)]
+    bounds = [Fraction(certify(get(name), "0.5", steps=k).tolerated) ** 2 for k in (1, 3, 7)]
     if name == "newton-schulz-3":
         # one step takes [0, sqrt(3)) into (0, 1]; the bisection is good to 1e-12
         assert all(0 <= Fraction(fixed_point) - b <= Fraction(6, 10**12) for b in bounds)
@@ -486,7 +498,7 @@ def test_the_domains_of_newton_schulz(name, fixed_point):
         # f' = 15 (1 - t)^2/8 = 10/3 at the fixed point: a distance from it grows by about that factor in each step
         deficits = [Fraction(fixed_point) - b for b in bounds]
         assert deficits[0] > deficits[1] > deficits[2] > 0
-        assert Fraction(3, 10) ** 6 / 2 <= deficits[2] / deficits[1] <= Fraction(3, 10) ** 6 * 2
+        assert Fraction(3, 10) ** 4 / 2 <= deficits[2] / deficits[1] <= Fraction(3, 10) ** 4 * 2
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -526,7 +538,14 @@ def test_amplification_of_an_odd_function_does_not_depend_on_the_sign(lower):
 
 @pytest.mark.parametrize(
     ("name", "lower", "upper"),
-    [("half", "0.1", "1"), ("pade", "0.1", "3"), ("pade", "0", "2.6"), ("pade", "2.4", "2.6"), ("both", "0.1", "1")],
+    [
+        ("half", "0.1", "1"),
+        ("pade", "0.1", "3"),
+        ("pade", "0", "2.6"),
+        ("pade", "2.4", "2.6"),
+        ("both", "0.1", "1"),
+        ("zero", "0.1", "2"),
+    ],
 )
 def test_a_pole_inside_is_refused(name, lower, upper):
     with pytest.raises(OutsideDomain, match="pole"):
@@ -618,7 +637,7 @@ def test_a_slope_beyond_the_range_of_floats():
         assert certify(Schedule("steep", (row,), past="repeat"), "0.001", steps=6).slope == inf
 
 
-@pytest.mark.parametrize("steps", [10, 20, 22])
+@pytest.mark.parametrize("steps", [20])
 def test_many_steps_remain_sharp(steps):
     """Pade [16/0] on [1/2, 1]: x <= f <= 1, of order 17 at 1: all is 1 to hundreds of digits after ten steps."""
     schedule = pade(16)
@@ -643,14 +662,15 @@ def test_coefficients_rounded_to_a_format(dtype):
     cast = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}[dtype]
     rows = [
         Row(tuple(Fraction(float(np.float32(float(c)).astype(cast))) for c in row.numerator))
-        for row in get("you-5").steps()
+        for row in get("you-5").steps(3)
     ]
-    found = certify(get("you-5"), "0.001", dtype=dtype)
+    found = certify(get("you-5"), "0.001", dtype=dtype, steps=3)
     assert found.dtype == dtype and found.schedule == f"you-5 in {dtype}"
     low, high = extremes(rows, Fraction(1, 1000), Fraction(1))
     assert abs(low / Fraction(found.image[0]) - 1) <= Fraction(1, 10**12)
     assert abs(high / Fraction(found.image[1]) - 1) <= Fraction(1, 10**12)
-    assert not agrees(found, TABLE["you-5", None])
+    exact_low, exact_high = extremes(get("you-5").steps(3), Fraction(1, 1000), Fraction(1))
+    assert abs(low / exact_low - 1) > Fraction(1, 10**4) and abs(high / exact_high - 1) > Fraction(1, 10**5)
     slope = 1
     for row in rows:
         slope *= row.numerator[0]
@@ -660,8 +680,8 @@ def test_coefficients_rounded_to_a_format(dtype):
 def test_the_same_coefficients_in_another_format():
     """Jordan's decimals in float64 move the image by less than its sixth digit; 1.5 and -0.5 are numbers of any."""
     assert agrees(certify(get("jordan"), "0.001", dtype="float64"), TABLE["jordan", None])
-    exact = certify(get("newton-schulz-3"), "0.1", steps=4)
-    assert certify(get("newton-schulz-3"), "0.1", steps=4, dtype="bfloat16").image == exact.image
+    exact = certify(get("newton-schulz-3"), "0.1", steps=2)
+    assert certify(get("newton-schulz-3"), "0.1", steps=2, dtype="bfloat16").image == exact.image
 
 
 def test_lower_as_it_is_written():
@@ -735,12 +755,14 @@ def test_the_precision_of_the_context_is_restored():
 
 
 def test_the_precision_of_the_context_does_not_matter():
-    with flint.ctx.workprec(20):
-        assert agrees(certify(get("jordan"), "0.001"), TABLE["jordan", None])
+    found = certify(get("jordan"), "0.001", steps=2)
+    for prec in (20, 1000):
+        with flint.ctx.workprec(prec):
+            assert certify(get("jordan"), "0.001", steps=2) == found
 
 
 def test_the_method_is_the_function():
-    assert get("jordan").certify("0.1", steps=2, level="0.4") == certify(get("jordan"), "0.1", steps=2, level="0.4")
+    assert get("jordan").certify("0.1", steps=1, level="0.4") == certify(get("jordan"), "0.1", steps=1, level="0.4")
 
 
 def test_the_text_has_the_numbers():

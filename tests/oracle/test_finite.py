@@ -1,0 +1,253 @@
+"""The judge of the finite iteration: what must pass, what cannot be judged, and how sharp the unit is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orthoref import newton_schulz
+from orthoref._schedules import presets
+from orthoref._schedules.schedule import Normalization
+from orthoref.errors import OutsideDomain
+from orthoref.oracle import cases, finite
+from orthoref.oracle.foreign import Lifted
+from orthoref.oracle.precision import PRECISIONS
+
+FORMS = {"standard": {}, "gram": {"form": "gram"}, "gram, restart": {"form": "gram", "restart": (2,)}}
+SHAPES = (((24, 24), 30.0), ((20, 6), 10.0), ((6, 20), 1e3), ((1, 1), 1.0), ((40, 40), 1e3))
+
+
+def transcribed(a, schedule):
+    """The standard form in NumPy, with the norm of LAPACK: another order of operations than the reference."""
+    x = a.conj().T if a.shape[0] > a.shape[1] else a
+    how = schedule.normalization
+    if how.kind == "aol":
+        size = np.sqrt(np.sum(np.abs(x @ x.conj().T), axis=1, keepdims=True))
+    else:
+        size = np.linalg.norm(x)
+    x = x / (float(how.factor) * size).astype(x.real.dtype)
+    for row in schedule.coefficients():
+        c = np.asarray(row, x.real.dtype)
+        g = x @ x.conj().T
+        tail = c[-1] * g
+        for k in range(len(c) - 2, 0, -1):
+            tail = c[k] * g + tail @ g
+        x = c[0] * x + tail @ x
+    return x.conj().T if a.shape[0] > a.shape[1] else x
+
+
+def judged(a, x, precision, **claimed):
+    wide = np.complex128 if np.iscomplexobj(a) else np.float64
+    with np.errstate(all="ignore"):  # of results that may hold anything
+        return finite.compare(a.astype(wide), x.astype(wide), finite.iteration(**claimed), PRECISIONS[precision])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_a_transcription_passes_and_the_unit_is_sharp(dtype):
+    precision = {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+    ratios = {}
+    for name in presets.names():
+        for shape, cond in SHAPES:
+            for seed in range(2):
+                a = cases.matrix(shape, cond=cond, seed=seed, scale=3.7, dtype=dtype)
+                one = judged(a, transcribed(a, presets.get(name)), precision, schedule=name)
+                assert one.decided and one.direction <= 0.1
+                ratios[name, shape, seed] = one.forward
+    worst = max(ratios, key=lambda key: ratios[key])
+    assert ratios[worst] <= finite.LIMIT, (worst, ratios[worst])
+    assert 0.02 <= np.median(list(ratios.values())) <= 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_the_emulated_port_passes_where_it_is_decided(precision, form):
+    ratios, directions = {}, {}
+    for name in presets.names():
+        for shape, cond in SHAPES:
+            for seed in range(2):
+                a = cases.matrix(shape, cond=cond, seed=seed, scale=3.7, dtype="float32")
+                try:
+                    x = newton_schulz(a, name, precision=precision, **FORMS[form])
+                except OutsideDomain:  # the iteration overflows in this format: a port returns NaN there
+                    continue
+                one = judged(a, x, precision, schedule=name, **FORMS[form])
+                if one.decided:
+                    ratios[name, shape, seed], directions[name, shape, seed] = one.forward, one.direction
+    assert 0.02 <= np.median(list(ratios.values())) <= 2
+    worst = max(ratios, key=lambda key: ratios[key])
+    assert ratios[worst] <= finite.LIMIT, (worst, ratios[worst])
+    worst = max(directions, key=lambda key: directions[key])
+    assert directions[worst] <= 0.5, (worst, directions[worst])  # half of what fails
+
+
+def test_gram_form_in_float64():
+    ratios = []
+    for name in presets.names():
+        for shape, cond in SHAPES:
+            a = cases.matrix(shape, cond=cond, seed=5, scale=3.7)
+            one = judged(a, newton_schulz(a, name, form="gram"), "float64", schedule=name, form="gram")
+            assert one.decided
+            ratios.append(one.forward)
+    assert max(ratios) <= finite.LIMIT
+    assert 0.02 <= np.median(ratios) <= 2
+
+
+def test_a_schedule_that_tolerates_nothing_above_1_is_not_judged_where_rounding_goes_there():
+    # the last of the singular values in (0, 1] that rounding moves above 1 leaves for infinity within eight steps
+    a = cases.matrix((24, 24), cond=30, seed=1, scale=3.7, dtype="float32")
+    x = newton_schulz(a, "polar-express-list", precision="bfloat16")
+    one = judged(a, x, "bfloat16", schedule="polar-express-list")
+    assert not one.decided or one.forward <= finite.LIMIT, one.forward
+
+
+def test_every_normalization_scale_and_eps_passes():
+    for shape in ((9, 9), (14, 5), (5, 14)):
+        for dtype in ("float32", "complex128"):
+            a = cases.matrix(shape, cond=10, seed=3, scale=1e-4, dtype=dtype)
+            for kind in ("frobenius", "schatten4", "spectral", "aol"):
+                for scale in finite.UPDATE_SCALES:
+                    for rule in ("add", "clamp"):
+                        claimed = {"normalize": Normalization(kind, "1.02"), "eps": 1e-4, "eps_rule": rule}
+                        x = np.asarray(finite.UPDATE_SCALES[scale](*shape) * newton_schulz(a, **claimed)).astype(dtype)
+                        verdict = finite.judge(
+                            Lifted(a, dtype),
+                            Lifted(x, dtype),
+                            finite.iteration(**claimed, scale=scale),
+                            precision=PRECISIONS["float32" if dtype == "float32" else "float64"],
+                            limit=2,
+                        )
+                        assert verdict.holds, verdict.text("")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_of_accumulation_is_free(seed):
+    a = cases.matrix((32, 32), cond=100, seed=seed, dtype="float32")
+    permuted = np.random.RandomState(seed).permutation(32)
+    x = transcribed(a[:, permuted], presets.get("jordan"))[:, np.argsort(permuted)]
+    assert judged(a, x, "float32").forward <= 1
+
+
+def test_a_result_that_is_far_off_scores_at_least_the_inverse_of_undecided():
+    # decided: the unit is at most a quarter of the result, so that zero scores 4 or more, its negative 8
+    for precision in ("float32", "float16", "bfloat16"):
+        for name in presets.names():
+            a = cases.matrix((16, 16), cond=30, seed=2)
+            one = judged(a, np.zeros_like(a), precision, schedule=name)
+            assert one.forward == pytest.approx(np.linalg.norm(one.reference) / one.unit)
+            assert not one.decided or one.forward >= 1 / finite.UNDECIDED
+
+
+def test_a_flipped_direction_scores_2():
+    a = cases.matrix((20, 7), cond=10, seed=2)
+    x = newton_schulz(a)
+    p, _, vh = np.linalg.svd(a, full_matrices=False)
+    for i in range(7):
+        flipped = x - 2 * (p[:, i] @ x @ vh[i]) * np.outer(p[:, i], vh[i])
+        assert judged(a, flipped, "bfloat16").direction == pytest.approx(2, abs=0.05)
+        assert judged(a, flipped, "float64").direction == pytest.approx(2, abs=1e-12)
+        assert judged(a, 1.5 * x, "float64").direction <= 0
+
+
+def test_undecided_stacks():
+    rounds = finite.iteration("jordan", form="gram")
+    bfloat16 = PRECISIONS["bfloat16"]
+    hard = cases.matrix((24, 24), cond=1e3, seed=1)
+    easy = np.eye(24)
+    a = np.stack([easy, hard])
+    x = newton_schulz(a)
+    assert [finite.compare(each, each, rounds, bfloat16).decided for each in a] == [True, False]
+    verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
+    assert verdict.holds and len(verdict.checks) == 2
+    assert verdict.reasons[0].startswith("1 of 2 not judged: in bfloat16 the rounding errors alone are")
+    assert "form 'gram', schedule 'jordan'" in verdict.reasons[0]
+    x[1, 3, 4] = np.nan
+    verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
+    assert verdict.faults == ["x has entries that are NaN or infinite, batch index (1,)"] and not verdict.holds
+    x[0] *= -1
+    verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
+    assert any("x has the wrong sign" in reason for reason in verdict.reasons)
+    verdict = finite.judge(Lifted(hard, None), Lifted(hard, None), rounds, precision=bfloat16)
+    assert verdict.holds and not verdict.checks and verdict.reasons
+
+
+def test_nan_in_a_stack_wins_over_every_number():
+    a = cases.matrix((3, 5, 5), cond=10, seed=1)
+    x = newton_schulz(a)
+    x[0] *= 1e9
+    x[1, 0, 0] = np.nan
+    verdict = finite.judge(
+        Lifted(a, None), Lifted(x, None), finite.iteration("jordan"), precision=PRECISIONS["float64"]
+    )
+    assert not verdict.holds
+    assert verdict.checks[0].index == (1,) and np.isnan(verdict.checks[0].ratio)
+    assert verdict.reasons == ["x has 1 of 25 entries that are NaN or infinite"]
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (0, 3, 3), (2, 0, 4)])
+def test_empty_arrays(shape):
+    a = Lifted(np.zeros(shape), "float64")
+    assert finite.judge(a, a, finite.iteration("jordan"), precision=PRECISIONS["float64"]).holds
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_no_finite_input(value):
+    a = np.ones((2, 3, 3))
+    a[1, 0, 2] = value
+    with pytest.raises(OutsideDomain, match=r"index \(1, 0, 2\): there is nothing to judge"):
+        finite.judge(Lifted(a, None), Lifted(a, None), finite.iteration("jordan"), precision=PRECISIONS["float64"])
+
+
+def test_zero_is_judged():
+    zero = np.zeros((4, 3))
+    for claimed in ({}, {"eps": 1e-7}, {"eps": 1e-7, "eps_rule": "clamp"}, {"normalize": "aol"}):
+        one = judged(zero, zero, "float32", **claimed)
+        assert one.decided and one.forward == 0 and one.direction == 0
+        assert judged(zero, zero + 1e-30, "float32", **claimed).forward == np.inf
+        assert not judged(zero, zero * np.nan, "float32", **claimed).forward <= finite.LIMIT
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
+def test_the_verdict_does_not_depend_on_powers_of_two(scale):
+    a = cases.matrix((7, 7), cond=10, seed=1)
+    x = newton_schulz(a) + 1e-15
+    one, other = judged(a, x, "float64"), judged(a * scale, x, "float64")
+    assert other.forward == pytest.approx(one.forward, rel=1e-6)
+    assert other.unit == pytest.approx(one.unit, rel=1e-6)
+
+
+def test_iteration_as_text():
+    assert str(finite.iteration()) == "jordan, 5 steps, norm frobenius"
+    text = str(finite.iteration("polar-express", steps=6, eps=1e-7, eps_rule="clamp", scale="sqrt(m/n)"))
+    assert text == "polar-express, 6 steps, norm frobenius x 1.01, eps 1e-07 (clamp), times sqrt(m/n)"
+    assert finite.iteration(scale="sqrt(max(1, m/n))").factor(8, 2) == 2
+    assert finite.iteration(scale="0.2 sqrt(max(m, n))").factor(25, 4) == 1
+    assert finite.iteration("aol-a").normalization == Normalization("aol")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"schedule": "moun"}, ValueError, "schedule 'moun'"),
+        ({"schedule": 5}, TypeError, "schedule must be"),
+        ({"schedule": "you-6", "steps": 7}, ValueError, "has 6 rows"),
+        ({"steps": -1}, ValueError, "steps=-1"),
+        ({"normalize": "ky fan"}, ValueError, "ky fan"),
+        ({"normalize": 2}, TypeError, "normalize must be"),
+        ({"eps": -1e-7}, ValueError, "eps=-1e-07"),
+        ({"eps": float("nan")}, ValueError, "eps=nan"),
+        ({"eps_rule": "max"}, ValueError, "eps_rule='max'"),
+        ({"form": "left"}, ValueError, "form='left'"),
+        ({"scale": "m"}, ValueError, "scale='m'"),
+        ({"restart": (2,)}, ValueError, "restart belongs to form='gram'"),
+        ({"form": "gram", "restart": (5,)}, ValueError, "restart=5"),
+        ({"form": "gram", "restart": (0,)}, ValueError, "restart=0"),
+    ],
+)
+def test_a_claim_that_newton_schulz_refuses_is_refused(options, error, words):
+    with pytest.raises(error, match=words):
+        finite.iteration(**options)
+
+
+def test_steps_of_no_rows():
+    a = cases.matrix((4, 4), cond=3, seed=1)
+    assert judged(a, a / np.linalg.norm(a), "float64", steps=0).forward <= 1

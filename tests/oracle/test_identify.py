@@ -1,0 +1,205 @@
+"""Black boxes whose inside is known, and some that are no finite iteration."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from orthoref import newton_schulz
+from orthoref._schedules import presets
+from orthoref._schedules.schedule import Normalization, Schedule
+from orthoref.oracle.identify import EPSILONS, identify
+
+FEW = ["jordan", "newton-schulz-5", "you-5", "polar-express-nanogpt"]
+ALIKE = ["jordan", "polar-express", "polar-express-list", "polar-express-nvidia", "polar-express-timm"]
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_is_identified(name):
+    eps = EPSILONS[3 + presets.names().index(name) % 6]
+    rule = ("add", "clamp")[presets.names().index(name) % 2]
+    # among all presets in every third case, among the ones that are easily confused in the others
+    among = None if presets.names().index(name) % 3 == 2 else sorted({name, *ALIKE})
+    found = identify(lambda a: newton_schulz(a, name, eps=eps, eps_rule=rule), candidates=among)
+    match, schedule = found.match, presets.get(name)
+    assert match is not None, found.text()
+    assert (match.schedule.name, match.steps) == (name, schedule.default_steps)
+    assert match.normalization == schedule.normalization
+    assert (match.eps, match.eps_rule, match.scale) == (eps, rule, "none")
+    assert found.precision == "float32" and found.ratio <= 4 and found.separation > 3
+    assert found.text().startswith(str(match))
+    # five steps of deepseek-v4 are those of jordan
+    assert len(found.alike) == (1 if name == "jordan" and among is None else 0), found.text()
+
+
+def test_five_steps_of_deepseek_v4_are_those_of_jordan():
+    found = identify(lambda a: newton_schulz(a, "deepseek-v4", steps=5), candidates=["jordan", "deepseek-v4"])
+    assert {found.match.schedule.name} | {text.partition(",")[0] for text in found.alike} == {"jordan", "deepseek-v4"}
+    assert found.match.steps == 5 and "not distinguished by these probes" in found.text()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 7, 12])
+def test_the_number_of_steps(steps):
+    found = identify(lambda a: newton_schulz(a, "jordan", steps=steps), candidates=FEW)
+    assert found.match is not None and (found.match.schedule.name, found.match.steps) == ("jordan", steps)
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor"), [("frobenius", "1"), ("schatten4", "1.01"), ("spectral", "1.02"), ("aol", "1.05")]
+)
+def test_the_normalization(kind, factor):
+    how = Normalization(kind, factor)
+    found = identify(lambda a: newton_schulz(a, "you-6", normalize=how), candidates=["you-6", "jordan"])
+    assert found.match is not None and found.match.normalization == how
+
+
+@pytest.mark.parametrize(
+    "scale",
+    ["sqrt(max(1, m/n))", "sqrt(max(1, n/m))", "0.2 sqrt(max(m, n))", "sqrt(m/n)", "sqrt(n/m)", "sqrt(max(m, n))"],
+)
+def test_the_update_scale(scale):
+    def port(a):
+        m, n = a.shape
+        factor = eval(scale.replace(" sqrt", " * sqrt"), {"m": m, "n": n, "max": max, "sqrt": np.sqrt})
+        return (factor * newton_schulz(a)).astype("float32")
+
+    found = identify(port, candidates=["jordan", "you-5"])
+    assert found.match is not None and found.match.scale == scale
+    assert f"times {scale}" in found.text()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_precision(precision):
+    found = identify(lambda a: newton_schulz(a, "you-6", precision=precision), candidates=["you-6", "you-5", "jordan"])
+    assert found.match is not None and found.match.schedule.name == "you-6"
+    assert found.precision == precision and found.ratio <= 1
+
+
+def test_float64():
+    found = identify(lambda a: newton_schulz(a, eps=1e-7), candidates=FEW, dtype="float64")
+    assert (found.precision, found.match.eps, found.match.schedule.name) == ("float64", 1e-7, "jordan")
+
+
+def test_a_schedule_of_ones_own():
+    mine = Schedule.of("mine", [["3", "-3.2", "1.2"]], past="repeat", default_steps=4)
+    found = identify(lambda a: newton_schulz(a, mine), candidates=["jordan", mine])
+    assert found.match is not None and (found.match.schedule.name, found.match.steps) == ("mine", 4)
+    assert identify(lambda a: newton_schulz(a, mine), candidates=FEW).match is None
+
+
+def test_torch_muon():
+    torch = pytest.importorskip("torch")
+    muon = pytest.importorskip("torch.optim._muon")
+
+    def port(a):
+        return muon._zeropower_via_newtonschulz(a, (3.4445, -4.7750, 2.0315), 5, 1e-7)
+
+    found = identify(port, convert=torch.asarray)
+    assert str(found.match) == "jordan, 5 steps, norm frobenius, eps 1e-07 (clamp)"
+    assert found.precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        ("frobenius", "jordan, 5 steps, norm frobenius, eps 1e-08 (add)"),
+        ("spectral", "jordan, 5 steps, norm spectral, eps 1e-08 (add)"),
+        ("aol", "jordan, 5 steps, norm aol, eps 1e-08 (clamp)"),
+        ("schatten", "jordan, 5 steps, norm schatten4, eps 0.0001 (clamp)"),  # |x x^T|_F, a square, clipped at 1e-8
+    ],
+)
+def test_optax(mode, text):
+    jax = pytest.importorskip("jax")
+    muon = pytest.importorskip("optax.contrib._muon")
+    coefficients = jax.numpy.asarray(muon._DEFAULT_NS_COEFFS, "float32")
+    port = jax.jit(lambda x: muon.orthogonalize_via_newton_schulz(x, coefficients, 5, mode, 1e-8))
+    found = identify(port, convert=jax.numpy.asarray, candidates=FEW)
+    assert str(found.match) == text and found.precision == "float32"
+
+
+def svd(a, of):
+    p, s, vh = np.linalg.svd(a, full_matrices=False)
+    return (p * of(s)) @ vh
+
+
+def qr(a):
+    return np.linalg.qr(a)[0] if a.shape[0] >= a.shape[1] else np.linalg.qr(a.T)[0].T
+
+
+NONE_OF_THESE = {
+    "tanh": lambda a: svd(a, np.tanh),
+    "identity": lambda a: a,
+    "zero": lambda a: 0 * a,
+    "soft sign": lambda a: svd(a, lambda s: s / (s + 0.1)),
+    "one coefficient wrong": lambda a: newton_schulz(a, Schedule.of("", [["3.4545", "-4.775", "2.0315"]] * 5)),
+    "wrong sign": lambda a: -newton_schulz(a),
+}
+
+
+@pytest.mark.parametrize("name", NONE_OF_THESE)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_none_of_these(name):
+    found = identify(NONE_OF_THESE[name], candidates=FEW)
+    assert found.match is None, found.text()
+    assert found.text().startswith("none of these. Nearest: ")
+    assert not found.ratio <= 4
+
+
+@pytest.mark.parametrize("port", [lambda a: svd(a, np.ones_like), lambda a: svd(a, lambda s: 1 - 1e-5 * s)])
+def test_the_polar_factor_is_every_converged_iteration(port):
+    found = identify(port, candidates=FEW)
+    assert found.match is None
+    assert found.text().startswith("the polar factor to ") and "every converged iteration fits" in found.text()
+
+
+def test_a_qr_factor_is_not_taken_for_the_polar_factor():
+    # they agree on diagonal matrices
+    found = identify(qr, candidates=FEW)
+    assert found.match is None
+    assert "polar factor" not in found.text(), found.text()
+
+
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [
+        (lambda a: a * np.nan, r"returned NaN or infinity for a \(24, 24\) matrix"),
+        (lambda a: np.where(a.shape[0] == 8, np.inf, a), r"returned NaN or infinity for a \(8, 11\) matrix"),
+        (lambda a: a.T, r"returned shape \(27, 12\) for an input of shape \(12, 27\)"),
+    ],
+)
+def test_a_port_that_returns_nonsense(port, words):
+    with pytest.raises(ValueError, match=words):
+        identify(port, candidates=["jordan"])
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="schedule 'moun'"):
+        identify(newton_schulz, candidates=["moun"])
+    with pytest.raises(TypeError, match="x must be"):
+        identify(lambda a: None, candidates=["jordan"])
+
+
+def test_the_port_may_write_into_its_input():
+    def port(a):
+        x = newton_schulz(a)
+        a *= 0
+        return x
+
+    assert identify(port, candidates=["jordan", "you-5"]).match.schedule.name == "jordan"
+
+
+def test_the_scalar_map_and_its_figure():
+    pytest.importorskip("matplotlib")
+    found = identify(newton_schulz, candidates=["jordan", "you-5"])
+    assert found.inputs.shape == found.outputs.shape == (40,)
+    assert np.all(np.diff(found.inputs) < 0) and np.linalg.norm(found.inputs) == pytest.approx(1, abs=1e-6)
+    assert np.allclose(found.outputs, presets.get("jordan")(found.inputs), atol=1e-4)
+    (axis,) = found.figure().axes
+    line, measured = axis.lines[:2]
+    assert np.array_equal(measured.get_ydata(), found.outputs)
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["jordan, 5 steps", "measured"]
+    assert np.allclose(line.get_ydata(), presets.get("jordan")(line.get_xdata()))
+    found.figure().savefig(io.BytesIO(), format="png")
+    assert identify(lambda a: a, candidates=["jordan"]).figure().axes
