@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orthoref.oracle.report import Report
 
 HOLDS, FAILS, COULD_NOT_RUN = 0, 1, 2
-CLAIMS = ("side", "rank_deficient", "schedule", "steps", "normalize", "eps", "eps_rule", "form", "scale")
+CLAIMS = ("side", "rank_deficient", "schedule", "steps", "normalize", "eps", "eps_rule", "form", "restart", "scale")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +65,10 @@ def _add_check(commands: Any) -> None:
     )
     check.add_argument("--side", choices=("right", "left"), help="polar: a = u h or a = h u (default: right)")
     check.add_argument(
-        "--dtype", action="append", metavar="D", help="claimed dtype; repeat for several (default: four)"
+        "--dtype",
+        action="append",
+        metavar="D",
+        help="claimed dtype; repeat for several (default: float32, float64; polar: complex as well)",
     )
     check.add_argument(
         "--shape", action="append", metavar="MxN", type=_shape, help="claimed shape such as 8x8, 5x3 or 2x4x4; repeat"
@@ -80,6 +83,13 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--eps", type=float, help="newton_schulz: added to the norm (default: 0)")
     check.add_argument("--eps-rule", choices=("add", "clamp"), help="newton_schulz: how eps goes into the norm")
     check.add_argument("--form", choices=("standard", "gram"), help="newton_schulz: form of the iteration")
+    check.add_argument(
+        "--restart",
+        action="append",
+        type=int,
+        metavar="K",
+        help="newton_schulz: with --form gram, before this step; repeat",
+    )
     check.add_argument("--scale", help="newton_schulz: update scale, for instance 'sqrt(max(1, m/n))'")
     check.add_argument(
         "--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ..."

@@ -73,7 +73,7 @@ def _aol_norms(x: Array, precision: str | None = None) -> tuple[Array, Array]:
 
 
 def _root(norms: Array, scale: Scale, eps: float, eps_rule: str) -> Array:
-    """Square root of norms^2 + eps or max(norms^2, eps); scaled eps, in units of A^2, may overflow, its root does not."""
+    """Square root of norms^2 + eps or max(norms^2, eps); eps, in units of A^2, may overflow when scaled."""
     xp = namespace(norms)
     other = 0 * norms + _scaled(scale, eps**0.5)
     return xp.hypot(norms, other) if eps_rule == "add" else xp.maximum(norms, other)

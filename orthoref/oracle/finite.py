@@ -26,6 +26,7 @@ from orthoref.oracle.precision import PRECISIONS, Precision
 
 LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
 UNDECIDED = 0.25  # rounding errors of this part of the result: nothing can be judged
+EQUAL = 2.0**-9  # two matrices whose difference is less than a rounding to bfloat16
 DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
 
 CHECKS = {
@@ -59,7 +60,9 @@ class Iteration:
     def __str__(self) -> str:
         eps = f", eps {self.eps:.3g} ({self.eps_rule})" if self.eps else ""
         scale = f", times {self.scale}" if self.scale != "none" else ""
-        return f"{self.schedule.name}, {self.steps} steps, norm {self.normalization}{eps}{scale}"
+        restart = f" restarted at {', '.join(map(str, self.restart))}" if self.restart else ""
+        form = f", Gram form{restart}" if self.form == "gram" else ""
+        return f"{self.schedule.name}, {self.steps} steps, norm {self.normalization}{eps}{form}{scale}"
 
     def factor(self, m: int, n: int) -> float:
         """The update scale for a matrix of shape (m, n)."""
@@ -236,6 +239,15 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
             return None
         return found.forward if found.decided and found.forward <= limit and found.direction <= 1 else None
 
+    largest = float(np.max(np.abs(a), initial=0.0))
+    squared = largest > (precision.largest / a.size) ** 0.5
+    overflow = [f"|a|^2 overflows {precision.name}: a norm has to scale before it squares"] if squared else []
+    if not x.any():
+        return ["x is zero", *overflow]
+    if np.linalg.norm(x - a) <= EQUAL * np.linalg.norm(x):
+        return [
+            "x equals a: the input was returned, or overwritten with the result (judge a copy made before the call)"
+        ]
     for reason, candidate in _undone(x):
         if accepted(candidate) is not None:
             return [reason]
@@ -245,31 +257,83 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
     if with_ratio:
         best = min(ratio for ratio, _ in with_ratio)
         return [next(reason for ratio, reason in with_ratio if ratio <= 1.2 * best)]  # of equals the first
-    reference = claimed.factor(*a.shape) * _run(a, claimed)
+    judged = compare(a, x, claimed, precision)
+    reference = judged.reference
     weight = float(np.vdot(reference, reference).real)
     multiple = float(np.vdot(reference, x).real) / weight if weight else 0.0
     if multiple > 0 and accepted(x / multiple) is not None:
         known = [s for s, of in UPDATE_SCALES.items() if abs(of(*a.shape) / multiple - 1) < 0.01]
         return [f"x is {multiple:.4g} times what it should be" + (f": the update scale {known[0]}" if known else "")]
+    if np.iscomplexobj(a) and np.linalg.norm(x - _without_conjugates(a, claimed)) <= 0.1 * np.linalg.norm(
+        x - reference
+    ):
+        return ["X X^T was computed in place of X X^H: a conjugate was lost"]
+    times = _other_norm(a, x, claimed)
+    other_norm = Normalization(claimed.normalization.kind, claimed.normalization.factor * Fraction(times))
+    if abs(times - 1) > 1e-3 and accepted(x, replace(claimed, normalization=other_norm)) is not None:
+        return [
+            f"a was divided by {times:.6g} times its norm: another norm, or that of something else than this matrix"
+        ]
+    where = _concentrated(x - reference)
+    if where:
+        return [f"the error sits in {where}"]
     for low in ("float32", "float16", "bfloat16"):
         # the unit bounds every rounding: a result in this format scores less than 1
         below = PRECISIONS[low].eps > precision.eps and compare(a, x, claimed, PRECISIONS[low]).forward <= 1
         if below and fills(a, x, claimed):
             return [f"accurate to {low} only: somewhere on the way the working precision was {low}"]
-    reasons = []
+    reasons = overflow
     if min(a.shape) > 2 and not fills(a, x, claimed):
         reasons.append("right singular vectors, wrong singular values: a coefficient or a row differs")
-    largest = float(np.max(np.abs(a), initial=0.0))
-    if largest**2 * a.size > precision.largest:
-        reasons.append(f"|a|^2 overflows {precision.name}: a norm has to scale before it squares")
-    if abs(float(np.linalg.norm(a)) - 1) <= 2.0**-7:
-        reasons.append(
-            "a has Frobenius norm 1: if that is not how it was made, the port has divided its input in place"
-        )
-    if compare(a, x, claimed, precision).direction > 1:
+    if judged.direction > 1:
         reasons.append("a singular direction has changed its sign")
     reasons.append("x is not this iteration, and none of the known variants of it")
     return reasons
+
+
+def _without_conjugates(a: np.ndarray, claimed: Iteration) -> np.ndarray:
+    """The iteration with X^T X for X^H X."""
+    tall = a if a.shape[0] > a.shape[1] else a.conj().T
+    x = normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule)
+    for row in claimed.schedule.steps(claimed.steps):
+        c = [float(v) for v in row.numerator]
+        g = x.T @ x
+        tail = 0 * g
+        for v in c[:0:-1]:
+            tail = v * g + g @ tail
+        x = c[0] * x + x @ tail
+    return claimed.factor(*a.shape) * (x if tall is a else x.conj().T)
+
+
+def _other_norm(a: np.ndarray, x: np.ndarray, claimed: Iteration) -> float:
+    """The c for which f(a/(c |a|)) is nearest to x in its singular values."""
+    tall, y = (a, x) if a.shape[0] > a.shape[1] else (a.conj().T, x.conj().T)
+    x0 = normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule)
+    p, s, vh = np.linalg.svd(x0, full_matrices=False)
+    seen = np.real(np.einsum("ij,ik,jk->j", p.conj(), y, vh.conj())) / claimed.factor(*a.shape)
+    best, width = 1.0, 64.0
+    while width > 1 + 2.0**-50:
+        found = best * width ** np.linspace(-1, 1, 401)
+        moved = s / found[:, None]
+        for row in claimed.schedule.steps(claimed.steps):
+            moved = row(moved)
+        error = np.sum((moved - seen) ** 2, axis=1)
+        best = float(found[np.argmin(np.where(np.isfinite(error), error, np.inf))])
+        width **= 1 / 50
+    return best
+
+
+def _concentrated(error: np.ndarray) -> str:
+    """The entry, row or column with nearly all of an error that should be spread, or nothing."""
+    squares = np.abs(error) ** 2
+    part = squares / squares.sum()
+    if min(error.shape) >= 4:
+        if part.max() > 0.9:
+            return f"entry {tuple(int(i) for i in np.unravel_index(np.argmax(part), part.shape))}"
+        for axis, name in ((1, "row"), (0, "column")):
+            if part.sum(axis).max() > 0.9:
+                return f"{name} {int(np.argmax(part.sum(axis)))}"
+    return ""
 
 
 def fills(a: np.ndarray, x: np.ndarray, claimed: Iteration) -> bool:
@@ -326,7 +390,8 @@ def _alternatives(claimed: Iteration) -> Iterator[tuple[str, Iteration]]:
                 yield f"past its last row the port {after}", replace(claimed, schedule=replace(schedule, past=past))
     for kind in ("frobenius", "schatten4", "spectral", "aol", "none"):
         if kind != how.kind:
-            yield f"the normalization is {kind}, not {how}", replace(claimed, normalization=Normalization(kind))
+            before = ", or a had been normalized in place" if kind == "none" else ""
+            yield f"the normalization is {kind}, not {how}{before}", replace(claimed, normalization=Normalization(kind))
     for name in presets.names():
         other = presets.get(name)
         if other.name != schedule.name:

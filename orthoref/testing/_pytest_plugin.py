@@ -14,7 +14,7 @@ MARK = "orthoref_cases"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        f"{MARK}(operation, dtypes=None, shapes=None): run the test once for every input of the oracle's battery, "
+        f"{MARK}(operation, dtypes=None, shapes=None, skip=()): run the test once for every input of the battery, "
         "passed as the argument orthoref_case",
     )
 

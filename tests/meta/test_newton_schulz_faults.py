@@ -53,6 +53,11 @@ def digit(old, new, rows=JORDAN):
     return [tuple(new if c == old else c for c in row) for row in rows]
 
 
+def moved(x, where):
+    x[where] += 0.01
+    return x
+
+
 def schatten4(a):
     return np.linalg.norm(a @ a.conj().T) ** 0.5
 
@@ -61,7 +66,8 @@ def schatten4(a):
 RESULTS = {
     "dropped conjugate of the result": (COMPLEX, {}, lambda a: muon(a).conj(), "x is conjugated"),
     "dropped conjugate, wide": (COMPLEX_WIDE, {}, lambda a: muon(a).conj(), "x is conjugated"),
-    "x x^T for x x^H": (COMPLEX, {}, lost_conjugate, "x is not this iteration"),
+    "x x^T for x x^H": (COMPLEX, {}, lost_conjugate, "X X^T was computed in place of X X^H"),
+    "x x^T for x x^H, wide": (COMPLEX_WIDE, {}, lost_conjugate, "X X^T was computed in place of X X^H"),
     "transposed": (SQUARE, {}, lambda a: muon(a).T, "rows and columns are swapped"),
     "transposed, complex": (COMPLEX, {}, lambda a: muon(a).T, "rows and columns are swapped"),
     "conjugate transpose": (COMPLEX, {}, lambda a: muon(a).conj().T, "x is the conjugate transpose"),
@@ -203,9 +209,15 @@ RESULTS = {
     "wrong dtype": (SQUARE, {}, lambda a: muon(a).astype("float32"), "x has dtype float32, the input float64"),
     "wrong shape": (TALL, {}, lambda a: muon(a)[:-1], "x has shape (26, 12), not (27, 12)"),
     "transpose of a tall matrix forgotten at the end": (TALL, {}, lambda a: muon(a.T), "x has shape (12, 27)"),
-    "nothing done": (SQUARE, {}, lambda a: a, "x is not this iteration"),
+    "nothing done": (SQUARE, {}, lambda a: a, "x equals a: the input was returned, or overwritten"),
+    "zero": (SQUARE, {}, lambda a: 0 * a, "x is zero"),
+    "zero from an overflow": (1e200 * SQUARE, {}, lambda a: 0 * a, "|a|^2 overflows float64"),
+    "one entry": (SQUARE, {}, lambda a: moved(muon(a), (3, 7)), "the error sits in entry (3, 7)"),
+    "one row": (SQUARE, {}, lambda a: moved(muon(a), 23), "the error sits in row 23"),
+    "one column": (TALL, {}, lambda a: moved(muon(a), (slice(None), 11)), "the error sits in column 11"),
+    "another norm": (TALL, {}, lambda a: muon(a, size=1.3 * np.linalg.norm(a)), "a was divided by 1.3 times its norm"),
+    "norm of a float32 copy with eps": (SINGLE, {}, lambda a: muon(a, size=np.linalg.norm(a) + 9), "its norm: another"),
     "normalized only": (SQUARE, {}, lambda a: a / np.linalg.norm(a), "x is not this iteration"),
-    "zero": (SQUARE, {}, lambda a: 0 * a, "x is not this iteration"),
     "the polar factor": (HARD, {}, lambda a: (s := np.linalg.svd(a))[0] @ s[2], "x is not this iteration"),
     "QR": (SQUARE, {}, lambda a: np.linalg.qr(a)[0], "x is not this iteration"),
 }
@@ -366,7 +378,12 @@ PORTS = {
     "mutated input": (mutates, (3, 5), "the input was changed in place"),
     "wrong side": (gram_of_the_wrong_side, (5, 3), "raised ValueError"),
     "wrong side, square": (gram_of_the_wrong_side, (5, 5), "x is not this iteration"),
-    "norm of the whole stack": (lambda a: batched(a, np.linalg.norm(a)), (4, 4, 4), "x is not this iteration"),
+    "norm of the whole stack": (lambda a: batched(a, np.linalg.norm(a)), (4, 4, 4), "that of something else than this"),
+    "norm without keepdims": (
+        lambda a: batched(a, np.linalg.norm(a, axis=(-2, -1))),
+        (4, 4, 4),
+        "cases.uneven((4, 4, 4)",
+    ),
     "dtype": (lambda a: newton_schulz(a).astype("float32"), (3, 5), "x has dtype float32, the input float64"),
     "list": (lambda a: newton_schulz(a).tolist(), (3, 5), "x is a builtins.list"),
     "nothing": (lambda a: None, (3, 5), "x must be an array or a nested list, not NoneType"),

@@ -558,7 +558,8 @@ def test_aol_of_rows_of_very_different_size(dtype):
     a, e, how = sizes * a, sizes * e, Normalization("aol")
     start, truth = exact_derivative(a, e, (), how)
     x_dot, a_bar = (
-        derivative(a, z, steps=0, normalize=how) for derivative, z in ((newton_schulz_jvp, e), (newton_schulz_vjp, x_bar))
+        derivative(a, z, steps=0, normalize=how)
+        for derivative, z in ((newton_schulz_jvp, e), (newton_schulz_vjp, x_bar))
     )
     t = np.max(abs(a), axis=1) / np.max(abs(start), axis=1)
     x, y = np.linalg.norm(start, axis=1), np.linalg.norm(e / t[:, None], axis=1)
