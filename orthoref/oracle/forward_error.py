@@ -41,9 +41,14 @@ class Expected(NamedTuple):
 
 
 def expected(
-    x: np.ndarray, rows: Sequence[Row], precision: Precision, form: str = "standard", restart: Collection[int] = ()
+    x: np.ndarray,
+    rows: Sequence[Row],
+    precision: Precision,
+    form: str = "standard",
+    restart: Collection[int] = (),
+    divisor: float = 1.0,
 ) -> Expected:
-    """Result and error of the iteration from a normalized matrix x of shape (m, n), m >= n, in float64."""
+    """Result and error of the iteration from a normalized matrix x = a/divisor, (m, n) with m >= n, in float64."""
     p, s, vh = np.linalg.svd(x, full_matrices=False)
     m, n = x.shape
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
@@ -52,16 +57,17 @@ def expected(
         values.append(values[-1] * _value(c, values[-1] ** 2))
     carry = _Carry(values, coefficients, not np.iscomplexobj(x))
     u, v = precision.eps / 2, ACCUMULATION[precision.name]
+    w = precision.tiny / 2 if s.any() else 0.0  # zero underflows to zero
 
     # the input and its quotient by t are stored; t is one number and has the errors of the norm, the factor and eps
-    inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n))
+    inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n) + w**2 + (w / divisor) ** 2)
     inside = inside + 3 * np.diag((u * s * np.diagonal(carry.minus[0])) ** 2)
     ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
     start = 0
     for end in ends:
         local = _step if form == "standard" else _segment
         near, far = local(values[start : end + 1], coefficients[start:end], m, u, v)
-        more_inside, more_outside = carry.to_end(end, near, far)
+        more_inside, more_outside = carry.to_end(end, near + w**2, far + w**2)
         inside, outside = inside + more_inside, outside + more_outside
         start = end
     return Expected(p, s, values[-1], vh, inside, outside, m)
@@ -126,14 +132,13 @@ def _segment(
     to_q, after = np.zeros((n, n)), np.ones(n)  # what an error of G, of Q after the step does to the last Q
     for k in range(len(coefficients) - 1, -1, -1):
         c, t, p, q = coefficients[k], gram[k], factors[k], before[k]
-        ti, tj = t[:, None], t[None, :]
-        # Q P: stored and accumulated, after this step
-        of_p = u**2 * _square(p) / n**2 + (_tail_variance(t, c, u, v) if len(c) > 2 else 0.0)
-        of_q = (u**2 + v**2 * n) * _square(q * p) / n**2 if k else 0.0
+        ti, tj, tail = t[:, None], t[None, :], _tail(c, t)
+        of_p = u**2 * (_square(p) + _square(tail)) / n**2 + (_tail_variance(t, c, u, v) if len(c) > 2 else 0.0)
+        of_q = _product(q, c[0], tail, u, v) if k else 0.0  # Q P, after this step
         near += after[None, :] ** 2 * (of_q + q[:, None] ** 2 * of_p)
-        if k + 1 < len(coefficients):  # G of the next step is computed from P and G
-            h = t * p**2
-            near += to_q**2 * (2 * u**2 * (_square(h) + _square(p * t) * np.max(p) ** 2) / n**2)
+        if k + 1 < len(coefficients):  # G of the next step is P (G P)
+            of_g = _product(t, c[0], tail, u, v) * np.max(np.abs(p)) ** 2 + _product(t * p, c[0], tail, u, v)
+            near += to_q**2 * of_g
             # the error of P goes into it as well
             near += to_q**2 * ((ti * p[:, None] + tj * p[None, :]) ** 2) * of_p
         difference = _tail_difference(c, ti, tj)  # p[t_i, t_j]
@@ -143,6 +148,11 @@ def _segment(
     near += to_q**2 * _gram_variance(s, m, u, v)
     stored = (u**2 + v**2) * _square(values[-1]) / (m * n)
     return s[:, None] ** 2 * near + stored, np.full(n, stored)
+
+
+def _product(y: np.ndarray, c0: float, tail: np.ndarray, u: float, v: float) -> float:
+    """Of one entry of Y P = c_0 Y + Y S, of order n with these eigenvalues: both terms stored, Y S accumulated."""
+    return (u**2 * (c0**2 * _square(y) + _square(y * tail)) + v**2 * _square(y) * _square(tail)) / len(y) ** 2
 
 
 def _gram_variance(s: np.ndarray, m: int, u: float, v: float) -> float:
