@@ -196,7 +196,7 @@ def judge(
         reasons = []
         if undecided:
             one = judged[undecided[0]]
-            part = one.unit / float(np.linalg.norm(one.reference))
+            part = max(one.unit, one.shaken) / float(np.linalg.norm(one.reference))
             reasons.append(
                 f"{len(undecided)} of {len(indices)} not judged: in {precision.name} the rounding errors alone are "
                 f"{part:.2g} of the result (form {claimed.form!r}, schedule {claimed.schedule.name!r})"

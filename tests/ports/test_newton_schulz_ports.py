@@ -8,6 +8,7 @@ import pytest
 from orthoref import conformance, testing
 from orthoref.errors import PortFailure
 from orthoref.oracle import cases
+from orthoref.schedules import Normalization
 
 pytestmark = pytest.mark.port
 
@@ -248,3 +249,74 @@ def test_optax_scales_by_the_other_side(orthogonalize):
     testing.assert_newton_schulz(a, x, "jordan", eps=1e-8, scale="sqrt(max(1, n/m))")
     with pytest.raises(PortFailure, match=r"x is 2 times what it should be: the update scale sqrt\(max\(1, n/m\)\)"):
         testing.assert_newton_schulz(a, x, "jordan", eps=1e-8, scale="sqrt(max(1, m/n))")
+
+
+# keras.optimizers.Muon: |a|_F + 1e-7, in the dtype of the gradient; stacks, too
+
+KERAS = {"schedule": "jordan", "steps": 5, "eps": 1e-7}
+
+
+@pytest.fixture
+def keras_muon(torch, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    muon = pytest.importorskip("keras").optimizers.Muon(learning_rate=1e-3)
+    return lambda a: muon.zeropower_via_newtonschulz5(a, 5)
+
+
+def test_keras_holds_in_float32_but_where_the_squared_norm_overflows(torch, keras_muon):
+    shapes = [*SHAPES, (4, 4, 4)]
+    report = check(keras_muon, convert=lambda a: torch.asarray(a.copy()), dtypes=["float32"], shapes=shapes, **KERAS)
+    assert report.failed and all("1e+30" in outcome.case.id for outcome in report.failed)
+    assert len(reasons(report)) == 1 and OVERFLOWS.format("float32") in reasons(report)[0]
+    assert all(outcome.verdict.checks for outcome in report.outcomes)
+
+
+def test_keras_takes_the_norm_of_float64_in_float32(torch, keras_muon):
+    a = torch.asarray(cases.matrix((7, 24), cond=10, seed=1))
+    with pytest.raises(PortFailure, match="the norm is wrong by"):
+        testing.assert_newton_schulz(a, keras_muon(a), **KERAS)
+    testing.assert_newton_schulz(a, keras_muon(a), **KERAS, precision="float32")
+
+
+# pytorch_optimizer: torch's iteration with a safety factor, and the Gram form; the last row is repeated
+
+CLAMP = {"steps": 5, "eps": 1e-7, "eps_rule": "clamp"}
+
+
+@pytest.fixture
+def pytorch_optimizer():
+    return pytest.importorskip("pytorch_optimizer.optimizer.utils.matrix")
+
+
+@pytest.mark.parametrize(("form", "precision"), [("standard", "bfloat16"), ("gram", "float16"), ("gram", "float32")])
+def test_pytorch_optimizer_holds_but_where_the_squared_norm_overflows(torch, pytorch_optimizer, form, precision):
+    options = {"dtype": getattr(torch, precision)}
+    if form == "gram":  # c_0 I is never added to S: an unfused c_0 Q + Q S
+        port, claims = pytorch_optimizer.zero_power_via_gram_newton_schulz, {"form": "gram", "restart": (2,)}
+    else:
+        port, claims = pytorch_optimizer.zero_power_via_newton_schulz_5, {}
+    report = check(
+        lambda a: port(a, **options),
+        convert=lambda a: torch.asarray(a.copy()),
+        dtypes=["float32"],
+        shapes=[*SHAPES, (4, 4, 4)],
+        schedule="jordan",
+        precision=precision,
+        **CLAMP,
+        **claims,
+    )
+    assert report.failed and all("1e+30" in outcome.case.id for outcome in report.failed)
+    assert len(reasons(report)) == 1 and OVERFLOWS.format(precision) in reasons(report)[0]
+    judged = [outcome for outcome in report.outcomes if outcome.verdict.checks]
+    assert len(judged) >= len(report.outcomes) / 2
+
+
+def test_the_polar_express_of_pytorch_optimizer_is_that_of_timm(torch, pytorch_optimizer):
+    a = torch.asarray(cases.matrix((24, 7), cond=1e3, seed=1, dtype="float32"))
+    x = pytorch_optimizer.zero_power_via_newton_schulz_5(
+        a, weights="polar_express", safety_factor=1.01, dtype=torch.float32
+    )
+    norm = Normalization("frobenius", "1.01")
+    testing.assert_newton_schulz(a, x, "polar-express-timm", normalize=norm, **CLAMP)
+    with pytest.raises(PortFailure, match="these are the coefficients of polar-express-timm"):
+        testing.assert_newton_schulz(a, x, "polar-express-list", normalize=norm, **CLAMP)
