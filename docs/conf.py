@@ -35,6 +35,7 @@ WITHOUT_CHILDREN = (
     "which_schedule",
     "accuracy",
     "ports",
+    "newton_schulz_ports",
     "errata",
     "references",
     "changelog",

@@ -79,7 +79,7 @@ class Identification:
         if self.separation < float("inf"):
             lines.append(f"  the next candidate is {self.separation:.3g} times farther away")
         if self.alike:
-            lines.append(f"  not distinguished by these probes: {'; '.join(self.alike)}")
+            lines += ["  not distinguished by these probes:", *(f"    {other}" for other in self.alike)]
         return "\n".join(lines)
 
     def figure(self) -> Any:
@@ -89,9 +89,11 @@ class Identification:
 
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axis = figure.subplots()
-        x = np.geomspace(self.inputs.min(), 1.0, 2000)
-        factor = float(self.best.normalization.factor)
-        best = self.best.schedule(x / factor, self.best.steps)
+        x = np.geomspace(self.inputs.min(), self.inputs.max(), 2000)
+        probe = np.diag(self.inputs / self.inputs.max())
+        start = np.diagonal(normalized(probe, self.best.normalization, self.best.eps, self.best.eps_rule))
+        with np.errstate(all="ignore"):  # what diverges is not drawn
+            best = self.best.schedule(x * (start[0] / self.inputs[0]), self.best.steps)
         axis.semilogx(x, best, linewidth=1, label=f"{self.best.schedule.name}, {self.best.steps} steps")
         axis.semilogx(self.inputs, self.outputs, ".", color="black", label="measured")
         axis.axhline(1, color="grey", linewidth=0.6)
