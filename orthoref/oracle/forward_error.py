@@ -19,6 +19,9 @@ from orthoref.oracle.precision import Precision
 ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "float32": 2.0**-24, "float64": 2.0**-53}
 
 
+COHERENT = 7.0  # a sum of k equal terms errs by kv/7: half of them fall into the last binade, and round alike
+
+
 class Expected(NamedTuple):
     """Exact result and mean square of its rounding error, entry by entry, in the singular bases P, V of the input.
 
@@ -60,13 +63,17 @@ def expected(
     w = precision.tiny / 2 if s.any() else 0.0  # zero underflows to zero
 
     # the input and its quotient by t are stored; t is one number and has the errors of the norm, the factor and eps
+    repeated, of_gram = _repetition(x), _repetition(x.conj().T @ x)
     inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n) + w**2 + (w / divisor) ** 2)
-    inside = inside + 3 * np.diag((u * s * np.diagonal(carry.minus[0])) ** 2)
+    of_norm = v**2 * (m * n / 12 + repeated * (m * n / COHERENT / 2) ** 2)
+    relative = 3 * u**2 + 2 * u**2 * repeated + of_norm
+    inside = inside + np.diag(relative * (s * np.diagonal(carry.minus[0])) ** 2)
     ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
     start = 0
     for end in ends:
         local = _step if form == "standard" else _segment
-        near, far = local(values[start : end + 1], coefficients[start:end], m, u, v)
+        near, far = local(values[start : end + 1], coefficients[start:end], m, u, v, of_gram)
+        near = near + np.diag(u**2 * repeated * values[end] ** 2)
         more_inside, more_outside = carry.to_end(end, near + w**2, far + w**2)
         inside, outside = inside + more_inside, outside + more_outside
         start = end
@@ -101,7 +108,7 @@ class _Carry:
 
 
 def _step(
-    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float
+    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float, repeated: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(SOURCES) of one standard step: G, S and the new X are stored, their products accumulated."""
     (s, _), (c,) = values, coefficients
@@ -113,12 +120,14 @@ def _step(
     of_s = _tail_variance(t, c, u, v) if len(c) > 2 else 0.0
     tail = _tail(c, t)
     stored = u**2 * (c[0] ** 2 * x2 + _square(s * tail)) + v**2 * x2 * _square(tail)
-    near = t[:, None] * (_tail_difference(c, t[:, None], t[None, :]) ** 2 * of_g + of_s) + stored / (m * n)
-    return near, np.full(n, stored / (m * n))
+    difference = _tail_difference(c, t[:, None], t[None, :])
+    near = t[:, None] * (difference**2 * of_g + of_s) + stored / (m * n)
+    same = _coherent(m, u, v) * (t * np.diagonal(difference)) ** 2 + _coherent(n, u, v) * (len(c) - 1) * tail**2
+    return near + np.diag(repeated * t * same), np.full(n, stored / (m * n))
 
 
 def _segment(
-    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float
+    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float, repeated: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(GRAM) of the steps between two restarts: errors of G grow by h[t_i, t_j], h(t) = t p(t)^2, those of Q by p."""
     s = values[0]
@@ -136,9 +145,12 @@ def _segment(
         of_p = u**2 * (_square(p) + _square(tail)) / n**2 + (_tail_variance(t, c, u, v) if len(c) > 2 else 0.0)
         of_q = _product(q, c[0], tail, u, v) if k else 0.0  # Q P, after this step
         near += after[None, :] ** 2 * (of_q + q[:, None] ** 2 * of_p)
+        same = repeated * _coherent(n, u, v) * len(c)
+        near += np.diag(same * (after * np.max(np.abs(q)) * (np.abs(p) + np.abs(tail))) ** 2)
         if k + 1 < len(coefficients):  # G of the next step is P (G P)
             of_g = _product(t, c[0], tail, u, v) * np.max(np.abs(p)) ** 2 + _product(t * p, c[0], tail, u, v)
             near += to_q**2 * of_g
+            near += np.diag(same * (np.diagonal(to_q) * t * (np.abs(p) + np.abs(tail)) * np.abs(p)) ** 2)
             # the error of P goes into it as well
             near += to_q**2 * ((ti * p[:, None] + tj * p[None, :]) ** 2) * of_p
         difference = _tail_difference(c, ti, tj)  # p[t_i, t_j]
@@ -146,13 +158,32 @@ def _segment(
         to_q = q[:, None] * difference * after[None, :] + grow * to_q
         after = after * p
     near += to_q**2 * _gram_variance(s, m, u, v)
+    near += np.diag(repeated * _coherent(m, u, v) * (np.diagonal(to_q) * s**2) ** 2)
     stored = (u**2 + v**2) * _square(values[-1]) / (m * n)
+    # X Q: terms as large as the largest eigenvalue of Q, which belongs to the smallest of G
+    near += np.diag(np.full(n, repeated * _coherent(n, u, v) * np.max(np.abs(before[-1])) ** 2))
     return s[:, None] ** 2 * near + stored, np.full(n, stored)
 
 
 def _product(y: np.ndarray, c0: float, tail: np.ndarray, u: float, v: float) -> float:
     """Of one entry of Y P = c_0 Y + Y S, of order n with these eigenvalues: both terms stored, Y S accumulated."""
     return (u**2 * (c0**2 * _square(y) + _square(y * tail)) + v**2 * _square(y) * _square(tail)) / len(y) ** 2
+
+
+def _repetition(x: np.ndarray) -> float:
+    """(REPEAT) Sum of the squares of the shares of |X|^2 that entries of one modulus have: 1 if all are equal."""
+    size = np.abs(x)
+    largest = np.max(size, initial=0.0)
+    if not largest > 0:
+        return 0.0
+    _, group = np.unique(np.round(size / largest * 2.0**30), return_inverse=True)
+    share = np.bincount(group.ravel(), (size / largest).ravel() ** 2)
+    return float(np.sum((share / share.sum()) ** 2))
+
+
+def _coherent(terms: int, u: float, v: float) -> float:
+    """Mean square of the relative error of a sum of equal terms that is stored."""
+    return u**2 + (v * terms / COHERENT) ** 2
 
 
 def _gram_variance(s: np.ndarray, m: int, u: float, v: float) -> float:

@@ -247,9 +247,7 @@ def _explained(best: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]], 
     for name in ("float64", "float32", "float16", "bfloat16"):
         if PRECISIONS[name].eps < precision_of(dtype).eps:
             continue
-        normal = PRECISIONS[name].tiny / PRECISIONS[name].eps  # below it entries lose their relative accuracy
-        seen = [(a, x) for a, x in pairs if _norm(a) >= normal * a.size**0.5]
-        judged = [compare(a.astype(np.float64), x, best, PRECISIONS[name]) for a, x in seen]
+        judged = [compare(a.astype(np.float64), x, best, PRECISIONS[name]) for a, x in pairs]
         decided = [one.forward for one in judged if one.decided]
         if PRECISIONS[name].eps > precision_of(dtype).eps and not fills(
             pairs[0][0].astype(np.float64), pairs[0][1], best

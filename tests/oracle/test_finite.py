@@ -251,3 +251,39 @@ def test_a_claim_that_newton_schulz_refuses_is_refused(options, error, words):
 def test_steps_of_no_rows():
     a = cases.matrix((4, 4), cond=3, seed=1)
     assert judged(a, a / np.linalg.norm(a), "float64", steps=0).forward <= 1
+
+
+STRUCTURED = {
+    "ones": np.ones((64, 64)),
+    "ones, column": np.ones((500, 1)),
+    "ones, wide": np.ones((4, 3000)),
+    "equal rows": np.outer(np.ones(64), np.random.RandomState(0).standard_normal(64)),
+    "equal columns": np.outer(np.random.RandomState(1).standard_normal(96), np.ones(32)),
+    "blocks": np.kron(np.eye(4), np.ones((12, 9))),
+    "triangular": np.tri(48),
+    "signs": np.sign(np.random.RandomState(2).standard_normal((48, 48))),
+    "identity": np.eye(32),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_equal_rounding_errors_of_equal_entries_are_no_fault(name, dtype):
+    """(REPEAT): neither of a textbook loop nor of the library, in any number of steps."""
+    a = STRUCTURED[name].astype(dtype)
+    for schedule in ("jordan", "polar-express", "cans-5", "polar-express-list"):
+        for steps in (1, 2, 5):
+            rows = presets.get(schedule).coefficients()[:steps]
+            rows = rows if len(rows) == steps else [rows[0]] * steps
+            factor = float(presets.get(schedule).normalization.factor)
+            x = a.T if a.shape[0] > a.shape[1] else a
+            # the sum of squares in sequence, as a plain loop has it
+            x = x / (a.dtype.type(factor) * np.sqrt(np.cumsum(x.ravel() ** 2)[-1]))
+            for c0, c1, c2 in np.asarray(rows, dtype):
+                g = x @ x.T
+                x = c0 * x + (c1 * g + c2 * (g @ g)) @ x
+            x = x.T if a.shape[0] > a.shape[1] else x
+            for form, got in (("standard", x), ("gram", newton_schulz(a, schedule, steps=steps, form="gram"))):
+                claimed = finite.iteration(schedule, steps=steps, form=form)
+                one = finite.compare(*(z.astype("float64") for z in (a, got)), claimed, PRECISIONS[dtype])
+                assert one.forward <= finite.LIMIT or not one.decided, (schedule, steps, form, one.forward)

@@ -8,7 +8,7 @@ import pytest
 from orthoref import newton_schulz_jvp
 from orthoref._schedules import presets
 from orthoref.oracle import cases
-from orthoref.oracle.forward_error import _Carry, expected
+from orthoref.oracle.forward_error import COHERENT, _Carry, _repetition, expected
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 U = 2.0**-18  # fine enough for first order, coarse beside the accumulation of 2^-24
@@ -85,7 +85,7 @@ def test_the_error_is_that_of_the_model(shape, name, form):
     # variances are averaged over the entries of every stored matrix: exact for none, an upper bound for the total
     # where the largest singular values are those that the remaining steps carry least. The rounding of a sum of
     # stored terms is not counted: with terms of one size a factor (3/2)^(1/2)
-    assert ratios[True] <= 1.0 and 0.4 <= ratios[False] <= 1.5, ratios
+    assert ratios[True] <= 1.0 and 0.35 <= ratios[False] <= 1.5, ratios
     for fused, limit in ((True, 2.0), (False, 2.0 * 1.5**0.5)):
         inside = np.mean([(error.p.T @ e @ error.vh.T) ** 2 for e in draws[fused]], axis=0)
         assert np.all(inside <= limit**2 * error.inside)
@@ -172,6 +172,44 @@ def test_shapes_and_signs():
             assert error.total() == pytest.approx(total, rel=1e-15)
 
 
+def repetition(x):
+    """Of a matrix without equal entries."""
+    return np.sum(np.abs(x) ** 4) / np.sum(np.abs(x) ** 2) ** 2
+
+
+def of_repeated_entries(x, u, v):
+    """(REPEAT): X stored twice, and the sum of squares, halved by the root; a sum of k equal terms errs by kv/7."""
+    return 2 * u**2 * repetition(x) + v**2 * (x.size / 12 + repetition(x) * (x.size / 14) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "share"),
+    [
+        (np.zeros((3, 2)), 0.0),
+        (np.zeros((3, 0)), 0.0),
+        (np.ones((5, 7)), 1.0),
+        (np.asarray([[1, -1], [1j, -1j]]), 1.0),
+        (np.asarray([[1e-300, 0], [0, -1e-300]]), 1.0),
+        (np.diag([3.0, 4.0]), (9**2 + 16**2) / 25**2),
+        (np.outer(np.ones(8), [3.0, 4.0]), (9**2 + 16**2) / 25**2),
+        (normalized((6, 4)), repetition(normalized((6, 4)))),
+    ],
+)
+def test_the_share_of_equal_entries(x, share):
+    assert _repetition(x) == pytest.approx(share, rel=1e-12)
+
+
+def test_a_sum_of_equal_terms():
+    """Sequential sums of k equal numbers: the root mean square of the relative error, over the numbers, is kv/7."""
+    v, random = 2.0**-24, np.random.RandomState(0)
+    for k in (300, 1000, 4000):
+        errors = []
+        for term in random.uniform(1, 2, 300).astype("float32"):
+            total = float(np.cumsum(np.full(k, term))[-1])
+            errors.append(total / (k * float(term)) - 1)
+        assert 0.5 <= np.sqrt(np.mean(np.square(errors))) / (k * v / COHERENT) <= 1.1
+
+
 def test_rows_of_one_coefficient_only_multiply():
     # f(x) = 3 x twice: the input is stored twice, t three times, each product once, all relative to the same matrix
     from orthoref._schedules.schedule import Schedule
@@ -182,13 +220,16 @@ def test_rows_of_one_coefficient_only_multiply():
         error = expected(x, rows, PRECISIONS["float32"])
         assert np.allclose(error.f, 9 * error.s)
         u = PRECISIONS["float32"].eps / 2
-        assert error.total() == pytest.approx(7**0.5 * u * 9 * np.linalg.norm(x), rel=1e-12)
+        start = 5 * u**2 + of_repeated_entries(x, u, u)
+        total = (start + 2 * u**2 * (1 + repetition(x))) ** 0.5 * 9 * np.linalg.norm(x)
+        assert error.total() == pytest.approx(total, rel=1e-12)
 
 
 def test_no_steps_store_the_input_only():
     x = normalized((6, 4))
     error = expected(x, (), PRECISIONS["float32"])
-    assert error.total() == pytest.approx(5**0.5 * 2.0**-24 * np.linalg.norm(x), rel=1e-12)
+    total = (5 * 2.0**-48 + of_repeated_entries(x, 2.0**-24, 2.0**-24)) ** 0.5 * np.linalg.norm(x)
+    assert error.total() == pytest.approx(total, rel=1e-12)
     assert np.allclose(error.f, error.s)
 
 
