@@ -157,7 +157,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.html is not None:
         options.html.write_text(report.html(), encoding="utf-8")
     if not report.judged:
-        raise CannotRun("no case could be judged: the rounding errors of this precision and form are too large")
+        raise CannotRun("no case could be judged: empty matrices, or rounding errors as large as the result")
     return HOLDS if report.holds else FAILS
 
 
@@ -263,7 +263,8 @@ def _require(module: str, why: str) -> Any:
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    shape = tuple(int(part) for part in text.lower().split("x"))
+    parts = text.lower().split("x")
+    shape = tuple(int(part) if part.isdecimal() else -1 for part in parts)
     if len(shape) < 2 or min(shape) < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a shape of at least two dimensions")
     return shape

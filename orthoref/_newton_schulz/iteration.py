@@ -232,7 +232,7 @@ def _arguments(
     schedule: str | Schedule,
     steps: int | None,
     normalize: str | Normalization | None,
-    eps: float,
+    eps: Any,
     eps_rule: str,
     **arrays: Array,
 ) -> tuple[Any, Normalization, tuple[Row, ...]]:
@@ -242,6 +242,8 @@ def _arguments(
         raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
     schedule.require_polynomial()
     require_choice("eps_rule", eps_rule, ("add", "clamp"))
+    if not isinstance(eps, (int, float, np.floating)):
+        raise TypeError(f"eps must be a number, not {type(eps).__name__}")
     if not 0 <= eps < float("inf"):
         raise ValueError(f"eps={eps!r} is not a finite number from 0 on")
     xp = enter(**arrays)
@@ -249,10 +251,12 @@ def _arguments(
 
 
 def _restarts(restart: Sequence[int], form: str, count: int) -> frozenset[int]:
+    if not isinstance(restart, Sequence):
+        raise TypeError(f"restart must be a sequence of steps, not {type(restart).__name__}")
     if restart and form != "gram":
         raise ValueError("restart belongs to form='gram'")
     for step in restart:
-        if not isinstance(step, int) or not 0 < step < count:
+        if isinstance(step, bool) or not isinstance(step, int) or not 0 < step < count:
             raise ValueError(f"restart={step!r} is not a step between 1 and {count - 1}")
     return frozenset(restart)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,6 +13,7 @@ Number = int | float | str | Fraction
 Kind = Literal["frobenius", "schatten4", "spectral", "aol", "none"]
 Past = Literal["stop", "repeat", "cycle"]
 
+MAX_STEPS = 1000
 FORMATS = {  # significand bits, smallest exponent of the last place
     "bfloat16": (8, -133),
     "float16": (11, -24),
@@ -20,6 +22,16 @@ FORMATS = {  # significand bits, smallest exponent of the last place
     "float64": (53, -1074),
 }
 LARGEST_EXPONENT = {"float16": 16, "float64": 1024, "bfloat16": 128, "tf32": 128, "float32": 128}
+
+
+def exact(x: Number) -> Fraction:
+    """A number as it was written: decimal strings and floats exactly, nothing that is not finite."""
+    try:
+        if isinstance(x, str) and abs(int((re.search(r"[eE]([-+]?\d+)", x) or "00")[1])) > 1000:
+            raise ValueError
+        return Fraction(x)
+    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
+        raise ValueError(f"{x!r} is not a finite number of moderate size") from None
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,9 @@ class Row:
 
     def scaled(self, factor: Number) -> Row:
         """The row f(x/factor): coefficient a_k becomes a_k/factor^k."""
-        c = Fraction(factor)
+        c = exact(factor)
+        if not c:
+            raise ValueError("factor=0 cannot be divided by")
         return Row(
             tuple(a / c ** (2 * i + 1) for i, a in enumerate(self.numerator)),
             tuple(a / c ** (2 * i) for i, a in enumerate(self.denominator)),
@@ -85,7 +99,7 @@ class Normalization:
     def __post_init__(self) -> None:
         if self.kind not in ("frobenius", "schatten4", "spectral", "aol", "none"):
             raise ValueError(f"normalization {self.kind!r} is not one of frobenius, schatten4, spectral, aol, none")
-        object.__setattr__(self, "factor", Fraction(self.factor))
+        object.__setattr__(self, "factor", exact(self.factor))
         if self.factor <= 0:
             raise ValueError(f"factor={self.factor} is not positive")
 
@@ -140,11 +154,13 @@ class Schedule:
         Raises
         ------
         ValueError
-            Negative, or more than there are rows where the schedule stops.
+            Negative, more than 1000, or more than there are rows where the schedule stops.
         """
         count = self.default_steps if count is None else count
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise ValueError(f"steps={count!r} is not a number of steps")
+        if count > MAX_STEPS:
+            raise ValueError(f"steps={count} is more than {MAX_STEPS}")
         last = len(self.rows)
         if count > last and self.past == "stop":
             raise ValueError(f"steps={count}: schedule {self.name!r} has {last} rows and does not say what comes after")
@@ -211,14 +227,6 @@ def round_to(x: Fraction, dtype: str) -> Fraction:
     if abs(rounded) >= Fraction(2) ** LARGEST_EXPONENT[dtype]:
         raise OverflowError(f"a number of about 2^{exponent} is beyond the range of {dtype}")
     return rounded
-
-
-def exact(x: Number) -> Fraction:
-    """A number as it was written: decimal strings and floats exactly, nothing that is not finite."""
-    try:
-        return Fraction(x)
-    except (ValueError, OverflowError, TypeError):
-        raise ValueError(f"{x!r} is not a finite number") from None
 
 
 def _horner(coefficients: tuple[Fraction, ...], t: Any, rational: bool) -> Any:

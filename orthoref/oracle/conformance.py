@@ -15,6 +15,7 @@ from orthoref.oracle.cases import GALLERY, SPECTRA, Case
 from orthoref.oracle.foreign import Lifted, lift
 from orthoref.oracle.judge import Verdict
 from orthoref.oracle.operations import OPERATIONS, Operation
+from orthoref.oracle.precision import precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.watchdog import Hung, Watchdog
 
@@ -83,9 +84,13 @@ def check(
     cases = battery(operation, dtypes=dtypes, shapes=shapes, skip=skip)
     row = OPERATIONS[operation]
     limit = row.limit if limit is None else limit
-    if not limit > 0:
-        raise ValueError(f"limit={limit!r} is not positive")
+    if not 0 < limit < float("inf"):
+        raise ValueError(f"limit={limit!r} is not a positive number")
+    if precision is not None:
+        precision_of(precision)
     require_choice("returns", returns, ("auto", "u", "uh", "hu") if "h" in row.outputs else ("auto",))
+    if unknown := set(options) - {*row.claims}:
+        raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}: it has {', '.join(row.claims)}")
     claims = row.options(**options)
     said = ({"returns": returns} if "h" in row.outputs else {}) | {key: str(value) for key, value in claims.items()}
     said.pop("rank_deficient", None)
@@ -160,6 +165,8 @@ def _judge(
     if before.dtype != case.dtype:
         hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given) else ""
         raise ValueError(f"convert made {before.dtype} of a {case.dtype} input{hint}")
+    if outside := row.outside(before, **options):
+        return Verdict(case.id, reasons=[outside])
     try:
         result = watchdog.call(port, given)
         outputs = _outputs(result, returns, row)

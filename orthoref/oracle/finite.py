@@ -6,7 +6,7 @@ Derivation: docs/derivations/newton_schulz.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -77,7 +77,7 @@ def iteration(
     eps: float = 0.0,
     eps_rule: Literal["add", "clamp"] = "add",
     form: Literal["standard", "gram"] = "standard",
-    restart: tuple[int, ...] = (),
+    restart: Sequence[int] = (),
     scale: str = "none",
 ) -> Iteration:
     """An :class:`Iteration` from the arguments of :func:`orthoref.newton_schulz`, checked."""
@@ -86,11 +86,9 @@ def iteration(
         raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
     require_choice("scale", scale, tuple(UPDATE_SCALES))
     count = len(schedule.steps(steps))
-    found = Iteration(schedule, count, resolve(normalize, schedule), eps, eps_rule, form, tuple(restart), scale)
-    require_choice("form", form, ("standard", "gram"))
-    options: Any = {"normalize": normalize, "eps": eps, "eps_rule": eps_rule, "form": form, "restart": tuple(restart)}
+    options: Any = {"normalize": normalize, "eps": eps, "eps_rule": eps_rule, "form": form, "restart": restart}
     newton_schulz(np.zeros((1, 2)), schedule, steps=count, **options)  # checks the rest
-    return found
+    return Iteration(schedule, count, resolve(normalize, schedule), eps, eps_rule, form, tuple(restart), scale)
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     """Ratios of one result x for one matrix a, both float64 or complex128."""
     m, n = a.shape
     factor = claimed.factor(m, n)
-    reference = factor * _run(a, claimed)
+    reference = factor * run(a, claimed)
     tall = a if m > n else a.conj().T
     start = normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule)
     divisor = float(np.max(np.abs(tall)) / np.max(np.abs(start))) if start.any() else 1.0
@@ -145,7 +143,7 @@ def _shaken(error: Expected, claimed: Iteration, precision: Precision) -> float:
     return worst
 
 
-def _run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
+def run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
     """The iteration in float64, which is 2^29 times finer than float32."""
     return newton_schulz(
         a,
@@ -343,7 +341,7 @@ def fills(a: np.ndarray, x: np.ndarray, claimed: Iteration) -> bool:
     p, _, vh = np.linalg.svd(
         normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule), full_matrices=False
     )
-    reference = claimed.factor(*a.shape) * _run(a, claimed)
+    reference = claimed.factor(*a.shape) * run(a, claimed)
     error = p.conj().T @ (y - (reference if tall is a else reference.conj().T)) @ vh.conj().T
     return bool(np.linalg.norm(error - np.diag(np.diagonal(error))) >= 0.1 * np.linalg.norm(error))
 

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from orthoref._newton_schulz.normalization import normalized
+from orthoref._newton_schulz.rounding import store
 from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Schedule
-from orthoref.errors import require
+from orthoref.errors import OutsideDomain, require
 from orthoref.oracle import cases
-from orthoref.oracle.finite import LIMIT, UPDATE_SCALES, Iteration, compare, fills
+from orthoref.oracle.finite import LIMIT, UNDECIDED, UPDATE_SCALES, Iteration, Judged, compare, fills
 from orthoref.oracle.foreign import lift
 from orthoref.oracle.precision import PRECISIONS, precision_of
 
@@ -133,7 +134,14 @@ def identify(
     square one, which show eps. Step counts up to 12, the norm multiplied by 1, 1.01, 1.02 or 1.05, eps of powers of
     ten and the update scales in ``orthoref.oracle.finite.UPDATE_SCALES`` are tried.
     """
-    schedules = [presets.get(c) if isinstance(c, str) else c for c in candidates or presets.names()]
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype={dtype!r} of the probes is not float32 or float64")
+    chosen = presets.names() if candidates is None else candidates
+    schedules = [presets.get(c) if isinstance(c, str) else c for c in chosen]
+    if not schedules:
+        raise ValueError("candidates is empty")
+    for schedule in schedules:
+        schedule.require_polynomial()
 
     def call(a: np.ndarray) -> np.ndarray:
         x = lift("x", port(a.copy() if convert is None else convert(a.copy()))).value
@@ -161,7 +169,7 @@ def identify(
             totals.append((_total(with_eps, pairs), with_eps))
         totals.sort(key=lambda pair: pair[0])
         error, best = totals[0]
-        precision, ratio = _explained(best, pairs, dtype)
+        best, precision, ratio = _explained(best, pairs, dtype)
     outputs = np.diagonal(mapped) / best.factor(*diagonal.shape)
     p, _, vh = np.linalg.svd(probes[0].astype(np.float64))
     away = p.T @ results[0] @ vh.T / best.factor(*probes[0].shape) - np.eye(len(p))
@@ -189,8 +197,6 @@ def _distances(a: np.ndarray, x: np.ndarray, schedules: Sequence[Schedule]) -> d
         p, s, vh = np.linalg.svd(normalized(a.astype(np.float64).T, normalization, 0.0, "add"), full_matrices=False)
         seen = p.T @ x.T @ vh.T
         for schedule in schedules:
-            if not all(row.polynomial for row in schedule.rows):
-                continue
             most = len(schedule.rows) if schedule.past == "stop" else MAX_STEPS
             f = s
             for count, row in enumerate(schedule.steps(most), start=1):
@@ -241,27 +247,51 @@ def _error(candidate: Iteration, a: np.ndarray, x: np.ndarray) -> float:
     return min(error, 1.0) if np.isfinite(error) else 1.0
 
 
-def _explained(best: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]], dtype: str) -> tuple[str | None, float]:
-    """The finest format whose rounding explains all errors, and the largest ratio in it."""
+def _explained(
+    best: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]], dtype: str
+) -> tuple[Iteration, str | None, float]:
+    """Form and finest format whose rounding explains all errors, and the largest ratio in it.
+
+    Results that are all numbers of a 16-bit format were stored in it. Otherwise a format shorter than the probes' has
+    to show in every dense probe: rounding in a format scores between a few hundredths and about one of its unit.
+    """
+    stored = [name for name in ("bfloat16", "float16") if all(np.array_equal(_store(x, name), x) for _, x in pairs)]
+    formats = stored[:1] or [name for name in ("float64", "float32", "float16", "bfloat16") if name in _coarser(dtype)]
     found = {}
-    for name in ("float64", "float32", "float16", "bfloat16"):
-        if PRECISIONS[name].eps < precision_of(dtype).eps:
+    for form in (best, replace(best, form="gram"), replace(best, form="gram", restart=(2,))):
+        if any(step >= best.steps for step in form.restart):
             continue
-        judged = [compare(a.astype(np.float64), x, best, PRECISIONS[name]) for a, x in pairs]
-        decided = [one.forward for one in judged if one.decided]
-        if PRECISIONS[name].eps > precision_of(dtype).eps and not fills(
-            pairs[0][0].astype(np.float64), pairs[0][1], best
-        ):
-            continue  # another coefficient, not a shorter format
-        found[name] = max(decided, default=float("inf"))
-    # rounding in a format scores between a few hundredths and one of its unit
-    for name, ratio in found.items():
-        if 0.02 <= ratio <= 1:
-            return name, ratio
-    for name, ratio in found.items():
-        if ratio <= LIMIT:
-            return name, ratio
-    return None, min(found.values(), default=float("inf"))
+        for name in formats:
+            judged = [compare(a.astype(np.float64), x, form, PRECISIONS[name]) for a, x in pairs]
+            ratios = [one.forward for one in judged if one.decided] or [_undecided(one) for one in judged]
+            dense = min(one.forward for one in judged[: len(SHAPES)])
+            shorter = name not in (dtype, *stored)
+            if shorter and (dense < 0.02 or not fills(pairs[0][0].astype(np.float64), pairs[0][1], best)):
+                continue  # another coefficient or eps, not a shorter format
+            found[form, name] = max(ratios)
+    for most in (1.0, LIMIT):
+        for (form, name), ratio in found.items():
+            if ratio <= most:
+                return form, name, ratio
+    return best, None, min(found.values(), default=float("inf"))
+
+
+def _undecided(one: Judged) -> float:
+    """Its ratio if the result is near, all the same: a unit as large as the result explains anything."""
+    near = one.forward * one.unit <= UNDECIDED * _norm(one.reference)
+    return one.forward if near else float("inf")
+
+
+def _coarser(dtype: str) -> list[str]:
+    return [name for name, precision in PRECISIONS.items() if precision.eps >= precision_of(dtype).eps]
+
+
+def _store(x: np.ndarray, precision: str) -> np.ndarray:
+    """X rounded to the format; NaN where that overflows."""
+    try:
+        return store(x, precision)
+    except OutsideDomain:
+        return np.full_like(x, np.nan)
 
 
 def _norm(x: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from orthoref._newton_schulz import iteration
 from orthoref._polar import decomposition
 from orthoref.arrays import require_choice
+from orthoref.errors import OutsideDomain
 from orthoref.oracle import cases, finite, judge, measure
 from orthoref.oracle.cases import GALLERY, SPECTRA, Case
 from orthoref.oracle.foreign import Lifted
@@ -19,10 +20,11 @@ from orthoref.oracle.precision import precision_of
 class Operation:
     """What the oracle knows of an operation.
 
-    ``battery(dtypes, shapes)`` yields the inputs of a conformance run. ``options(**given)`` checks what a run may say
-    about the port and completes it, ``judge(a, outputs, precision, limit, subject, **options)`` turns an input and the
-    outputs of a port into a :class:`~orthoref.oracle.judge.Verdict`. ``checks`` names its ratios and describes them,
-    ``unit`` is what all of them are counted in, ``limits`` names checks with a limit of their own.
+    ``battery(dtypes, shapes)`` yields the inputs of a conformance run. ``claims`` names what a run may say about the
+    port, ``options(**given)`` checks that and completes it. ``judge(a, outputs, precision, limit, subject, **options)``
+    turns an input and the outputs of a port into a :class:`~orthoref.oracle.judge.Verdict`, ``outside(a, **options)``
+    says why there is nothing to judge at an input, or nothing. ``checks`` names its ratios and describes them, ``unit``
+    is what all of them are counted in, ``limits`` names checks with a limit of their own.
     """
 
     name: str
@@ -31,8 +33,10 @@ class Operation:
     vjp: Callable[..., Any]
     condition: Callable[..., Any] | None
     battery: Callable[[Sequence[str], Sequence[tuple[int, ...]]], list[Case]]
+    claims: tuple[str, ...]
     options: Callable[..., dict[str, Any]]
     judge: Callable[..., judge.Verdict]
+    outside: Callable[..., str]
     checks: dict[str, tuple[str, str]]
     outputs: tuple[str, ...]
     default_shapes: tuple[tuple[int, ...], ...]
@@ -95,6 +99,15 @@ def judge_newton_schulz(
     return finite.judge(a, x, options["claimed"], precision=format_, limit=limit, subject=subject)
 
 
+def outside_newton_schulz(a: Lifted, claimed: finite.Iteration, **options: Any) -> str:
+    """Without a normalization, or with a factor below 1, some schedules diverge."""
+    try:
+        finite.run(a.value, claimed)
+    except OutsideDomain as error:
+        return f"not judged: {error}"
+    return ""
+
+
 def newton_schulz_battery(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
     """Condition sweeps, rank 1, zero, scales of 1e30 and 1e-30, and views that are not contiguous."""
     found = []
@@ -127,8 +140,10 @@ OPERATIONS: dict[str, Operation] = {
         vjp=decomposition.polar_vjp,
         condition=decomposition.polar_condition,
         battery=polar_battery,
+        claims=("side", "rank_deficient"),
         options=polar_options,
         judge=judge_polar,
+        outside=lambda a, **options: "",
         checks=measure.POLAR,
         outputs=("u", "h"),
         default_shapes=((1, 1), (2, 2), (5, 5), (16, 16), (48, 48), (24, 7), (7, 24), (60, 3), (3, 4, 4)),
@@ -144,8 +159,10 @@ OPERATIONS: dict[str, Operation] = {
         vjp=iteration.newton_schulz_vjp,
         condition=None,
         battery=newton_schulz_battery,
+        claims=("schedule", "steps", "normalize", "eps", "eps_rule", "form", "restart", "scale"),
         options=newton_schulz_options,
         judge=judge_newton_schulz,
+        outside=outside_newton_schulz,
         checks=finite.CHECKS,
         outputs=("x",),
         default_shapes=((1, 1), (1, 6), (6, 1), (5, 5), (16, 16), (40, 10), (10, 40), (64, 64), (4, 4, 4), (3, 3, 5)),

@@ -141,7 +141,7 @@ def assert_newton_schulz(
             eps=eps,
             eps_rule=eps_rule,
             form=form,
-            restart=tuple(restart),
+            restart=restart,
             scale=scale,
         ),
         precision=format_,
@@ -201,8 +201,8 @@ def _one_of(name: str, value: str, *choices: str) -> str:
 
 
 def _positive(limit: float) -> float:
-    if not limit > 0:
-        raise ValueError(f"limit={limit!r} is not positive")
+    if not 0 < limit < float("inf"):
+        raise ValueError(f"limit={limit!r} is not a positive number")
     return limit
 
 

@@ -783,6 +783,22 @@ def test_wrong_dimension():
         newton_schulz(np.ones(3))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eps": "1e-7"}, "^eps must be a number, not str"),
+        ({"eps": None}, "^eps must be a number, not NoneType"),
+        ({"eps": 1j}, "^eps must be a number, not complex"),
+        ({"eps": np.array([1.0, 2.0])}, "^eps must be a number, not ndarray"),
+        ({"restart": 2, "form": "gram"}, "^restart must be a sequence of steps, not int"),
+        ({"restart": np.array([1, 2]), "form": "gram"}, "^restart must be a sequence of steps, not ndarray"),
+    ],
+)
+def test_wrong_type_of_option(options, message):
+    with pytest.raises(TypeError, match=message):
+        newton_schulz(np.eye(2), **options)
+
+
 @pytest.mark.parametrize("schedule", [3, None, ((1.5, -0.5),), get("muon").rows[0]])
 def test_not_a_schedule(schedule):
     with pytest.raises(TypeError, match=rf"^schedule must be a name or a Schedule, not {type(schedule).__name__}"):
@@ -810,6 +826,7 @@ def test_not_a_schedule(schedule):
         ({"restart": (2,), "form": "gram", "steps": 2}, r"^restart=2 is not a step between 1 and 1"),
         ({"restart": (-1,), "form": "gram"}, r"^restart=-1 is not"),
         ({"restart": (1.0,), "form": "gram"}, r"^restart=1.0 is not"),
+        ({"restart": (True,), "form": "gram"}, r"^restart=True is not"),
     ],
 )
 def test_wrong_option(options, message):

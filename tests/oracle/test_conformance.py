@@ -6,14 +6,16 @@ import json
 import re
 import time
 from contextlib import suppress
+from functools import partial
+from inspect import signature
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import scipy.linalg
 
-from orthoref import conformance, polar
-from orthoref.oracle import cases
+from orthoref import conformance, newton_schulz, polar
+from orthoref.oracle import cases, finite
 from orthoref.oracle.measure import condition
 from orthoref.oracle.operations import OPERATIONS
 
@@ -77,6 +79,7 @@ def test_families_can_be_left_out():
         ({"timeout": 0}, "timeout=0"),
         ({"timeout": float("inf")}, "timeout=inf"),
         ({"limit": float("nan")}, "limit=nan"),
+        ({"limit": float("inf")}, "limit=inf"),
         ({"skip": ["galery"]}, "skip="),
         ({"skip": "gallery"}, "must be a sequence"),
         ({"dtypes": "float64"}, "must be a sequence"),
@@ -88,6 +91,33 @@ def test_families_can_be_left_out():
 def test_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
         conformance.check(polar, **{**SMALL, **options})
+
+
+def test_an_unknown_precision_is_no_verdict():
+    with pytest.raises(TypeError, match="foo is no format"):
+        conformance.check(polar, precision="foo", **SMALL)
+
+
+@pytest.mark.parametrize(("operation", "option"), [("polar", "schedule"), ("newton_schulz", "side")])
+def test_an_option_of_another_operation(operation, option):
+    with pytest.raises(TypeError, match=f"^{operation} has no option {option}: it has "):
+        conformance.check(polar, operation, **{option: "left"})
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_claims_are_those_that_are_taken(operation):
+    row = OPERATIONS[operation]
+    taken = signature(finite.iteration if operation == "newton_schulz" else row.options).parameters
+    assert tuple(taken) == row.claims
+
+
+def test_where_the_exact_iteration_diverges_nothing_is_judged():
+    """Without a normalization: the cases of scale 1e30, of which the port need not even be asked."""
+    port, claims = partial(newton_schulz, normalize="none"), {"normalize": "none", "dtypes": ["float32"]}
+    report = conformance.check(port, "newton_schulz", shapes=[(5, 12)], progress=False, **claims)
+    assert report.holds, report.text()
+    (large,) = [o for o in report.outcomes if not o.verdict.checks]
+    assert "1e+30" in large.case.id and "the iteration overflows" in large.verdict.reasons[0]
 
 
 def test_text(failing):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
 
 from orthoref import newton_schulz
 from orthoref._schedules import presets
+from orthoref._schedules.design import qdwh
 from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.oracle.identify import EPSILONS, identify
 
@@ -213,3 +215,38 @@ def test_the_curve_goes_through_the_points(kind):
     (x, curve), (at, measured) = (line.get_data() for line in axis.lines[:2])
     gap = np.max(np.abs(np.diff(curve, 2))) / 8
     assert np.max(np.abs(np.interp(np.log(at), np.log(x), curve) - measured)) <= 2 * gap + 1e-5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"eps": 1e-3, "eps_rule": "clamp"}, {"eps": 5e-7}, {"normalize": Normalization("frobenius", "1.03")}]
+)
+def test_what_is_not_on_the_grid_is_none_of_these(wrong):
+    """Not a float16 computation of the nearest: the error does not show in every probe."""
+    found = identify(lambda a: newton_schulz(a, "muon", **wrong), candidates=["jordan", "you-6"])
+    assert found.match is None and "none of these" in found.text()
+
+
+@pytest.mark.parametrize("options", [{}, {"restart": (2,)}])
+def test_the_gram_form(options):
+    found = identify(lambda a: newton_schulz(a, "muon", form="gram", **options), candidates=["jordan", "you-6"])
+    assert found.match.schedule.name == "jordan" and found.precision == "float32" and found.ratio <= 1
+
+
+def test_a_stored_format_is_seen_in_the_results():
+    """Undecided in bfloat16, but bfloat16 it is."""
+    port = partial(newton_schulz, schedule="polar-express-timm", steps=5, precision="bfloat16")
+    found = identify(port, candidates=["polar-express-timm", "jordan"])
+    assert found.match.schedule.name == "polar-express-timm" and found.precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "complex64"}, "dtype='complex64' of the probes is not float32 or float64"),
+        ({"candidates": []}, "candidates is empty"),
+        ({"candidates": [qdwh("0.1")]}, "is rational"),
+    ],
+)
+def test_what_cannot_be_asked(options, message):
+    with pytest.raises(ValueError, match=message):
+        identify(newton_schulz, **options)

@@ -247,10 +247,11 @@ def test_strings_are_decimal_floats_are_binary():
     assert exact("0.1") == Fraction(1, 10)
     assert exact(0.1) == Fraction(3602879701896397, 36028797018963968) != Fraction(1, 10)
     assert exact("1e-3") == Fraction(1, 1000) and exact("7/3") == Fraction(7, 3) and exact(2) == 2
+    assert exact("-1.5E+3") == -1500 and exact("1e-1000") == Fraction(1, 10**1000)
     assert Schedule.of("s", [("0.1", 0.1)]).rows[0].numerator == (exact("0.1"), exact(0.1))
 
 
-@pytest.mark.parametrize("x", [nan, inf, -inf, "nan", "inf", "x", "", None, 1j, [1]])
+@pytest.mark.parametrize("x", [nan, inf, -inf, "nan", "inf", "x", "", None, 1j, [1], "1/0", "1e99999999", "1E-1001"])
 def test_what_is_not_a_finite_number(x):
     with pytest.raises(ValueError, match="is not a finite number"):
         exact(x)
@@ -286,6 +287,13 @@ def test_what_is_not_a_number_of_steps(count):
     for asked in (schedule.steps, schedule.slope, schedule.coefficients, lambda n: schedule(1.0, n)):
         with pytest.raises(ValueError, match="is not a number of steps"):
             asked(count)
+
+
+def test_too_many_steps():
+    schedule = Schedule.of("s", THREE, past="repeat")
+    assert len(schedule.steps(1000)) == 1000
+    with pytest.raises(ValueError, match="steps=1001 is more than 1000"):
+        schedule.steps(1001)
 
 
 def test_the_default_number_of_steps():
@@ -376,6 +384,13 @@ def test_normalizations():
 def test_an_unknown_normalization(kind):
     with pytest.raises(ValueError, match="is not one of frobenius, schatten4, spectral, aol, none"):
         Normalization(kind)
+
+
+def test_a_factor_without_a_quotient():
+    with pytest.raises(ValueError, match="factor=0 cannot be divided by"):
+        Schedule.of("s", THREE).scaled(0)
+    with pytest.raises(ValueError, match="'1/0' is not a finite number"):
+        Normalization("frobenius", "1/0")
 
 
 @pytest.mark.parametrize("factor", [0, -1, "-0.5"])
