@@ -7,8 +7,8 @@ import re
 import time
 from contextlib import suppress
 from functools import partial
-from inspect import signature
 from html.parser import HTMLParser
+from inspect import signature
 
 import numpy as np
 import pytest
