@@ -287,3 +287,11 @@ def test_equal_rounding_errors_of_equal_entries_are_no_fault(name, dtype):
                 claimed = finite.iteration(schedule, steps=steps, form=form)
                 one = finite.compare(*(z.astype("float64") for z in (a, got)), claimed, PRECISIONS[dtype])
                 assert one.forward <= finite.LIMIT or not one.decided, (schedule, steps, form, one.forward)
+
+
+def test_a_small_input_is_stored_with_few_bits():
+    """Entries of about 1e-6 are subnormal in float16: 2^-25 is some per cent of them, before the division."""
+    for scale in (1e-5, 1e-6, 1e-7):
+        a = cases.matrix((6, 4), cond=3.0, seed=1, scale=scale, dtype="float32")
+        one = judged(a, newton_schulz(a, "jordan", steps=2, precision="float16"), "float16", schedule="jordan", steps=2)
+        assert one.forward <= 1 and one.decided == (scale > 2e-7)

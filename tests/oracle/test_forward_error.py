@@ -252,3 +252,32 @@ def test_the_gram_form_is_less_stable_for_small_singular_values():
     tame = normalized((16, 16), cond=2)
     standard, gram = (expected(tame, rows, PRECISIONS["bfloat16"], form).total() for form in ("standard", "gram"))
     assert gram < 10 * standard
+
+
+@pytest.mark.parametrize("form", ["standard", "gram"])
+def test_one_step_of_a_column_of_ones(form):
+    """The table of sources by hand, for n = 1, sigma = 1 and all entries equal: rho = 1."""
+    m, u, v, w = 500, 2.0**-11, 2.0**-24, 2.0**-25
+    (row,) = presets.get("jordan").steps(1)
+    c0, c1, c2 = (float(c) for c in row.numerator)
+    tail, slope = c1 + c2, c1 + 2 * c2  # S and S' at t = 1
+    f, f_dot = c0 + tail, c0 + 3 * c1 + 5 * c2
+    # A, X_0 and t; of the part outside the range of P, one entry has the variance of the stored numbers over m
+    start = 2 * u**2 / m + 2 * w**2
+    relative = 5 * u**2 + v**2 * (m / 12 + (m / 14) ** 2)
+    inside, outside = (start + relative) * f_dot**2, start * f**2
+    of_g = u**2 + v**2 * (1 + m / 3) + u**2 + (v * m / 7) ** 2
+    product = u**2 + (v / 7) ** 2
+    stage = u**2 * (c1**2 + c2**2) + 4 / 3 * v**2 * c2**2
+    if form == "standard":
+        stored = (u**2 * (c0**2 + tail**2) + v**2 * tail**2) / m
+        inside += of_g * slope**2 + stage + 2 * product * tail**2 + stored
+    else:
+        stored = (u**2 + v**2) * f**2 / m
+        of_p = u**2 * (f**2 + tail**2) + stage + 3 * product * (abs(f) + abs(tail)) ** 2
+        inside += of_g * slope**2 + of_p + product * f**2 + stored
+    inside += u**2 * f**2 + w**2
+    outside += stored + w**2
+    error = expected(np.full((m, 1), m**-0.5), (row,), PRECISIONS["float16"], form)
+    assert error.inside.item() == pytest.approx(inside, rel=1e-12)
+    assert error.outside.item() == pytest.approx(outside, rel=1e-12)
