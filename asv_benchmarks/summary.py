@@ -1,7 +1,8 @@
 """Run every tracked number once, without asv, and print a Markdown table.
 
 ``python summary.py [REGEX]`` prints; ``python summary.py --update README.md`` also replaces what stands between the
-summary markers of that file. The numbers are those of ``asv run``: the same classes, parameters and functions.
+summary markers of that file, with a REGEX the rows that match. The numbers are those of ``asv run``: the same classes,
+parameters and functions.
 """
 
 from __future__ import annotations
@@ -36,20 +37,19 @@ def main() -> None:
     )
     options = parser.parse_args()
     note = ["- ratios on several threads left out: the machine was not idle"] if options.busy else []
-    lines = [
-        *machine(),
-        *note,
-        "",
-        "| Benchmark | Parameters | Measured | Limit | |",
-        "| --- | --- | ---: | ---: | --- |",
-    ]
-    lines += rows(re.compile(options.regex), options.busy)
-    text = "\n".join(lines) + "\n"
+    wanted, head = re.compile(options.regex), [*machine(), *note]
+    before, _, rest = options.update.read_text().partition(BEGIN) if options.update else ("", "", "")
+    old, _, after = rest.partition(END)
+    kept = [line for line in old.splitlines() if line.startswith("| `") and not wanted.search(line.split("`")[1])]
+    if kept and not all(line in old.splitlines() for line in (head[0], head[2])):
+        raise SystemExit("the other rows were measured on another machine or with other versions: run all of them")
+    lines = sorted([*kept, *rows(wanted, options.busy)], key=lambda line: MODULES.index(line[3:].partition(".")[0]))
+    several = ["- not all rows were measured in one run"] if kept else []
+    table = ["", "| Benchmark | Parameters | Measured | Limit | |", "| --- | --- | ---: | ---: | --- |", *lines]
+    text = "\n".join([*head, *several, *table]) + "\n"
     if options.update is None:
         print(text, end="")
         return
-    before, _, rest = options.update.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
     options.update.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
 
 
