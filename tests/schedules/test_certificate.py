@@ -302,7 +302,7 @@ def test_kept_is_none_where_the_largest_singular_value_itself_falls_below():
 @pytest.mark.parametrize(("level", "ceiling"), [("0.25", "1.1"), ("0.9", "3"), ("0.5", "1.5")])
 def test_level_and_ceiling_of_the_identity(level, ceiling):
     found = certify(IDENTITY, "0.1", "1", level=level, ceiling=ceiling)
-    assert (found.kept, found.tolerated) == pytest.approx((float(level), float(ceiling)), rel=1e-12)
+    assert (found.kept, found.tolerated) == pytest.approx((float(level), float(ceiling)), rel=1e-12, abs=0)
     assert Fraction(found.kept) >= Fraction(level) and Fraction(found.tolerated) <= Fraction(ceiling)
     assert (found.level, found.ceiling) == (float(level), float(ceiling))
 
@@ -480,7 +480,7 @@ def test_aol_a_without_its_rescaling():
     assert not found.sign_safe
     # where the first row vanishes: t = (b - sqrt(b^2 - 4ac))/(2c), from one double each: 1e-15
     a, b, c = 4.0098, 7.0585, 2.4635
-    assert found.tolerated == pytest.approx(sqrt((b - sqrt(b * b - 4 * a * c)) / (2 * c)), rel=1e-14)
+    assert found.tolerated == pytest.approx(sqrt((b - sqrt(b * b - 4 * a * c)) / (2 * c)), rel=1e-14, abs=0)
     assert f"{found.tolerated:.2f}" == "0.88"
 
 
@@ -533,7 +533,7 @@ def test_statements_about_newton_schulz_beyond_its_domain():
 def test_amplification_of_an_odd_function_does_not_depend_on_the_sign(lower):
     """f = 3/2 x - 1/2 x^3 on -[lower, 3/2]: f_max/x_max = 1/(3/2), least f/x = 3/2 - 9/8 = 3/8; 16/9 in all."""
     found = certify(Schedule.of("odd", [("-1",), ("1.5", "-0.5")]), lower, "1.5")
-    assert found.amplification == pytest.approx((1, 16 / 9), rel=1e-14)
+    assert found.amplification == pytest.approx((1, 16 / 9), rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -573,14 +573,14 @@ def test_newton_and_its_pole_at_0():
             certify(schedule, 0)
     found = certify(NEWTON, "0.25", "2", steps=1)
     # (x + 1/x)/2 falls from 17/8 at 1/4 to 1 at 1 and rises to 5/4 at 2
-    assert found.image == pytest.approx((1, 17 / 8), rel=2**-52)
+    assert found.image == pytest.approx((1, 17 / 8), rel=2**-52, abs=0)
     assert found.slope == inf and found.sign_safe and found.highest == 17 / 8
 
 
 def test_tolerated_of_newton_begins_at_the_lower_end():
     """(x + 1/x)/2 <= 1.1 on [1.2, u] until u = 1.1 + sqrt(0.21)."""
     found = certify(NEWTON, "1.2", "2.2", steps=1, ceiling="1.1")
-    assert found.tolerated == pytest.approx(1.1 + sqrt(0.21), rel=1e-12)
+    assert found.tolerated == pytest.approx(1.1 + sqrt(0.21), rel=1e-12, abs=0)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -605,21 +605,21 @@ def test_no_steps_are_the_identity():
     found = certify(get("jordan"), "0.25", "1", steps=0)
     assert (found.steps, found.after, found.amplification) == (0, (), ())
     assert found.image == (0.25, 1) and found.slope == found.highest == 1 and found.sign_safe
-    assert (found.kept, found.tolerated) == pytest.approx((0.5, 1.5), rel=1e-12)
+    assert (found.kept, found.tolerated) == pytest.approx((0.5, 1.5), rel=1e-12, abs=0)
 
 
 def test_a_point():
     found = certify(get("jordan"), 1, 1, steps=1)
     true = Fraction("3.4445") - Fraction("4.775") + Fraction("2.0315")
     assert found.image[0] <= true <= found.image[1] <= nextafter(found.image[0], 2)
-    assert found.amplification == (pytest.approx(1, rel=2**-52),)
+    assert found.amplification == (pytest.approx(1, rel=2**-52, abs=0),)
 
 
 def test_a_function_without_a_linear_term_keeps_signs():
     """x^3 > 0 for x > 0."""
     found = certify(Schedule.of("cube", [("0", "1")]), "0.1", 1)
     assert found.slope == 0 and found.sign_safe
-    assert found.tolerated == pytest.approx(1.5 ** (1 / 3), rel=1e-12)
+    assert found.tolerated == pytest.approx(1.5 ** (1 / 3), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("level", ["1e-200", "1e-400"])
@@ -778,7 +778,7 @@ def test_the_text_has_the_numbers():
     assert found.highest <= float(shown["largest output of (0, 1]"]) <= found.highest * (1 + 1e-5)
     assert found.kept <= float(shown[">= 0.5 from"]) <= found.kept * (1 + 1e-3)
     assert found.tolerated * (1 - 1e-5) <= float(shown["<= 1.5 up to"]) <= found.tolerated
-    assert float(shown["slope at 0"]) == pytest.approx(found.slope, rel=1e-5)
+    assert float(shown["slope at 0"]) == pytest.approx(found.slope, rel=1e-5, abs=0)
     for printed, d in zip(shown["amplification per step"].split(), found.amplification, strict=True):
         assert d <= float(printed) <= d * 1.01
     wrong = certificate("aol-a").text()

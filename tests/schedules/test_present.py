@@ -95,7 +95,7 @@ def test_the_table_is_rounded_to_the_safe_side(pairs):
         assert max(c.amplification) <= Fraction(row["amplification"]) <= max(c.amplification) * 1.01
         assert (row["schedule"], int(row["steps"]), row["sign safe"]) == (c.schedule, c.steps, "yes")
         assert row["steps to"] == ("never" if c.steps_to is None else str(c.steps_to))
-        assert float(row["slope"]) == pytest.approx(c.slope, rel=1e-3)
+        assert float(row["slope"]) == pytest.approx(c.slope, rel=1e-3, abs=0)
 
 
 def test_table_of_what_is_not_there(pairs):
@@ -133,7 +133,9 @@ def test_figure_draws_the_function_and_the_certificate(pairs):
     for i in range(0, len(x), len(x) // 12):
         truth = schedule(Fraction(x[i]))
         assert abs(Fraction(y[i]) - truth) <= 1e-12 and abs(Fraction(error.get_ydata()[i]) - abs(1 - truth)) <= 1e-12
-    assert x[0] == pytest.approx(1e-6) and x[-1] == c.tolerated and {c.lower, c.upper, c.kept} <= set(x)
+    assert (
+        x[0] == pytest.approx(1e-6, rel=1e-12, abs=0) and x[-1] == c.tolerated and {c.lower, c.upper, c.kept} <= set(x)
+    )
     inside = y[(x >= c.lower) & (x <= c.upper)]
     assert c.image[0] - 1e-12 <= inside.min() <= c.image[0] + 1e-3
     assert c.image[1] - 1e-3 <= inside.max() <= c.image[1] + 1e-12
@@ -171,7 +173,7 @@ def test_figure_at_the_edges(lower, tolerated):
     figure = present.figure([(schedule, c)])
     figure.canvas.draw()
     x, y = figure.axes[0].lines[0].get_data()
-    assert x[0] == pytest.approx(1e-10 if lower == "1e-9" else 1e-6)
+    assert x[0] == pytest.approx(1e-10 if lower == "1e-9" else 1e-6, rel=1e-12, abs=0)
     assert x[-1] == (c.tolerated if tolerated is None else 1) and np.isfinite(y).all()
 
 
