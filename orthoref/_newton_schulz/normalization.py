@@ -49,7 +49,10 @@ def normalized(a: Array, how: Normalization, eps: float, eps_rule: str, precisio
         size = float(how.factor) * store(norm(x, how.kind), precision)
         t = _denominator(size, _scaled(scale, eps), eps_rule)
     t = store(t, precision)
-    return store(xp.where(t > 0, x / t, xp.zeros_like(x)), precision)
+    x = xp.where(t > 0, x / t, xp.zeros_like(x))
+    if eps:  # which overflows in units of A where t = eps
+        x = xp.where(xp.isfinite(t), x, a / (eps**0.5 if how.kind == "aol" else eps))
+    return store(x, precision)
 
 
 def _scaled(scale: Scale, eps: float) -> Array | float:

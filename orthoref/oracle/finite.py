@@ -20,12 +20,13 @@ from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.arrays import require_choice
 from orthoref.errors import OutsideDomain
 from orthoref.oracle.foreign import Lifted
-from orthoref.oracle.forward_error import Expected, expected
+from orthoref.oracle.forward_error import Expected, expected, of_aol, shaken
 from orthoref.oracle.judge import Check, Verdict, dtype_faults
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
 UNDECIDED = 0.25  # rounding errors of this part of the result: nothing can be judged
+SMALLEST = -200  # exponent of a normalized matrix whose errors can be squared and squared again
 SLIGHT = 2.0**-9  # relative: what a rounding to bfloat16 changes
 DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
 
@@ -93,7 +94,10 @@ def iteration(
 
 @dataclass(frozen=True)
 class Judged:
-    """One matrix against the exact iteration: the reference, the unit of error, and the two ratios."""
+    """One matrix against the exact iteration: the reference, the two ratios, and errors relative to |f(A)|_F.
+
+    ``unit`` is the root mean square of the rounding error, ``shaken`` what a few of them do to all orders.
+    """
 
     reference: np.ndarray
     unit: float
@@ -104,7 +108,12 @@ class Judged:
     @property
     def decided(self) -> bool:
         """Whether the rounding errors leave something to judge, and the first order is enough to say so."""
-        return max(self.unit, self.shaken) <= UNDECIDED * float(np.linalg.norm(self.reference))
+        return self.noise <= UNDECIDED
+
+    @property
+    def noise(self) -> float:
+        """Part of the result that rounding errors are, or may be beyond first order."""
+        return max(self.unit, self.shaken)
 
 
 def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precision) -> Judged:
@@ -114,33 +123,23 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     reference = factor * run(a, claimed)
     tall = a if m > n else a.conj().T
     start = normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule)
-    divisor = float(np.max(np.abs(tall)) / np.max(np.abs(start))) if start.any() else 1.0
+    aol = claimed.normalization.kind == "aol"
+    sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
+    divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
+    of_columns = of_aol(tall, divisor / float(claimed.normalization.factor), precision) if aol else None
+    # where fourth powers would underflow the iteration is linear
+    lift = max(0, SMALLEST - int(np.frexp(np.max(starts, initial=0.0))[1])) if start.any() else 0
+    lifted = precision._replace(tiny=precision.tiny * 2.0**lift)
     rows = claimed.schedule.steps(claimed.steps)
-    error = expected(start, rows, precision, claimed.form, claimed.restart, divisor)
+    error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, divisor, of_columns)
+    beyond = shaken(error, rows, lifted, claimed.form, claimed.restart)
     # in float64 the reference is as inaccurate as the port
-    unit = factor * error.total() * (2**0.5 if precision.name == "float64" else 1.0)
-    difference = float(np.linalg.norm(x - reference))
-    forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf") * difference
-    turned = _turned(x if m > n else x.conj().T, error, factor)
-    return Judged(reference, unit, forward, turned, factor * _shaken(error, claimed, precision))
-
-
-def _shaken(error: Expected, claimed: Iteration, precision: Precision) -> float:
-    """What roundings of the input and of every iterate, all one way by 4u, do to the result.
-
-    That is far more than to first order where a schedule does not tolerate what they let through.
-    """
-    rows = claimed.schedule.steps(claimed.steps)
-    seen, worst = error.s, 0.0
-    for k in range(len(rows)):
-        for shift in (1 + 2 * precision.eps, 1 - 2 * precision.eps):
-            moved = seen * shift
-            for row in rows[k:]:
-                moved = row(moved)
-            difference = float(np.linalg.norm(moved - error.f))
-            worst = max(worst, difference if np.isfinite(difference) else float("inf"))
-        seen = rows[k](seen)
-    return worst
+    unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
+    difference, size = (float(np.linalg.norm(z * 2.0**lift)) for z in (x - reference, reference))
+    forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf")
+    turned = _turned((x if m > n else x.conj().T) * 2.0**lift, error, factor)
+    unit, beyond = (y / size if size else float("inf") * y if y else 0.0 for y in (unit, factor * beyond))
+    return Judged(reference, unit, forward, turned, beyond)
 
 
 def run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
@@ -193,8 +192,7 @@ def judge(
         undecided = [i for i in indices if not judged[i].decided]
         reasons = []
         if undecided:
-            one = judged[undecided[0]]
-            part = max(one.unit, one.shaken) / float(np.linalg.norm(one.reference))
+            part = judged[undecided[0]].noise
             reasons.append(
                 f"{len(undecided)} of {len(indices)} not judged: in {precision.name} the rounding errors alone are "
                 f"{part:.2g} of the result (form {claimed.form!r}, schedule {claimed.schedule.name!r})"
@@ -216,8 +214,7 @@ def _check(name: str, indices: list[tuple[int, ...]], judged: dict[tuple[int, ..
     worst = max(indices, key=lambda i: np.inf if np.isnan(ratios[i]) else ratios[i])
     one = judged[worst]
     what, of = CHECKS[name]
-    size = float(np.linalg.norm(one.reference))
-    relative = ratios[worst] * one.unit / size if name == "forward" and size else ratios[worst]
+    relative = ratios[worst] * one.unit if name == "forward" and one.unit else ratios[worst]
     return Check(name, f"{what} / {of}" if of else what, ratios[worst], limit, relative, worst)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from orthoref._schedules.schedule import Row
+from orthoref.arrays import unit_scale
 from orthoref.oracle.precision import Precision
 
 ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "float32": 2.0**-24, "float64": 2.0**-53}
@@ -49,9 +50,13 @@ def expected(
     precision: Precision,
     form: str = "standard",
     restart: Collection[int] = (),
-    divisor: float = 1.0,
+    divisor: float | np.ndarray = 1.0,
+    of_columns: np.ndarray | None = None,
 ) -> Expected:
-    """Result and error of the iteration from a normalized matrix x = a/divisor, (m, n) with m >= n, in float64."""
+    """Result and error of the iteration from a normalized matrix x = a/divisor, (m, n) with m >= n, in float64.
+
+    ``of_columns`` are the variances of the relative errors of the n divisors of the columns, from :func:`of_aol`.
+    """
     p, s, vh = np.linalg.svd(x, full_matrices=False)
     m, n = x.shape
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
@@ -64,10 +69,14 @@ def expected(
 
     # the input and its quotient by t are stored; t is one number and has the errors of the norm, the factor and eps
     repeated, of_gram = _repetition(x), _repetition(x.conj().T @ x)
-    inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n) + w**2 + (w / divisor) ** 2)
-    of_norm = v**2 * (m * n / 12 + repeated * (m * n / COHERENT / 2) ** 2)
-    relative = 3 * u**2 + 2 * u**2 * repeated + of_norm
-    inside = inside + np.diag(relative * (s * np.diagonal(carry.minus[0])) ** 2)
+    underflow = w**2 + float(np.mean((w / np.asarray(divisor)) ** 2))
+    inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n) + underflow)
+    if of_columns is None:
+        relative = 3 * u**2 + v**2 * (m * n / 12 + repeated * (m * n / COHERENT / 2) ** 2)
+    else:
+        relative = repeated * float(np.max(of_columns, initial=0.0))
+        inside = inside + carry.columns(s, vh, of_columns)
+    inside = inside + np.diag((relative + 2 * u**2 * repeated) * (s * np.diagonal(carry.minus[0])) ** 2)
     ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
     start = 0
     for end in ends:
@@ -78,6 +87,77 @@ def expected(
         inside, outside = inside + more_inside, outside + more_outside
         start = end
     return Expected(p, s, values[-1], vh, inside, outside, m)
+
+
+def of_aol(a: np.ndarray, t: np.ndarray, precision: Precision) -> np.ndarray:
+    """(AOL) Variances of the relative errors of t_k = (sum_j |a_k^H a_j| + eps)^(1/2), for the columns a_k of a.
+
+    Of the products of two columns the computed modulus is too large on average where it is small beside its error.
+    """
+    m, n = a.shape
+    u, v, w = precision.eps / 2, ACCUMULATION[precision.name], precision.tiny / 2
+    if not a.any():
+        return np.zeros(n)
+    scale = unit_scale(a)
+    a, (t,) = scale.apply(a), scale.apply(t[None])
+    gram, norms = np.abs(a.conj().T @ a), np.linalg.norm(a, axis=0)
+    accumulated = v**2 * np.where(np.eye(n, dtype=bool), m / 3, 1.0) * (norms[:, None] * norms) ** 2
+    variance = u**2 * gram**2 + accumulated + w**2
+    sums, bias = gram.sum(axis=1), np.sum(np.hypot(gram, np.sqrt(variance)) - gram, axis=1)
+    alike = v**2 * n / 12 + _repetition(gram) * (u**2 + (v * (m + n) / COHERENT) ** 2)
+    with np.errstate(all="ignore"):  # infinite where nothing is left of a column
+        relative = (variance.sum(axis=1) + bias**2 + alike * sums**2) / (4 * t**4)
+    return np.where(norms > 0, 3 * u**2 + relative, 0.0)
+
+
+@np.errstate(all="ignore")  # what overflows is infinite
+def shaken(
+    error: Expected,
+    rows: Sequence[Row],
+    precision: Precision,
+    form: str = "standard",
+    restart: Collection[int] = (),
+) -> float:
+    """(SHAKEN) How far single errors of four times their size move the result, to all orders.
+
+    They are errors 4u of every iterate, the same for all singular values, and, in the Gram form, of one eigenvalue of a
+    Gram matrix. That is far more than to first order where the schedule does not tolerate what they let through.
+    """
+    u, v = precision.eps / 2, ACCUMULATION[precision.name]
+    coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
+    values, worst = [error.s], 0.0
+    for c in coefficients:
+        values.append(values[-1] * _value(c, values[-1] ** 2))
+
+    def finish(x: np.ndarray, k: int) -> np.ndarray:
+        for c in coefficients[k:]:
+            x = x * _value(c, x**2)
+        return np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf)
+
+    for k in range(len(rows)):
+        for shift in (4 * u, -4 * u):
+            worst = max(worst, float(np.linalg.norm(finish(values[k] * (1 + shift), k))))
+    if form == "standard":
+        return worst
+    start = 0
+    for end in [*sorted(restart), len(rows)]:
+        for k in range(start, end):
+            gram = values[k] ** 2
+            if k == start:
+                variance = _gram_variance(values[k], error.rows, u, v)
+            else:
+                variance = _next_gram_variance(coefficients[k - 1], values[k - 1] ** 2, u, v)
+            size = max(4, 2 * len(gram) ** 0.5) * variance**0.5  # the norm of a matrix of independent entries
+            for shift in (size, -size):
+                q, t = np.ones_like(gram), values[start] ** 2
+                for c in coefficients[start:k]:
+                    q, t = q * _value(c, t), t * _value(c, t) ** 2
+                t = t + shift
+                for c in coefficients[k:end]:
+                    q, t = q * _value(c, t), t * _value(c, t) ** 2
+                worst = max(worst, float(np.max(finish(values[start] * q, end), initial=0.0)))
+        start = end
+    return worst
 
 
 class _Carry:
@@ -100,6 +180,13 @@ class _Carry:
         if self.real:  # the diagonal has no skew part
             plus = np.where(np.eye(len(plus), dtype=bool), minus, plus)
         return (minus**2 + plus**2) * even + 2 * minus * plus * odd, self.zero[k] ** 2 * outside
+
+    def columns(self, s: np.ndarray, vh: np.ndarray, relative: np.ndarray) -> np.ndarray:
+        """(AOL) Variances at the end, of an error E = X_0 diag(d) with independent d_k of these variances."""
+        weights = np.abs(vh) ** 2
+        either = (weights * relative) @ weights.T
+        x, y = s[:, None], s[None, :]
+        return (self.minus[0] * (x + y) / 2 + self.plus[0] * (x - y) / 2) ** 2 * either
 
     def isotropic(self, k: int, variance: float) -> tuple[np.ndarray, np.ndarray]:
         """The same for equal variances of all entries."""
@@ -148,8 +235,7 @@ def _segment(
         same = repeated * _coherent(n, u, v) * len(c)
         near += np.diag(same * (after * np.max(np.abs(q)) * (np.abs(p) + np.abs(tail))) ** 2)
         if k + 1 < len(coefficients):  # G of the next step is P (G P)
-            of_g = _product(t, c[0], tail, u, v) * np.max(np.abs(p)) ** 2 + _product(t * p, c[0], tail, u, v)
-            near += to_q**2 * of_g
+            near += to_q**2 * _next_gram_variance(c, t, u, v)
             near += np.diag(same * (np.diagonal(to_q) * t * (np.abs(p) + np.abs(tail)) * np.abs(p)) ** 2)
             # the error of P goes into it as well
             near += to_q**2 * ((ti * p[:, None] + tj * p[None, :]) ** 2) * of_p
@@ -168,6 +254,12 @@ def _segment(
 def _product(y: np.ndarray, c0: float, tail: np.ndarray, u: float, v: float) -> float:
     """Of one entry of Y P = c_0 Y + Y S, of order n with these eigenvalues: both terms stored, Y S accumulated."""
     return (u**2 * (c0**2 * _square(y) + _square(y * tail)) + v**2 * _square(y) * _square(tail)) / len(y) ** 2
+
+
+def _next_gram_variance(c: np.ndarray, t: np.ndarray, u: float, v: float) -> float:
+    """Of one entry of P (G P)."""
+    p, tail = _value(c, t), _tail(c, t)
+    return _product(t, c[0], tail, u, v) * float(np.max(np.abs(p))) ** 2 + _product(t * p, c[0], tail, u, v)
 
 
 def _repetition(x: np.ndarray) -> float:

@@ -278,7 +278,7 @@ def _explained(
 
 def _undecided(one: Judged) -> float:
     """Its ratio if the result is near, all the same: a unit as large as the result explains anything."""
-    near = one.forward * one.unit <= UNDECIDED * _norm(one.reference)
+    near = one.forward * one.unit <= UNDECIDED
     return one.forward if near else float("inf")
 
 

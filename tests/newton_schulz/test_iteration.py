@@ -447,6 +447,16 @@ def test_far_below_eps(k, dtype, kind, eps_rule):
     assert distance(got, x) <= limit(a, start, rows, how)
 
 
+@pytest.mark.parametrize("eps_rule", ["add", "clamp"])
+@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_eps_that_overflows_in_units_of_a(dtype, kind, eps_rule):
+    """Beside eps = 1 a subnormal matrix has no norm: t = 1, and X_0 is A to the last bit."""
+    a = (np.arange(1, 13).reshape(4, 3) * np.finfo(dtype).smallest_subnormal).astype(dtype)
+    got = newton_schulz(a, steps=0, normalize=kind, eps=1.0, eps_rule=eps_rule)
+    assert np.array_equal(got, a)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["standard", "gram"])
 @pytest.mark.parametrize("options", [{}, {"eps": 1e-7}, {"eps": 1e-7, "eps_rule": "clamp"}, {"precision": "bfloat16"}])

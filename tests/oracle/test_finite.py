@@ -11,6 +11,7 @@ from orthoref._schedules.schedule import Normalization
 from orthoref.errors import OutsideDomain
 from orthoref.oracle import cases, finite
 from orthoref.oracle.foreign import Lifted
+from orthoref.oracle.forward_error import expected
 from orthoref.oracle.precision import PRECISIONS
 
 FORMS = {"standard": {}, "gram": {"form": "gram"}, "gram, restart": {"form": "gram", "restart": (2,)}}
@@ -133,7 +134,7 @@ def test_a_result_that_is_far_off_scores_at_least_the_inverse_of_undecided():
         for name in presets.names():
             a = cases.matrix((16, 16), cond=30, seed=2)
             one = judged(a, np.zeros_like(a), precision, schedule=name)
-            assert one.forward == pytest.approx(np.linalg.norm(one.reference) / one.unit, rel=1e-12, abs=0)
+            assert one.forward == pytest.approx(1 / one.unit, rel=1e-12, abs=0)
             assert not one.decided or one.forward >= 1 / finite.UNDECIDED
 
 
@@ -174,9 +175,9 @@ def test_undecided_because_the_schedule_diverges_just_above_1():
     # to first order the errors are small; a step of bfloat16 above 1, which the schedule does not tolerate, is not
     a = np.diag([1.0, 0.5])
     rounds = finite.iteration("polar-express-list", normalize="spectral")
-    with np.errstate(all="ignore"):
-        one = finite.compare(a, a, rounds, PRECISIONS["bfloat16"])
-    assert one.unit <= finite.UNDECIDED * np.linalg.norm(one.reference) and not one.decided
+    one = finite.compare(a, a, rounds, PRECISIONS["bfloat16"])
+    first_order = expected(a, rounds.schedule.steps(), PRECISIONS["bfloat16"]).total()
+    assert first_order <= finite.UNDECIDED * np.linalg.norm(one.reference) and not one.decided
     verdict = finite.judge(Lifted(a, None), Lifted(a, None), rounds, precision=PRECISIONS["bfloat16"])
     assert verdict.reasons[0].startswith(
         "1 of 1 not judged: in bfloat16 the rounding errors alone are inf of the result"
@@ -308,3 +309,34 @@ def test_a_small_input_is_stored_with_few_bits():
         a = cases.matrix((6, 4), cond=3.0, seed=1, scale=scale, dtype="float32")
         one = judged(a, newton_schulz(a, "jordan", steps=2, precision="float16"), "float16", schedule="jordan", steps=2)
         assert one.forward <= 1 and one.decided == (scale > 2e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("name", ["aol-a", "aol-b"])
+def test_aol_of_orthogonal_rows_of_different_size(name, dtype):
+    """Their products are rounding errors, and not small beside the square of the shorter row."""
+    seen = []
+    for cond in (10.0, 1e3, 1e5):
+        a = cases.matrix((7, 8), spectrum="graded", cond=cond, seed=1, dtype=dtype)
+        precision = {"complex64": "float32"}.get(dtype, dtype)
+        one = judged(a, transcribed(a, presets.get(name)), precision, schedule=name)
+        assert one.forward <= 1 and one.direction <= 0.5
+        assert judged(a, 1.5 * newton_schulz(a, name), precision, schedule=name).forward > finite.LIMIT
+        seen.append(one.unit)
+    assert seen[0] < seen[1] < seen[2]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["frobenius", "aol", "none"])
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e-100])
+def test_squares_that_underflow_are_judged(size, kind, form):
+    """Far below eps the iteration is a factor: squares of such a result, and of its error, are zero."""
+    claimed = {"schedule": "jordan", "normalize": kind, "eps": 0.0 if kind == "none" else 1e-4, **FORMS[form]}
+    for dtype in ("float64", "complex128"):
+        a = cases.matrix((4, 3), cond=10.0, seed=1, dtype=dtype) * size
+        x = newton_schulz(a, **claimed)
+        one = judged(a, x, "float64", **claimed)
+        assert one.decided and one.forward <= 1 and one.direction <= 1e-9
+        assert judged(a, 1.0001 * x, "float64", **claimed).forward > finite.LIMIT
+        assert judged(a, 0 * x, "float64", **claimed).forward > finite.LIMIT
+        assert judged(a, -x, "float64", **claimed).direction == pytest.approx(2, abs=1e-9)

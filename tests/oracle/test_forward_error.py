@@ -8,7 +8,7 @@ import pytest
 from orthoref import newton_schulz_jvp
 from orthoref._schedules import presets
 from orthoref.oracle import cases
-from orthoref.oracle.forward_error import COHERENT, _Carry, _repetition, expected
+from orthoref.oracle.forward_error import COHERENT, _Carry, _repetition, expected, of_aol, shaken
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 U = 2.0**-18  # fine enough for first order, coarse beside the accumulation of 2^-24
@@ -319,3 +319,135 @@ def test_two_gram_steps_of_a_column_of_ones():
     error = expected(np.full((m, 1), m**-0.5), rows, PRECISIONS["float16"], "gram")
     assert error.inside.item() == pytest.approx(inside, rel=1e-12, abs=0)
     assert error.outside.item() == pytest.approx(start * f**2 + stored + w**2, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_relative_errors_of_columns_are_carried_to_the_end(dtype):
+    """(AOL): the sum over k of d_k^2 |P^H f'(X)[X e_k e_k^H] V|^2 entry by entry, by the library's derivative."""
+    schedule, shape = presets.get("you-6"), (7, 4)
+    x, relative = normalized(shape, dtype=dtype), np.asarray([1e-4, 0.0, 2e-6, 3e-5])
+    p, s, vh = np.linalg.svd(x, full_matrices=False)
+    values = [s]
+    for row in schedule.steps(3):
+        values.append(row(values[-1]))
+    coefficients = [np.asarray([float(c) for c in row.numerator]) for row in schedule.steps(3)]
+    moved = 0.0
+    for k in range(4):
+        direction = np.zeros_like(x)
+        direction[:, k] = x[:, k]
+        e = newton_schulz_jvp(x, direction, schedule, steps=3, normalize="none")
+        assert np.linalg.norm(e - p @ (p.conj().T @ e)) <= 1e-12  # nothing leaves the range of X
+        moved = moved + relative[k] * np.abs(p.conj().T @ e @ vh.conj().T) ** 2
+    carry = _Carry(values, coefficients, dtype == "float64")
+    assert np.allclose(carry.columns(s, vh, relative), moved, rtol=0, atol=1e-12 * np.max(moved))
+    with_norm, with_columns = (
+        expected(x, schedule.steps(3), COARSE, of_columns=of).inside for of in (np.zeros(4), relative)
+    )
+    extra = carry.columns(s, vh, relative) + np.diag(1e-4 * repetition(x) * (s * np.diagonal(carry.minus[0])) ** 2)
+    assert np.allclose(with_columns - with_norm, extra, rtol=0, atol=1e-10 * np.max(extra))
+
+
+@pytest.mark.parametrize("case", ["graded", "dense", "one column", "with eps"])
+def test_the_divisors_of_aol(case):
+    """(AOL) against the model: |G| with errors put in, of the columns of A."""
+    m, eps, random = 40, 0.0, np.random.RandomState(0)
+    a = random.standard_normal((m, 6))
+    if case == "graded":  # orthogonal columns: every product of two of them is an error
+        a = np.linalg.qr(a)[0] * 10.0 ** -np.arange(6)
+    if case == "one column":
+        a = a[:, :1]
+    if case == "with eps":
+        eps, a = 4.0, a * 10.0 ** -np.arange(6)
+    precision = PRECISIONS["bfloat16"]
+    u, v, norms = precision.eps / 2, 2.0**-24, np.linalg.norm(a, axis=0)
+    gram = a.T @ a
+    t = np.sqrt(np.abs(gram).sum(axis=0) + eps)
+    accumulated = v * norms[:, None] * norms * np.where(np.eye(len(gram)), (m / 3) ** 0.5, 1)
+    drawn = 0.0
+    for _ in range(4000):
+        g = gram * (1 + u * random.standard_normal(gram.shape)) + accumulated * random.standard_normal(gram.shape)
+        stored = (1 + u * random.standard_normal((3, len(gram)))).prod(axis=0)
+        drawn = drawn + ((np.sqrt(np.abs(g).sum(axis=0) + eps) * stored / t - 1) ** 2) / 4000
+    ratio = drawn / of_aol(a, t, precision)
+    # a mean of 4000 squares of normal numbers is within 15 % but for one in 10^10. One column repeats itself:
+    # its error may be that of every entry, which is counted twice
+    assert np.all(ratio <= 1.15) and np.all(ratio >= (0.9 if case == "one column" else 0.5)), ratio
+    scaled = of_aol(a * 2.0**-900, t * 2.0**-900, precision)
+    assert np.allclose(scaled, of_aol(a, t, precision), rtol=1e-12, atol=0)
+
+
+def test_the_divisors_of_aol_by_hand():
+    # two columns of one entry, 1 and d: G = [[1, d], [d, d^2]], t^2 = 1 + d and d + d^2
+    d, u, v, w = 2.0**-10, 2.0**-11, 2.0**-24, 2.0**-25
+    gram = np.asarray([[1, d], [d, d**2]])
+    variance = u**2 * gram**2 + v**2 * np.asarray([[1 / 3, d**2], [d**2, d**4 / 3]]) + w**2
+    bias = np.sqrt(gram**2 + variance) - gram
+    share = (1 + 4 * d**4 + d**8) / (1 + d**2) ** 4  # d occurs twice
+    alike = v**2 / 6 + share * (u**2 + (3 * v / 7) ** 2)
+    t4 = gram.sum(axis=1) ** 2
+    found = 3 * u**2 + (variance.sum(axis=1) + bias.sum(axis=1) ** 2 + alike * t4) / (4 * t4)
+    a = np.asarray([[1.0, d]])
+    assert np.allclose(of_aol(a, t4**0.25, PRECISIONS["float16"]), found, rtol=1e-12, atol=0)
+    assert np.array_equal(of_aol(np.zeros((3, 2)), np.ones(2), PRECISIONS["float16"]), np.zeros(2))
+    of_zero = of_aol(np.asarray([[1.0, 0.0]]), np.ones(2), PRECISIONS["float16"])
+    assert of_zero[1] == 0 and np.isfinite(of_zero[0])
+
+
+def test_shaken_by_four_units():
+    """(SHAKEN) for n = 1, by evaluating the polynomials: near 1 in the standard form, near 0 in the Gram form."""
+    rows = presets.get("polar-express").steps(3)
+    f, g, h = rows
+    x, u, v = np.asarray([[0.6], [0.8]]) * 0.97, 2.0**-8, 2.0**-24
+    first = expected(x, rows, PRECISIONS["bfloat16"])
+    s = 0.97
+    moved = [h(g(f(s * (1 + e)))) for e in (4 * u, -4 * u)]
+    moved += [h(g(f(s) * (1 + e))) for e in (4 * u, -4 * u)]
+    moved += [h(g(f(s)) * (1 + e)) for e in (4 * u, -4 * u)]
+    by_x = max(abs(y - h(g(f(s)))) for y in moved)
+    assert shaken(first, rows, PRECISIONS["bfloat16"]) == pytest.approx(by_x, rel=1e-10, abs=0)
+
+    def p(row, t):
+        return sum(float(c) * t**k for k, c in enumerate(row.numerator))
+
+    def gram(t, row, *rest):  # p(t) p(t p^2) ...
+        return p(row, t) * gram(t * p(row, t) ** 2, *rest) if rest else p(row, t)
+
+    t, factor = s**2, p(f, s**2)
+    tail = factor - float(f.numerator[0])
+    next_t = t * factor**2
+    of_g = u**2 * t**2 + v**2 * (1 + 2 / 3) * t**2
+    product = u**2 * (float(f.numerator[0]) ** 2 + tail**2) + v**2 * tail**2
+    of_h = product * t**2 * factor**2 + product * (t * factor) ** 2
+    at_restart = f(g(s))
+    exact = s * gram(t, f, g, h)
+    for restart in ((), (2,)):
+        moved = []
+        for sign in (4, -4):
+            if not restart:
+                moved.append(s * gram(t + sign * of_g**0.5, f, g, h))
+                moved.append(s * factor * gram(next_t + sign * of_h**0.5, g, h))
+            else:
+                moved.append(h(s * gram(t + sign * of_g**0.5, f, g)))
+                moved.append(h(s * factor * gram(next_t + sign * of_h**0.5, g)))
+        if restart:
+            at_restart = g(f(s))
+            error = (u**2 + v**2 * (1 + 2 / 3)) ** 0.5 * at_restart**2
+            moved += [at_restart * p(h, at_restart**2 + sign * error) for sign in (4, -4)]
+        else:
+            y = next_t * p(g, next_t) ** 2
+            b = p(g, next_t)
+            c0 = float(g.numerator[0])
+            last = u**2 * (c0**2 + (b - c0) ** 2) + v**2 * (b - c0) ** 2
+            size = (last * next_t**2 * b**2 + last * (next_t * b) ** 2) ** 0.5
+            moved += [s * factor * b * p(h, y + sign * size) for sign in (4, -4)]
+        by_gram = max(by_x, *(abs(z - exact) for z in moved))
+        found = shaken(first, rows, PRECISIONS["bfloat16"], "gram", restart)
+        assert found == pytest.approx(by_gram, rel=1e-9, abs=0)
+        assert by_gram > by_x  # or the Gram matrix is not seen
+
+
+def test_a_negative_eigenvalue_of_a_stored_gram_matrix_runs_away():
+    rows = presets.get("deepseek-v4").steps(8)
+    error = expected(np.diag([0.9, 1e-3]), rows, PRECISIONS["bfloat16"], "gram")
+    assert shaken(error, rows, PRECISIONS["bfloat16"], "gram") > 10 * shaken(error, rows, PRECISIONS["bfloat16"])
+    assert shaken(error, rows, PRECISIONS["float64"], "gram") < 1e-6
