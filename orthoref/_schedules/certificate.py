@@ -159,6 +159,8 @@ def certify(
         A step of a rational schedule has a pole in the interval, or the interval is mapped beyond 2^60.
     ValueError
         An empty or negative interval, or steps that the schedule does not have.
+    OverflowError
+        A coefficient is beyond the range of ``dtype``.
     ModuleNotFoundError
         python-flint (extra ``certify``) is not installed.
     """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
+from operator import index
 from typing import Any, Literal
 
 Number = int | float | str | Fraction
@@ -29,9 +30,12 @@ def exact(x: Number) -> Fraction:
     try:
         if isinstance(x, str) and abs(int((re.search(r"[eE]([-+]?\d+)", x) or "00")[1])) > 1000:
             raise ValueError
-        return Fraction(x)
+        value = Fraction(x)
+        if abs(value) >= 2**1024:
+            raise ValueError
+        return value
     except (ValueError, OverflowError, TypeError, ZeroDivisionError):
-        raise ValueError(f"{x!r} is not a finite number of moderate size") from None
+        raise ValueError(f"{x!r:.60} is not a finite number of moderate size") from None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Row:
     denominator: tuple[Fraction, ...] = (Fraction(1),)
 
     def __post_init__(self) -> None:
+        for part in ("numerator", "denominator"):
+            object.__setattr__(self, part, tuple(exact(c) for c in getattr(self, part)))
         if not self.numerator or not any(self.denominator):
             raise ValueError("a row needs coefficients, and a denominator other than 0")
 
@@ -136,6 +142,9 @@ class Schedule:
     def __post_init__(self) -> None:
         if not self.rows:
             raise ValueError(f"schedule {self.name!r} has no rows")
+        for row in self.rows:
+            if not isinstance(row, Row):
+                raise TypeError(f"schedule {self.name!r}: {row!r} is no Row; Schedule.of takes lists of coefficients")
         if self.past not in ("stop", "repeat", "cycle"):
             raise ValueError(f"past={self.past!r} is not one of stop, repeat, cycle")
         if self.default_steps < 0:
@@ -157,7 +166,7 @@ class Schedule:
             Negative, more than 1000, or more than there are rows where the schedule stops.
         """
         count = self.default_steps if count is None else count
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        if isinstance(count, bool) or not hasattr(count, "__index__") or (count := index(count)) < 0:
             raise ValueError(f"steps={count!r} is not a number of steps")
         if count > MAX_STEPS:
             raise ValueError(f"steps={count} is more than {MAX_STEPS}")

@@ -90,7 +90,7 @@ def expected(
 
 
 def of_aol(a: np.ndarray, t: np.ndarray, precision: Precision) -> np.ndarray:
-    """(AOL) Variances of the relative errors of t_k = (sum_j |a_k^H a_j| + eps)^(1/2), for the columns a_k of a.
+    """(AOL-ERROR) Variances of the relative errors of t_k = (sum_j |a_k^H a_j| + eps)^(1/2), for the columns a_k of a.
 
     Of the products of two columns the computed modulus is too large on average where it is small beside its error.
     """
@@ -182,7 +182,7 @@ class _Carry:
         return (minus**2 + plus**2) * even + 2 * minus * plus * odd, self.zero[k] ** 2 * outside
 
     def columns(self, s: np.ndarray, vh: np.ndarray, relative: np.ndarray) -> np.ndarray:
-        """(AOL) Variances at the end, of an error E = X_0 diag(d) with independent d_k of these variances."""
+        """(AOL-ERROR) Variances at the end, of an error E = X_0 diag(d) with independent d_k of these variances."""
         weights = np.abs(vh) ** 2
         either = (weights * relative) @ weights.T
         x, y = s[:, None], s[None, :]

@@ -323,7 +323,7 @@ def test_two_gram_steps_of_a_column_of_ones():
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_relative_errors_of_columns_are_carried_to_the_end(dtype):
-    """(AOL): the sum over k of d_k^2 |P^H f'(X)[X e_k e_k^H] V|^2 entry by entry, by the library's derivative."""
+    """(AOL-ERROR): the sum over k of d_k^2 |P^H f'(X)[X e_k e_k^H] V|^2 entry by entry, by the library's derivative."""
     schedule, shape = presets.get("you-6"), (7, 4)
     x, relative = normalized(shape, dtype=dtype), np.asarray([1e-4, 0.0, 2e-6, 3e-5])
     p, s, vh = np.linalg.svd(x, full_matrices=False)
@@ -349,7 +349,7 @@ def test_relative_errors_of_columns_are_carried_to_the_end(dtype):
 
 @pytest.mark.parametrize("case", ["graded", "dense", "one column", "with eps"])
 def test_the_divisors_of_aol(case):
-    """(AOL) against the model: |G| with errors put in, of the columns of A."""
+    """(AOL-ERROR) against the model: |G| with errors put in, of the columns of A."""
     m, eps, random = 40, 0.0, np.random.RandomState(0)
     a = random.standard_normal((m, 6))
     if case == "graded":  # orthogonal columns: every product of two of them is an error

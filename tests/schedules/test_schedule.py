@@ -506,3 +506,21 @@ def test_the_widths_of_the_formats(bits):
         assert (round_to(x, dtype) == x) == (width >= bits)
         below = Fraction(nextafter(1.0, 0.0)) if width == 53 else 1 - Fraction(2) ** -width
         assert round_to(below, dtype) == below
+
+
+def test_rows_made_by_hand():
+    assert Row((1.5, "-0.5")) == Row((Fraction(3, 2), Fraction(-1, 2)))
+    with pytest.raises(ValueError, match="nan is not a finite number"):
+        Row((1.5, float("nan")))
+    with pytest.raises(ValueError, match="0* is not a finite number of moderate size"):
+        Schedule.of("huge", [[10**400]])
+    with pytest.raises(TypeError, match=r"schedule 's': \(1.5, -0.5\) is no Row; Schedule.of takes lists"):
+        Schedule("s", ((1.5, -0.5),))
+    assert Schedule.of("largest", [[2.0**1023]]).coefficients() == [(2.0**1023,)]
+
+
+def test_any_integer_is_a_number_of_steps():
+    assert schedules.get("jordan").steps(np.int64(2)) == schedules.get("jordan").steps(2)
+    for count in (np.float64(2), np.True_, True, 2.0, "2"):
+        with pytest.raises(ValueError, match="is not a number of steps"):
+            schedules.get("jordan").steps(count)
