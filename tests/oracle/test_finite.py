@@ -7,7 +7,7 @@ import pytest
 
 from orthoref import newton_schulz
 from orthoref._schedules import presets
-from orthoref._schedules.schedule import Normalization
+from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import OutsideDomain
 from orthoref.oracle import cases, finite
 from orthoref.oracle.foreign import Lifted
@@ -184,6 +184,24 @@ def test_undecided_because_the_schedule_diverges_just_above_1():
     )
 
 
+def test_the_unit_where_a_few_roundings_change_the_derivative():
+    # an honest float16 port was 0.11 of the result away, four times the error to first order
+    a = cases.matrix((4, 1), cond=1.0, seed=1)
+    rounds = finite.iteration("polar-express", steps=5)
+    one = finite.compare(a, newton_schulz(a, rounds.schedule, steps=5), rounds, PRECISIONS["float16"])
+    start = a / (1.01 * np.linalg.norm(a))
+    first_order = expected(start, rounds.schedule.steps(5), PRECISIONS["float16"]).total()
+    assert one.decided and one.unit == pytest.approx(one.shaken / 4, rel=1e-12, abs=0)
+    assert one.unit * np.linalg.norm(one.reference) > 2 * first_order
+
+
+def test_undecided_beyond_first_order():
+    # errors are a tenth of the result to first order, but single ones of four times their size a third
+    a = cases.matrix((3, 2), cond=2.0, seed=0)
+    one = judged(a, a, "bfloat16", schedule="aol-b")
+    assert one.unit < finite.UNDECIDED < one.shaken < 0.5 and not one.decided
+
+
 def test_nan_in_a_stack_wins_over_every_number():
     a = cases.matrix((3, 5, 5), cond=10, seed=1)
     x = newton_schulz(a)
@@ -324,6 +342,16 @@ def test_aol_of_orthogonal_rows_of_different_size(name, dtype):
         assert judged(a, 1.5 * newton_schulz(a, name), precision, schedule=name).forward > finite.LIMIT
         seen.append(one.unit)
     assert seen[0] < seen[1] < seen[2]
+
+
+def test_the_factor_of_aol_is_no_part_of_the_error():
+    a = cases.matrix((7, 8), spectrum="graded", cond=1e3, seed=1)
+    units = []
+    for factor in (1, 8):
+        how = Normalization("aol", factor)
+        schedule = Schedule.of("linear", [[3]], normalization=how)
+        units.append(judged(a, newton_schulz(a, schedule), "bfloat16", schedule=schedule).unit)
+    assert units[0] == pytest.approx(units[1], rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("form", FORMS)

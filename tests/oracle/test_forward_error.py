@@ -393,13 +393,13 @@ def test_the_divisors_of_aol_by_hand():
     assert of_zero[1] == 0 and np.isfinite(of_zero[0])
 
 
-def test_shaken_by_four_units():
+@pytest.mark.parametrize("s", [0.97, 0.05])  # where more, and where less moves the result further
+def test_shaken_by_four_units(s):
     """(SHAKEN) for n = 1, by evaluating the polynomials: near 1 in the standard form, near 0 in the Gram form."""
     rows = presets.get("polar-express").steps(3)
     f, g, h = rows
-    x, u, v = np.asarray([[0.6], [0.8]]) * 0.97, 2.0**-8, 2.0**-24
+    x, u, v = np.asarray([[0.6], [0.8]]) * s, 2.0**-8, 2.0**-24
     first = expected(x, rows, PRECISIONS["bfloat16"])
-    s = 0.97
     moved = [h(g(f(s * (1 + e)))) for e in (4 * u, -4 * u)]
     moved += [h(g(f(s) * (1 + e))) for e in (4 * u, -4 * u)]
     moved += [h(g(f(s)) * (1 + e)) for e in (4 * u, -4 * u)]
@@ -443,7 +443,22 @@ def test_shaken_by_four_units():
         by_gram = max(by_x, *(abs(z - exact) for z in moved))
         found = shaken(first, rows, PRECISIONS["bfloat16"], "gram", restart)
         assert found == pytest.approx(by_gram, rel=1e-9, abs=0)
-        assert by_gram > by_x  # or the Gram matrix is not seen
+        assert by_gram > by_x or s < 0.5  # one of them sees the Gram matrix
+
+
+@pytest.mark.parametrize("n", [2, 4, 25])
+def test_shaken_by_the_norm_of_the_error_of_a_gram_matrix(n):
+    # X = s I: an entry of G has the variance u^2 |G|^2/n^2 = u^2 s^4/n, its eigenvalues move by up to 2 sqrt(n) sigma
+    (row,) = presets.get("jordan").steps(1)
+    s, u, v = 0.3, 2.0**-8, 2.0**-24
+    _, c1, c2 = (float(c) for c in row.numerator)
+    sigma = (u**2 / n + v**2 * (1 + 1 / 3)) ** 0.5 * s**2
+    error = expected(s * np.eye(n), (row,), PRECISIONS["bfloat16"], "gram")
+    moved = [s * abs(c1 * e + c2 * ((s**2 + e) ** 2 - s**4)) for e in max(4, 2 * n**0.5) * sigma * np.asarray([1, -1])]
+    by_x = [abs(row(s * (1 + e)) - row(s)) * n**0.5 for e in (4 * u, -4 * u)]
+    found = shaken(error, (row,), PRECISIONS["bfloat16"], "gram")
+    assert found == pytest.approx(max(moved + by_x), rel=1e-10, abs=0)
+    assert shaken(error, (row,), PRECISIONS["bfloat16"]) == pytest.approx(max(by_x), rel=1e-10, abs=0)
 
 
 def test_a_negative_eigenvalue_of_a_stored_gram_matrix_runs_away():
@@ -451,3 +466,5 @@ def test_a_negative_eigenvalue_of_a_stored_gram_matrix_runs_away():
     error = expected(np.diag([0.9, 1e-3]), rows, PRECISIONS["bfloat16"], "gram")
     assert shaken(error, rows, PRECISIONS["bfloat16"], "gram") > 10 * shaken(error, rows, PRECISIONS["bfloat16"])
     assert shaken(error, rows, PRECISIONS["float64"], "gram") < 1e-6
+    error = expected(np.diag([0.9, 0.0]), rows, PRECISIONS["bfloat16"], "gram")
+    assert shaken(error, rows, PRECISIONS["bfloat16"], "gram") == np.inf  # of 0 times infinity
