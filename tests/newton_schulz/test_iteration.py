@@ -451,10 +451,10 @@ def test_far_below_eps(k, dtype, kind, eps_rule):
 @pytest.mark.parametrize("kind", KINDS[:4])
 @pytest.mark.parametrize("dtype", NUMPY.dtypes)
 def test_eps_that_overflows_in_units_of_a(dtype, kind, eps_rule):
-    """Beside eps = 1 a subnormal matrix has no norm: t = 1, and X_0 is A to the last bit."""
-    a = (np.arange(1, 13).reshape(4, 3) * np.finfo(dtype).smallest_subnormal).astype(dtype)
-    got = newton_schulz(a, steps=0, normalize=kind, eps=1.0, eps_rule=eps_rule)
-    assert np.array_equal(got, a)
+    """Beside eps = 4 a subnormal matrix has no norm: t = 4, and 2 for AOL, where eps is in units of A^2."""
+    x = (np.arange(1, 13).reshape(4, 3) * np.finfo(dtype).smallest_subnormal).astype(dtype)
+    got = newton_schulz(x * (2 if kind == "aol" else 4), steps=0, normalize=kind, eps=4.0, eps_rule=eps_rule)
+    assert np.array_equal(got, x)
 
 
 @pytest.mark.parametrize("kind", KINDS)

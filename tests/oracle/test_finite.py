@@ -344,6 +344,18 @@ def test_aol_of_orthogonal_rows_of_different_size(name, dtype):
     assert seen[0] < seen[1] < seen[2]
 
 
+def test_errors_are_relative_to_the_result():
+    a = cases.matrix((4, 12), cond=10.0, seed=1)
+    plain = judged(a, newton_schulz(a), "bfloat16")
+    for scale, of in finite.UPDATE_SCALES.items():
+        x = 1.25 * of(4, 12) * newton_schulz(a)
+        one = judged(a, x, "bfloat16", scale=scale)
+        assert (one.unit, one.shaken) == pytest.approx((plain.unit, plain.shaken), rel=1e-12, abs=0)
+        rounds = finite.iteration(scale=scale)
+        verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"])
+        assert verdict.checks[0].absolute == pytest.approx(0.25, rel=1e-12, abs=0)
+
+
 def test_the_factor_of_aol_is_no_part_of_the_error():
     a = cases.matrix((7, 8), spectrum="graded", cond=1e3, seed=1)
     units = []
