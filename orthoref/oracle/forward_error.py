@@ -23,6 +23,19 @@ ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "fl
 COHERENT = 7.0  # a sum of k equal terms errs by kv/7: half of them fall into the last binade, and round alike
 
 
+class Roundoff(NamedTuple):
+    """Unit roundoff of the format and of the accumulation, half the smallest subnormal number of the format."""
+
+    u: float
+    v: float
+    w: float
+
+    @classmethod
+    def of(cls, precision: Precision) -> Roundoff:
+        """Of a precision."""
+        return cls(precision.eps / 2, ACCUMULATION[precision.name], precision.tiny / 2)
+
+
 class Expected(NamedTuple):
     """Exact result and mean square of its rounding error, entry by entry, in the singular bases P, V of the input.
 
@@ -64,8 +77,8 @@ def expected(
     for c in coefficients:
         values.append(values[-1] * _value(c, values[-1] ** 2))
     carry = _Carry(values, coefficients, not np.iscomplexobj(x))
-    u, v = precision.eps / 2, ACCUMULATION[precision.name]
-    w = precision.tiny / 2 if s.any() else 0.0  # zero underflows to zero
+    roundoff = Roundoff.of(precision) if s.any() else Roundoff.of(precision)._replace(w=0.0)  # zero has no underflow
+    u, v, w = roundoff
 
     # the input and its quotient by t are stored; t is one number and has the errors of the norm, the factor and eps
     repeated, of_gram = _repetition(x), _repetition(x.conj().T @ x)
@@ -81,7 +94,7 @@ def expected(
     start = 0
     for end in ends:
         local = _step if form == "standard" else _segment
-        near, far = local(values[start : end + 1], coefficients[start:end], m, u, v, of_gram)
+        near, far = local(values[start : end + 1], coefficients[start:end], m, roundoff, of_gram)
         near = near + np.diag(u**2 * repeated * values[end] ** 2)
         more_inside, more_outside = carry.to_end(end, near + w**2, far + w**2)
         inside, outside = inside + more_inside, outside + more_outside
@@ -95,7 +108,7 @@ def of_aol(a: np.ndarray, t: np.ndarray, precision: Precision) -> np.ndarray:
     Of the products of two columns the computed modulus is too large on average where it is small beside its error.
     """
     m, n = a.shape
-    u, v, w = precision.eps / 2, ACCUMULATION[precision.name], precision.tiny / 2
+    u, v, w = Roundoff.of(precision)
     if not a.any():
         return np.zeros(n)
     scale = unit_scale(a)
@@ -123,7 +136,7 @@ def shaken(
     They are errors 4u of every iterate, the same for all singular values, and, in the Gram form, of one eigenvalue of a
     Gram matrix. That is far more than to first order where the schedule does not tolerate what they let through.
     """
-    u, v = precision.eps / 2, ACCUMULATION[precision.name]
+    u, v, w = Roundoff.of(precision)
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
     values, worst = [error.s], 0.0
     for c in coefficients:
@@ -144,9 +157,9 @@ def shaken(
         for k in range(start, end):
             gram = values[k] ** 2
             if k == start:
-                variance = _gram_variance(values[k], error.rows, u, v)
+                variance = _gram_variance(values[k], error.rows, u, v, w)
             else:
-                variance = _next_gram_variance(coefficients[k - 1], values[k - 1] ** 2, u, v)
+                variance = _next_gram_variance(coefficients[k - 1], values[k - 1] ** 2, u, v, w)
             size = max(4, 2 * len(gram) ** 0.5) * variance**0.5  # the norm of a matrix of independent entries
             for shift in (size, -size):
                 q, t = np.ones_like(gram), values[start] ** 2
@@ -195,15 +208,15 @@ class _Carry:
 
 
 def _step(
-    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float, repeated: float
+    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, roundoff: Roundoff, repeated: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(SOURCES) of one standard step: G, S and the new X are stored, their products accumulated."""
-    (s, _), (c,) = values, coefficients
+    (s, _), (c,), (u, v, w) = values, coefficients, roundoff
     n, t = len(s), s**2
     x2 = _square(s)
     if len(c) == 1:
         return np.full((n, n), u**2 * c[0] ** 2 * x2 / (m * n)), np.full(n, u**2 * c[0] ** 2 * x2 / (m * n))
-    of_g = _gram_variance(s, m, u, v)
+    of_g = _gram_variance(s, m, u, v, w)
     of_s = _tail_variance(t, c, u, v) if len(c) > 2 else 0.0
     tail = _tail(c, t)
     stored = u**2 * (c[0] ** 2 * x2 + _square(s * tail)) + v**2 * x2 * _square(tail)
@@ -214,10 +227,10 @@ def _step(
 
 
 def _segment(
-    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, u: float, v: float, repeated: float
+    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, roundoff: Roundoff, repeated: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(GRAM) of the steps between two restarts: errors of G grow by h[t_i, t_j], h(t) = t p(t)^2, those of Q by p."""
-    s = values[0]
+    s, (u, v, w) = values[0], roundoff
     n = len(s)
     gram = [x**2 for x in values]
     factors = [_value(c, t) for c, t in zip(coefficients, gram, strict=False)]
@@ -235,7 +248,7 @@ def _segment(
         same = repeated * _coherent(n, u, v) * len(c)
         near += np.diag(same * (after * np.max(np.abs(q)) * (np.abs(p) + np.abs(tail))) ** 2)
         if k + 1 < len(coefficients):  # G of the next step is P (G P)
-            near += to_q**2 * _next_gram_variance(c, t, u, v)
+            near += to_q**2 * _next_gram_variance(c, t, u, v, w)
             near += np.diag(same * (np.diagonal(to_q) * t * (np.abs(p) + np.abs(tail)) * np.abs(p)) ** 2)
             # the error of P goes into it as well
             near += to_q**2 * ((ti * p[:, None] + tj * p[None, :]) ** 2) * of_p
@@ -243,7 +256,7 @@ def _segment(
         grow = p[:, None] * p[None, :] + difference * (ti * p[:, None] + tj * p[None, :])  # h[t_i, t_j]
         to_q = q[:, None] * difference * after[None, :] + grow * to_q
         after = after * p
-    near += to_q**2 * _gram_variance(s, m, u, v)
+    near += to_q**2 * _gram_variance(s, m, u, v, w)
     near += np.diag(repeated * _coherent(m, u, v) * (np.diagonal(to_q) * s**2) ** 2)
     stored = (u**2 + v**2) * _square(values[-1]) / (m * n)
     # X Q: terms as large as the largest eigenvalue of Q, which belongs to the smallest of G
@@ -256,10 +269,10 @@ def _product(y: np.ndarray, c0: float, tail: np.ndarray, u: float, v: float) -> 
     return (u**2 * (c0**2 * _square(y) + _square(y * tail)) + v**2 * _square(y) * _square(tail)) / len(y) ** 2
 
 
-def _next_gram_variance(c: np.ndarray, t: np.ndarray, u: float, v: float) -> float:
+def _next_gram_variance(c: np.ndarray, t: np.ndarray, u: float, v: float, w: float) -> float:
     """Of one entry of P (G P)."""
     p, tail = _value(c, t), _tail(c, t)
-    return _product(t, c[0], tail, u, v) * float(np.max(np.abs(p))) ** 2 + _product(t * p, c[0], tail, u, v)
+    return _product(t, c[0], tail, u, v) * float(np.max(np.abs(p))) ** 2 + _product(t * p, c[0], tail, u, v) + w**2
 
 
 def _repetition(x: np.ndarray) -> float:
@@ -278,10 +291,10 @@ def _coherent(terms: int, u: float, v: float) -> float:
     return u**2 + (v * terms / COHERENT) ** 2
 
 
-def _gram_variance(s: np.ndarray, m: int, u: float, v: float) -> float:
+def _gram_variance(s: np.ndarray, m: int, u: float, v: float, w: float) -> float:
     """Of one entry of X^H X, stored; partial sums grow on the diagonal and wander off it."""
     n = len(s)
-    return (u**2 * _square(s**2) + v**2 * (1 + m / (3 * n)) * _square(s) ** 2) / n**2
+    return (u**2 * _square(s**2) + v**2 * (1 + m / (3 * n)) * _square(s) ** 2) / n**2 + w**2
 
 
 def _tail_variance(t: np.ndarray, c: np.ndarray, u: float, v: float) -> float:

@@ -266,7 +266,7 @@ def test_one_step_of_a_column_of_ones(form):
     start = 2 * u**2 / m + 2 * w**2
     relative = 5 * u**2 + v**2 * (m / 12 + (m / 14) ** 2)
     inside, outside = (start + relative) * f_dot**2, start * f**2
-    of_g = u**2 + v**2 * (1 + m / 3) + u**2 + (v * m / 7) ** 2
+    of_g = u**2 + v**2 * (1 + m / 3) + w**2 + u**2 + (v * m / 7) ** 2
     product = u**2 + (v / 7) ** 2
     stage = u**2 * (c1**2 + c2**2) + 4 / 3 * v**2 * c2**2
     if form == "standard":
@@ -308,8 +308,8 @@ def test_two_gram_steps_of_a_column_of_ones():
     # P of the first step goes into Q and into H; its repeated entries are counted in Q only, those of H below
     of_q += (r**2 + (by_h * 2 * p) ** 2) * of_first + 3 * of_sum * (r * (abs(p) + abs(s))) ** 2
     # G P and P (G P)
-    of_h = product(1, a0, s) * p**2 + product(p, a0, s) + 3 * of_sum * ((abs(p) + abs(s)) * abs(p)) ** 2
-    of_g = u**2 + v**2 * (1 + m / 3) + u**2 + (v * m / 7) ** 2
+    of_h = product(1, a0, s) * p**2 + product(p, a0, s) + w**2 + 3 * of_sum * ((abs(p) + abs(s)) * abs(p)) ** 2
+    of_g = u**2 + v**2 * (1 + m / 3) + w**2 + u**2 + (v * m / 7) ** 2
     f, f_dot = p * r, p * r + 2 * by_g
     stored = (u**2 + v**2) * f**2 / m
     start = 2 * u**2 / m + 2 * w**2
