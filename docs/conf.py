@@ -20,7 +20,14 @@ extensions = [
     "numpydoc",
     "myst_nb",
 ]
-exclude_patterns = ["_build", "ports_table.md", "newton_schulz_ports_table.md", "schedules_table.md", "_generated"]
+exclude_patterns = [
+    "_build",
+    "ports_table.md",
+    "newton_schulz_ports_table.md",
+    "false_alarms_table.md",
+    "schedules_table.md",
+    "_generated",
+]
 default_role = None
 root_doc = "index"
 
