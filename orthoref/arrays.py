@@ -189,8 +189,10 @@ class Scale(NamedTuple):
 UNSCALED = Scale(1.0, 1.0)
 
 
-def unit_scale(x: Array, axis: int | tuple[int, int] = (-2, -1)) -> Scale:
+def unit_scale(x: Array, axis: int | tuple[int, int] = (-2, -1), least: float = 0.0) -> Scale:
     """The power of two that brings the largest component of every matrix (along ``axis``) into [1/2, 4); 1 for zero.
+
+    Where ``least`` is larger than all components, it is brought there instead.
 
     ([1, 2) but for the rounding of the library's log2.) Multiplying by it is exact except for components 2^1020 times
     smaller than the largest one. UNSCALED if all largest components lie in [2^-16, 2^16], far from every overflow.
@@ -198,6 +200,8 @@ def unit_scale(x: Array, axis: int | tuple[int, int] = (-2, -1)) -> Scale:
     xp = namespace(x)
     size = xp.maximum(xp.abs(xp.real(x)), xp.abs(xp.imag(x))) if is_complex(x) else xp.abs(x)
     largest = xp.max(size, axis=axis, keepdims=True)
+    if least:
+        largest = xp.maximum(largest, xp.full_like(largest, min(least, float(xp.finfo(largest.dtype).max))))
     if bool(xp.all((largest >= 2.0**-16) & (largest <= 2.0**16))):
         return UNSCALED
     exponent = -xp.floor(xp.log2(xp.where(largest > 0, largest, xp.ones_like(largest))))

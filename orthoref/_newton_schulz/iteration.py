@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
 
-from orthoref._newton_schulz.normalization import normalized, normalized_jvp, normalized_vjp, resolve
+from orthoref._newton_schulz.normalization import normalized, normalized_jvp, normalized_vjp, resolve, scaling
 from orthoref._newton_schulz.rounding import EMULATED, store
 from orthoref._schedules.presets import get
 from orthoref._schedules.schedule import Normalization, Row, Schedule
@@ -88,7 +89,8 @@ def newton_schulz(
     Flops of one step of degree 2q + 1 for a real matrix with n <= m: 4 n^2 m + 2 (q - 1) n^3; with symmetric products
     at half, 3 n^2 m + (q - 1) n^3. Gram form: 4 n^2 m in all (3 n^2 m) and 2 (q + 2) n^3 a step.
 
-    Scaling a by a power of two changes nothing if eps = 0, from the smallest subnormal to the largest number.
+    Scaling a by a power of two changes nothing if eps = 0 and nothing is emulated, from the smallest subnormal to the
+    largest number.
 
     References
     ----------
@@ -166,7 +168,7 @@ def newton_schulz_jvp(
         return xp.zeros_like(a)
     if chosen.kind == "none":
         return _like(_derivative(_tall(a), _tall(a_dot), rows, method), a)
-    scale, e_scale = unit_scale(a), unit_scale(a_dot)
+    scale, e_scale = scaling(a, chosen, eps), unit_scale(a_dot)
     x, e = normalized_jvp(_tall(scale.apply(a)), _tall(e_scale.apply(a_dot)), chosen, scale, eps, eps_rule)
     return rescale_derivative(_like(_derivative(x, e, rows, method), a), scale, e_scale)
 
@@ -213,7 +215,7 @@ def newton_schulz_vjp(
         return xp.zeros_like(a)
     if chosen.kind == "none":
         return _like(_derivative(_tall(a), _tall(x_bar), rows, method), a)
-    scale, e_scale = unit_scale(a), unit_scale(x_bar)
+    scale, e_scale = scaling(a, chosen, eps), unit_scale(x_bar)
     x, pull_back = normalized_vjp(_tall(scale.apply(a)), chosen, scale, eps, eps_rule)
     a_bar = _like(pull_back(_derivative(x, _tall(e_scale.apply(x_bar)), rows, method)), a)
     return rescale_derivative(a_bar, scale, e_scale)
@@ -256,9 +258,9 @@ def _restarts(restart: Sequence[int], form: str, count: int) -> frozenset[int]:
     if restart and form != "gram":
         raise ValueError("restart belongs to form='gram'")
     for step in restart:
-        if isinstance(step, bool) or not isinstance(step, int) or not 0 < step < count:
+        if isinstance(step, bool) or not hasattr(step, "__index__") or not 0 < index(step) < count:
             raise ValueError(f"restart={step!r} is not a step between 1 and {count - 1}")
-    return frozenset(restart)
+    return frozenset(map(index, restart))
 
 
 def _single(x: Array, xp: Any) -> Any:

@@ -41,7 +41,7 @@ def normalized(a: Array, how: Normalization, eps: float, eps_rule: str, precisio
     xp = namespace(a)
     if how.kind == "none":
         return a
-    scale = unit_scale(a)
+    scale = scaling(a, how, eps)
     x = scale.apply(a)
     if how.kind == "aol":
         t = float(how.factor) * _root(_aol_norms(x, precision)[0], scale, eps, eps_rule)
@@ -49,10 +49,12 @@ def normalized(a: Array, how: Normalization, eps: float, eps_rule: str, precisio
         size = float(how.factor) * store(norm(x, how.kind), precision)
         t = _denominator(size, _scaled(scale, eps), eps_rule)
     t = store(t, precision)
-    x = xp.where(t > 0, x / t, xp.zeros_like(x))
-    if eps:  # which overflows in units of A where t = eps
-        x = xp.where(xp.isfinite(t), x, a / (eps**0.5 if how.kind == "aol" else eps))
-    return store(x, precision)
+    return store(xp.where(t > 0, x / t, xp.zeros_like(x)), precision)
+
+
+def scaling(a: Array, how: Normalization, eps: float) -> Scale:
+    """What brings A, or eps where that is larger, near 1: in units of A alone eps could overflow."""
+    return unit_scale(a, least=eps**0.5 if how.kind == "aol" else eps)
 
 
 def _scaled(scale: Scale, eps: float) -> Array | float:

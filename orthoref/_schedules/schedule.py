@@ -35,7 +35,8 @@ def exact(x: Number) -> Fraction:
             raise ValueError
         return value
     except (ValueError, OverflowError, TypeError, ZeroDivisionError):
-        raise ValueError(f"{x!r:.60} is not a finite number of moderate size") from None
+        shown = f"{x!r:.60}" if not isinstance(x, int) else f"an integer of {x.bit_length()} bits"
+        raise ValueError(f"{shown} is not a finite number of moderate size") from None
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,13 @@ class Schedule:
         ValueError
             Negative, more than 1000, or more than there are rows where the schedule stops.
         """
-        count = self.default_steps if count is None else count
-        if isinstance(count, bool) or not hasattr(count, "__index__") or (count := index(count)) < 0:
-            raise ValueError(f"steps={count!r} is not a number of steps")
+        asked = count = self.default_steps if count is None else count
+        try:
+            count = -1 if isinstance(count, bool) else index(count)
+        except TypeError:
+            count = -1
+        if count < 0:
+            raise ValueError(f"steps={asked!r} is not a number of steps")
         if count > MAX_STEPS:
             raise ValueError(f"steps={count} is more than {MAX_STEPS}")
         last = len(self.rows)

@@ -16,7 +16,7 @@ import numpy as np
 from orthoref._newton_schulz.iteration import newton_schulz
 from orthoref._newton_schulz.normalization import normalized, resolve
 from orthoref._schedules import presets
-from orthoref._schedules.schedule import Normalization, Schedule
+from orthoref._schedules.schedule import Normalization, Row, Schedule
 from orthoref.arrays import require_choice
 from orthoref.errors import OutsideDomain
 from orthoref.oracle.foreign import Lifted
@@ -27,6 +27,7 @@ from orthoref.oracle.precision import PRECISIONS, Precision
 LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
 UNDECIDED = 0.25  # rounding errors of this part of the result: nothing can be judged
 SMALLEST = -200  # exponent of a normalized matrix whose errors can be squared and squared again
+LINEAR = 2.0**-100  # cubes of smaller numbers are lost beside them
 SLIGHT = 2.0**-9  # relative: what a rounding to bfloat16 changes
 DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
 
@@ -110,6 +111,10 @@ class Judged:
         """Whether the rounding errors leave something to judge, and the first order is enough to say so."""
         return self.noise <= UNDECIDED
 
+    def limit(self, limit: float) -> float:
+        """The limit, but never more than 0.9 of what zero scores."""
+        return min(limit, 0.9 / self.unit) if self.unit else limit
+
     @property
     def noise(self) -> float:
         """Part of the result that rounding errors are, or may be beyond first order."""
@@ -127,19 +132,31 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
     divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
     of_columns = of_aol(tall, divisor / float(claimed.normalization.factor), precision) if aol else None
-    # where fourth powers would underflow the iteration is linear
-    lift = max(0, SMALLEST - int(np.frexp(np.max(starts, initial=0.0))[1])) if start.any() else 0
-    lifted = precision._replace(tiny=precision.tiny * 2.0**lift)
     rows = claimed.schedule.steps(claimed.steps)
+    lift = _lift(float(np.max(starts, initial=0.0)), rows)
+    lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
     error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, divisor, of_columns)
-    beyond = shaken(error, rows, lifted, claimed.form, claimed.restart)
+    beyond = shaken(error, rows, lifted, claimed.form, claimed.restart, of_columns)
     # in float64 the reference is as inaccurate as the port
     unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
     difference, size = (float(np.linalg.norm(z * 2.0**lift)) for z in (x - reference, reference))
     forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf")
     turned = _turned((x if m > n else x.conj().T) * 2.0**lift, error, factor)
-    unit, beyond = (y / size if size else float("inf") * y if y else 0.0 for y in (unit, factor * beyond))
-    return Judged(reference, unit, forward, turned, beyond)
+    if not size:  # zero, or its square is
+        return Judged(reference, float("inf") if reference.any() or unit else 0.0, forward, turned, 0.0)
+    return Judged(reference, unit / size, forward, turned, factor * beyond / size)
+
+
+def _lift(size: float, rows: Sequence[Row]) -> int:
+    """The k for which errors of 2^k X_0 can be squared twice; 0 if X_0 is not small or the iteration not linear."""
+    if not 0 < size < 2.0**SMALLEST:
+        return 0
+    x = size
+    for row in rows:
+        x = abs(float(row(x)))
+        if not row.numerator[0] or x > LINEAR:
+            return 0
+    return SMALLEST - int(np.frexp(size)[1])
 
 
 def run(a: np.ndarray, claimed: Iteration) -> np.ndarray:
@@ -211,9 +228,15 @@ def judge(
 
 def _check(name: str, indices: list[tuple[int, ...]], judged: dict[tuple[int, ...], Judged], limit: float) -> Check:
     ratios = {i: getattr(judged[i], name) for i in indices}
-    worst = max(indices, key=lambda i: np.inf if np.isnan(ratios[i]) else ratios[i])
+
+    def excess(i: tuple[int, ...]) -> float:
+        ratio = ratios[i] / judged[i].limit(limit) if name == "forward" else ratios[i]
+        return float("inf") if np.isnan(ratio) else ratio
+
+    worst = max(indices, key=excess)
     one = judged[worst]
     what, of = CHECKS[name]
+    limit = one.limit(limit) if name == "forward" else limit
     relative = ratios[worst] * one.unit if name == "forward" and one.unit else ratios[worst]
     return Check(name, f"{what} / {of}" if of else what, ratios[worst], limit, relative, worst)
 
@@ -229,14 +252,14 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
             found = compare(a, x, other, precision)
         except (ValueError, ArithmeticError):  # a schedule that diverges or does not have so many steps
             return None
-        return found.forward if found.decided and found.forward <= limit and found.direction <= 1 else None
+        return found.forward if found.decided and found.forward <= found.limit(limit) and found.direction <= 1 else None
 
     largest = float(np.max(np.abs(a), initial=0.0))
     squared = largest > (precision.largest / a.size) ** 0.5
     overflow = [f"|a|^2 overflows {precision.name}: a norm has to scale before it squares"] if squared else []
     if not x.any():
         return ["x is zero", *overflow]
-    if np.linalg.norm(x - a) <= SLIGHT * np.linalg.norm(x):
+    if np.max(np.abs(x - a)) <= SLIGHT * np.max(np.abs(x)) < np.inf:
         return [
             "x equals a: the input was returned, or overwritten with the result (judge a copy made before the call)"
         ]
@@ -273,8 +296,10 @@ def diagnose(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precis
         return [f"the error sits in {where}"]
     for low in ("float32", "float16", "bfloat16"):
         # the unit bounds every rounding: a result in this format scores less than 1
-        below = PRECISIONS[low].eps > precision.eps and compare(a, x, claimed, PRECISIONS[low]).forward <= 1
-        if below and fills(a, x, claimed):
+        if PRECISIONS[low].eps <= precision.eps:
+            continue
+        below = compare(a, x, claimed, PRECISIONS[low])
+        if below.decided and below.forward <= 1 and fills(a, x, claimed):
             return [f"accurate to {low} only: somewhere on the way the working precision was {low}"]
     reasons = overflow
     if min(a.shape) > 2 and not fills(a, x, claimed):

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 
 from orthoref._schedules.schedule import Row
-from orthoref.arrays import unit_scale
 from orthoref.oracle.precision import Precision
 
 ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "float32": 2.0**-24, "float64": 2.0**-53}
@@ -40,7 +39,8 @@ class Expected(NamedTuple):
     """Exact result and mean square of its rounding error, entry by entry, in the singular bases P, V of the input.
 
     The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V,
-    ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P.
+    ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P. ``stored`` are the standard
+    deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k.
     """
 
     p: np.ndarray
@@ -50,6 +50,7 @@ class Expected(NamedTuple):
     inside: np.ndarray
     outside: np.ndarray
     rows: int
+    stored: dict[int, np.ndarray]
 
     def total(self) -> float:
         """Root mean square of |E|_F."""
@@ -91,15 +92,16 @@ def expected(
         inside = inside + carry.columns(s, vh, of_columns)
     inside = inside + np.diag((relative + 2 * u**2 * repeated) * (s * np.diagonal(carry.minus[0])) ** 2)
     ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
-    start = 0
+    start, stored = 0, {}
     for end in ends:
         local = _step if form == "standard" else _segment
         near, far = local(values[start : end + 1], coefficients[start:end], m, roundoff, of_gram)
         near = near + np.diag(u**2 * repeated * values[end] ** 2)
+        stored[end] = np.sqrt(np.diagonal(near) + w**2)
         more_inside, more_outside = carry.to_end(end, near + w**2, far + w**2)
         inside, outside = inside + more_inside, outside + more_outside
         start = end
-    return Expected(p, s, values[-1], vh, inside, outside, m)
+    return Expected(p, s, values[-1], vh, inside, outside, m, stored)
 
 
 def of_aol(a: np.ndarray, t: np.ndarray, precision: Precision) -> np.ndarray:
@@ -111,8 +113,9 @@ def of_aol(a: np.ndarray, t: np.ndarray, precision: Precision) -> np.ndarray:
     u, v, w = Roundoff.of(precision)
     if not a.any():
         return np.zeros(n)
-    scale = unit_scale(a)
-    a, (t,) = scale.apply(a), scale.apply(t[None])
+    power = 1 - int(np.frexp(np.max(np.abs(a)))[1])
+    for half in (power // 2, power - power // 2):
+        a, t = a * 2.0**half, t * 2.0**half
     gram, norms = np.abs(a.conj().T @ a), np.linalg.norm(a, axis=0)
     accumulated = v**2 * np.where(np.eye(n, dtype=bool), m / 3, 1.0) * (norms[:, None] * norms) ** 2
     variance = u**2 * gram**2 + accumulated + w**2
@@ -130,11 +133,13 @@ def shaken(
     precision: Precision,
     form: str = "standard",
     restart: Collection[int] = (),
+    of_columns: np.ndarray | None = None,
 ) -> float:
     """(SHAKEN) How far single errors of four times their size move the result, to all orders.
 
-    They are errors 4u of every iterate, the same for all singular values, and, in the Gram form, of one eigenvalue of a
-    Gram matrix. That is far more than to first order where the schedule does not tolerate what they let through.
+    They are errors 4u of every iterate, the same for all singular values; those of one singular value in a step; of
+    one eigenvalue of a Gram matrix in the Gram form; of the divisors of the columns (variances ``of_columns``). That
+    is far more than to first order where the schedule does not tolerate what they let through.
     """
     u, v, w = Roundoff.of(precision)
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
@@ -150,6 +155,20 @@ def shaken(
     for k in range(len(rows)):
         for shift in (4 * u, -4 * u):
             worst = max(worst, float(np.linalg.norm(finish(values[k] * (1 + shift), k))))
+    if of_columns is not None:
+        for sign in (4, -4):
+            t_squared = np.maximum(1 + 2 * sign * np.sqrt(of_columns), 0)  # where it may be zero, X may be anything
+            moved = (error.p * error.s) @ (error.vh / np.sqrt(t_squared))
+            if not np.all(np.abs(moved) < 1e100):
+                return float("inf")
+            p, s, qh = np.linalg.svd(moved, full_matrices=False)
+            for c in coefficients:
+                s = s * _value(c, s**2)
+            away = float(np.linalg.norm((p * s) @ qh - (error.p * error.f) @ error.vh))
+            worst = max(worst, away if np.isfinite(away) else float("inf"))
+    for k, deviation in error.stored.items():
+        for sign in (4, -4):
+            worst = max(worst, float(np.max(finish(values[k] + sign * deviation, k), initial=0.0)))
     if form == "standard":
         return worst
     start = 0
@@ -338,7 +357,7 @@ def _tail_difference(c: np.ndarray, t: np.ndarray, r: np.ndarray) -> np.ndarray:
 def _sums(x: np.ndarray, y: np.ndarray, terms: dict[int, float]) -> np.ndarray:
     """Sum of a (x^d + x^(d-1) y + ... + y^d) over the terms {d: a}."""
     total, complete = 0 * (x + y), 1 + 0 * (x + y)
-    for d in range(max(terms) + 1):
+    for d in range(max(terms, default=-1) + 1):
         if d:
             complete = y**d + x * complete
         total = total + terms.get(d, 0.0) * complete

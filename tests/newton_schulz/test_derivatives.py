@@ -629,3 +629,15 @@ def test_wrong_option(options, message):
     for derivative in (newton_schulz_jvp, newton_schulz_vjp):
         with pytest.raises(ValueError, match=message):
             derivative(np.eye(2), np.eye(2), **options)
+
+
+@pytest.mark.parametrize("eps_rule", ["add", "clamp"])
+@pytest.mark.parametrize("kind", ["frobenius", "schatten4", "spectral", "aol"])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_eps_that_overflows_in_units_of_a(dtype, kind, eps_rule):
+    """Beside eps = 4 a subnormal matrix has no norm: the derivative is that of A/4, of A/2 for AOL."""
+    a = (np.arange(1, 13).reshape(4, 3) * np.finfo(dtype).smallest_subnormal).astype(dtype)
+    e = draw((4, 3), dtype, cond=10.0, seed=5)
+    options = {"steps": 0, "normalize": kind, "eps": 4.0, "eps_rule": eps_rule}
+    for derivative in (newton_schulz_jvp, newton_schulz_vjp):
+        assert np.array_equal(derivative(a, e, **options), e / (2 if kind == "aol" else 4))

@@ -453,8 +453,21 @@ def test_far_below_eps(k, dtype, kind, eps_rule):
 def test_eps_that_overflows_in_units_of_a(dtype, kind, eps_rule):
     """Beside eps = 4 a subnormal matrix has no norm: t = 4, and 2 for AOL, where eps is in units of A^2."""
     x = (np.arange(1, 13).reshape(4, 3) * np.finfo(dtype).smallest_subnormal).astype(dtype)
-    got = newton_schulz(x * (2 if kind == "aol" else 4), steps=0, normalize=kind, eps=4.0, eps_rule=eps_rule)
-    assert np.array_equal(got, x)
+    a = x * (2 if kind == "aol" else 4)
+    assert np.array_equal(newton_schulz(a, steps=0, normalize=kind, eps=4.0, eps_rule=eps_rule), x)
+    factor = Normalization(kind, 3)  # of t in AOL, of the norm elsewhere
+    threefold = newton_schulz(a * (3 if kind == "aol" else 1), steps=0, normalize=factor, eps=4.0, eps_rule=eps_rule)
+    assert np.array_equal(threefold, x)
+
+
+@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_a_factor_that_overflows(dtype, kind):
+    """X = A/t is below every number, with eps and without."""
+    largest = float(np.finfo(dtype).max)
+    for eps in (0.0, 1e-7):
+        got = newton_schulz(1e3 * draw((4, 3), dtype, seed=5), normalize=Normalization(kind, largest), eps=eps)
+        assert np.max(np.abs(got)) <= 1e6 / largest
 
 
 @pytest.mark.parametrize("kind", KINDS)

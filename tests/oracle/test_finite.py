@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -196,10 +198,10 @@ def test_the_unit_where_a_few_roundings_change_the_derivative():
 
 
 def test_undecided_beyond_first_order():
-    # errors are a tenth of the result to first order, but single ones of four times their size a third
+    # errors are a tenth of the result to first order, but single ones of four times their size a half
     a = cases.matrix((3, 2), cond=2.0, seed=0)
     one = judged(a, a, "bfloat16", schedule="aol-b")
-    assert one.unit < finite.UNDECIDED < one.shaken < 0.5 and not one.decided
+    assert one.unit < finite.UNDECIDED < one.shaken < 0.6 and not one.decided
 
 
 def test_nan_in_a_stack_wins_over_every_number():
@@ -380,3 +382,80 @@ def test_squares_that_underflow_are_judged(size, kind, form):
         assert judged(a, 1.0001 * x, "float64", **claimed).forward > finite.LIMIT
         assert judged(a, 0 * x, "float64", **claimed).forward > finite.LIMIT
         assert judged(a, -x, "float64", **claimed).direction == pytest.approx(2, abs=1e-9)
+
+
+def test_a_small_start_that_grows_is_judged_as_it_is():
+    """600 steps take 1e-100 to 1: the iteration is not linear, whatever the size of its start."""
+    schedule = Schedule.of("cubic", [["1.5", "-0.5"]], past="repeat")
+    a = cases.matrix((4, 3), cond=10.0, seed=1) * 1e-100
+    x = newton_schulz(a, schedule, steps=600, eps=1.0)
+    claimed = {"schedule": schedule, "steps": 600, "eps": 1.0}
+    rounded = x * (1 + np.finfo("float64").eps * np.sign(a))
+    one = judged(a, rounded, "float64", **claimed)
+    assert one.decided and one.forward <= finite.LIMIT and abs(one.direction) <= 1e-9
+    assert judged(a, 1.001 * x, "float64", **claimed).forward > finite.LIMIT
+
+
+def test_a_result_without_a_norm_is_not_judged():
+    # cubes of 1e-62 can be squared no more, and are not linear
+    schedule = Schedule.of("cube", [[0, 1]])
+    a = cases.matrix((4, 3), cond=10.0, seed=1) * 1e-62
+    one = judged(a, newton_schulz(a, schedule, eps=1.0), "float64", schedule=schedule, eps=1.0)
+    assert not one.decided
+    assert judged(0 * a, 0 * a, "float64", schedule=schedule, eps=1.0).decided
+
+
+@pytest.mark.parametrize("k", range(20))
+@pytest.mark.parametrize("name", ["newton-schulz-3", "newton-schulz-9", "polar-express"])
+def test_aol_that_may_diverge_is_not_judged(name, k):
+    """A converged schedule has no derivative: to first order nothing is left of divisors that are wrong altogether."""
+    for seed in range(3):
+        q = np.linalg.qr(np.random.RandomState(seed).standard_normal((16, 2)))[0].T
+        a = (q * [[1.0], [10.0**-k]]).astype("float32")
+        schedule = presets.get(name)
+        x = transcribed(a, replace(schedule, normalization=Normalization("aol")))
+        one = judged(a, x, "float32", schedule=name, normalize="aol")
+        assert (one.forward <= 1 and one.direction <= 0.5) if one.decided else k >= 5
+
+
+@pytest.mark.parametrize("limit", [4.0, 50.0, 1e6])
+def test_no_limit_accepts_zero_or_twice_the_result(limit):
+    a = cases.matrix((3, 16, 16), cond=5.0, seed=1)
+    for factor in (0, 2, -1):
+        x = factor * newton_schulz(a)
+        rounds = finite.iteration()
+        verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"], limit=limit)
+        forward = verdict.checks[0]
+        assert not forward.holds and forward.limit < forward.ratio and forward.limit <= limit
+
+
+@pytest.mark.parametrize("eps", [1e200, 1e260, 1e300, 1e305])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_eps_far_beyond_the_matrix(dtype, eps):
+    a = np.ones((3, 4), dtype)
+    x = newton_schulz(a.astype("float64"), eps=eps)
+    one = judged(a, x, dtype, eps=eps)
+    assert one.forward <= 1 and one.decided == (dtype == "float64")
+    assert judged(a, 2 * x, "float64", eps=eps).forward > finite.LIMIT
+    verdict = finite.judge(
+        Lifted(a.astype("float64"), None),
+        Lifted(2 * x, None),
+        finite.iteration(eps=eps),
+        precision=PRECISIONS["float64"],
+    )
+    assert not verdict.holds and not any("accurate to" in reason for reason in verdict.reasons)
+
+
+def test_rows_of_one_coefficient_in_gram_form():
+    a = cases.matrix((5, 4), cond=5.0, seed=1)
+    for rows in ([[2.0]], [["1.5", "-0.5"], [2.0]], [[2.0], ["0.75", "-0.0625"]]):
+        schedule = Schedule.of("mixed", rows)
+        x = newton_schulz(a, schedule, form="gram")
+        assert judged(a, x, "float64", schedule=schedule, form="gram").forward <= 1
+
+
+def test_what_overflows_does_not_equal_the_input():
+    a = cases.matrix((4, 3), cond=5.0, seed=1)
+    huge = np.full_like(a, 1e300)
+    verdict = finite.judge(Lifted(a, None), Lifted(huge, None), finite.iteration(), precision=PRECISIONS["float64"])
+    assert not verdict.holds and not any("equals a" in reason for reason in verdict.reasons)

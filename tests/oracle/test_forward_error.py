@@ -265,7 +265,8 @@ def test_one_step_of_a_column_of_ones(form):
     # A, X_0 and t; of the part outside the range of P, one entry has the variance of the stored numbers over m
     start = 2 * u**2 / m + 2 * w**2
     relative = 5 * u**2 + v**2 * (m / 12 + (m / 14) ** 2)
-    inside, outside = (start + relative) * f_dot**2, start * f**2
+    before = (start + relative) * f_dot**2
+    inside, outside = before, start * f**2
     of_g = u**2 + v**2 * (1 + m / 3) + w**2 + u**2 + (v * m / 7) ** 2
     product = u**2 + (v / 7) ** 2
     stage = u**2 * (c1**2 + c2**2) + 4 / 3 * v**2 * c2**2
@@ -280,6 +281,7 @@ def test_one_step_of_a_column_of_ones(form):
     outside += stored + w**2
     error = expected(np.full((m, 1), m**-0.5), (row,), PRECISIONS["float16"], form)
     assert error.inside.item() == pytest.approx(inside, rel=1e-12, abs=0)
+    assert error.stored[1].item() == pytest.approx((inside - before) ** 0.5, rel=1e-12, abs=0)
     assert error.outside.item() == pytest.approx(outside, rel=1e-12, abs=0)
 
 
@@ -399,7 +401,7 @@ def test_shaken_by_four_units(s):
     rows = presets.get("polar-express").steps(3)
     f, g, h = rows
     x, u, v = np.asarray([[0.6], [0.8]]) * s, 2.0**-8, 2.0**-24
-    first = expected(x, rows, PRECISIONS["bfloat16"])
+    first = expected(x, rows, PRECISIONS["bfloat16"])._replace(stored={})
     moved = [h(g(f(s * (1 + e)))) for e in (4 * u, -4 * u)]
     moved += [h(g(f(s) * (1 + e))) for e in (4 * u, -4 * u)]
     moved += [h(g(f(s)) * (1 + e)) for e in (4 * u, -4 * u)]
@@ -446,6 +448,43 @@ def test_shaken_by_four_units(s):
         assert by_gram > by_x or s < 0.5  # one of them sees the Gram matrix
 
 
+def test_shaken_by_the_error_of_a_step():
+    # the error of one singular value after step k, to all orders
+    rows = presets.get("cans-5").steps(4)
+    error = expected(np.diag([0.93, 0.25, 0.2]) / 1.01, rows, PRECISIONS["bfloat16"])
+    for k in (1, 2, 3, 4):
+        x = error.s
+        for row in rows[:k]:
+            x = row(x)
+        deviation = np.asarray([0.0, 0.02, 0.0])
+        moved = []
+        for sign in (4, -4):
+            y = x + sign * deviation
+            for row in rows[k:]:
+                y = row(y)
+            moved.append(np.max(np.abs(y - error.f)))
+        one, none = (shaken(error._replace(stored=of), rows, PRECISIONS["float64"]) for of in ({k: deviation}, {}))
+        assert one == pytest.approx(max(moved), rel=1e-9, abs=0) and one > 1e6 * none
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.03, 0.06])
+def test_shaken_by_the_divisors_of_columns(size):
+    # orthogonal columns: a factor on one of them is one on a singular value; t^2 changes by 2 4d, all of them at once
+    rows = presets.get("newton-schulz-3").steps(6)
+    x = np.asarray([[0.6, 0.0], [0.0, 0.9], [0.0, 0.0]])
+    error = expected(x, rows, PRECISIONS["float64"])._replace(stored={})
+    moved = []
+    for sign in (4, -4):
+        y = np.diagonal(x) / np.sqrt(1 + 2 * sign * np.asarray([size, size / 8]))
+        for row in rows:
+            y = row(y)
+        moved.append(np.linalg.norm(y - np.asarray([error.f[1], error.f[0]])))
+    found = shaken(error, rows, PRECISIONS["float64"], of_columns=np.asarray([size, size / 8]) ** 2)
+    assert found == pytest.approx(max(moved), rel=1e-9, abs=0)
+    for lost in (1 / 8, 1.0, np.inf):
+        assert shaken(error, rows, PRECISIONS["float64"], of_columns=np.asarray([lost, 0.0]) ** 2) == np.inf
+
+
 @pytest.mark.parametrize("n", [2, 4, 25])
 def test_shaken_by_the_norm_of_the_error_of_a_gram_matrix(n):
     # X = I: an entry of G has the variance u^2 |G|^2/n^2 = u^2/n, eigenvalues move by up to 2 sqrt(n) sigma, and
@@ -453,7 +492,7 @@ def test_shaken_by_the_norm_of_the_error_of_a_gram_matrix(n):
     (row,) = presets.get("newton-schulz-3").steps(1)
     u, v = 2.0**-8, 2.0**-24
     sigma = (u**2 / n + v**2 * (1 + 1 / 3)) ** 0.5
-    error = expected(np.eye(n), (row,), PRECISIONS["bfloat16"], "gram")
+    error = expected(np.eye(n), (row,), PRECISIONS["bfloat16"], "gram")._replace(stored={})
     by_x = [abs(row(1 + e) - 1) * n**0.5 for e in (4 * u, -4 * u)]
     found = shaken(error, (row,), PRECISIONS["bfloat16"], "gram")
     assert found == pytest.approx(max(4, 2 * n**0.5) * sigma / 2, rel=1e-10, abs=0) and found > max(by_x)
@@ -462,8 +501,8 @@ def test_shaken_by_the_norm_of_the_error_of_a_gram_matrix(n):
 
 def test_a_negative_eigenvalue_of_a_stored_gram_matrix_runs_away():
     rows = presets.get("deepseek-v4").steps(8)
-    error = expected(np.diag([0.9, 1e-3]), rows, PRECISIONS["bfloat16"], "gram")
+    error = expected(np.diag([0.9, 1e-3]), rows, PRECISIONS["bfloat16"], "gram")._replace(stored={})
     assert shaken(error, rows, PRECISIONS["bfloat16"], "gram") > 10 * shaken(error, rows, PRECISIONS["bfloat16"])
     assert shaken(error, rows, PRECISIONS["float64"], "gram") < 1e-6
-    error = expected(np.diag([0.9, 0.0]), rows, PRECISIONS["bfloat16"], "gram")
+    error = expected(np.diag([0.9, 0.0]), rows, PRECISIONS["bfloat16"], "gram")._replace(stored={})
     assert shaken(error, rows, PRECISIONS["bfloat16"], "gram") == np.inf  # of 0 times infinity
