@@ -28,6 +28,7 @@ LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its r
 UNDECIDED = 0.25  # rounding errors of this part of the result: nothing can be judged
 SMALLEST = -200  # exponent of a normalized matrix whose errors can be squared and squared again
 LINEAR = 2.0**-100  # cubes of smaller numbers are lost beside them
+ZERO = 0.5  # unit up to which zero is refused where nothing else is judged
 SLIGHT = 2.0**-9  # relative: what a rounding to bfloat16 changes
 DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
 
@@ -216,6 +217,9 @@ def judge(
             )
             bad = [i for i in undecided if not np.isfinite(x.value[i]).all()]
             faults += [f"x has entries that are NaN or infinite{f', batch index {i}' if i else ''}" for i in bad[:1]]
+            # an error of 100 % of the result, in every entry: no sum of roundings
+            zero = [i for i in undecided if judged[i].unit <= ZERO and not x.value[i].any()]
+            faults += [f"x is zero{f', batch index {i}' if i else ''}" for i in zero[:1]]
         if not decided:
             return Verdict(subject, [], reasons, faults)
         checks = [_check("forward", decided, judged, limit), _check("direction", decided, judged, 1.0)]

@@ -418,6 +418,26 @@ def test_aol_that_may_diverge_is_not_judged(name, k):
         assert (one.forward <= 1 and one.direction <= 0.5) if one.decided else k >= 5
 
 
+def test_zero_is_refused_where_little_else_can_be_judged():
+    a = cases.matrix((3, 2), cond=2.0, seed=0)  # between a quarter and a half, beyond first order
+    stack = np.stack([np.eye(3, 2), a])
+    rounds = finite.iteration("aol-b")
+    for value, index in ((a, ()), (stack, (1,))):
+        x = newton_schulz(value, "aol-b")
+        said = []
+        for _ in range(2):
+            verdict = finite.judge(Lifted(value, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"])
+            said.append(verdict.faults)
+            x[index] = 0
+        assert said == [[], [f"x is zero{f', batch index {index}' if index else ''}"]]
+    verdict = finite.judge(Lifted(0 * a, None), Lifted(0 * a, None), rounds, precision=PRECISIONS["bfloat16"])
+    assert verdict.holds
+    lost = cases.matrix((4, 3), cond=5.0, seed=1) * 1e-9  # below everything in float16
+    rounds = finite.iteration("jordan", eps=1.0)
+    verdict = finite.judge(Lifted(lost, None), Lifted(0 * lost, None), rounds, precision=PRECISIONS["float16"])
+    assert verdict.holds and not verdict.checks
+
+
 @pytest.mark.parametrize("limit", [4.0, 50.0, 1e6])
 def test_no_limit_accepts_zero_or_twice_the_result(limit):
     a = cases.matrix((3, 16, 16), cond=5.0, seed=1)
