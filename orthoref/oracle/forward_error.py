@@ -135,11 +135,12 @@ def shaken(
     restart: Collection[int] = (),
     of_columns: np.ndarray | None = None,
 ) -> float:
-    """(SHAKEN) How far single errors of four times their size move the result, to all orders.
+    """(SHAKEN) How far single errors of several times their size move the result, to all orders.
 
-    They are errors 4u of every iterate, the same for all singular values; those of one singular value in a step; of
-    one eigenvalue of a Gram matrix in the Gram form; of the divisors of the columns (variances ``of_columns``). That
-    is far more than to first order where the schedule does not tolerate what they let through.
+    They are errors 4u of every iterate, the same for all singular values; those of one singular value in a step, twice
+    their size, and a quarter of what four times their size does; of one eigenvalue of a Gram matrix in the Gram form;
+    of the divisors of the columns (variances ``of_columns``). That is far more than to first order where the schedule
+    does not tolerate what they let through.
     """
     u, v, w = Roundoff.of(precision)
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
@@ -167,8 +168,8 @@ def shaken(
             away = float(np.linalg.norm((p * s) @ qh - (error.p * error.f) @ error.vh))
             worst = max(worst, away if np.isfinite(away) else float("inf"))
     for k, deviation in error.stored.items():
-        for sign in (4, -4):
-            worst = max(worst, float(np.max(finish(values[k] + sign * deviation, k), initial=0.0)))
+        for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
+            worst = max(worst, weight * float(np.max(finish(values[k] + times * deviation, k), initial=0.0)))
     if form == "standard":
         return worst
     start = 0
