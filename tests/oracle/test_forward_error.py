@@ -467,6 +467,13 @@ def test_shaken_by_the_error_of_a_step():
         assert one == pytest.approx(max(moved), rel=1e-9, abs=0) and one > 1e6 * none
 
 
+def test_shaken_by_an_error_that_leaves_nothing():
+    # x (3 - x^2)/2 takes 1.6 and 1.6 + 0.12 to 1, but 1.6 + 0.24 > 3^(1/2) to -1: a quarter of 2
+    rows = presets.get("newton-schulz-3").steps(30)
+    error = expected(np.asarray([[1.6]]), rows, PRECISIONS["float64"])._replace(stored={0: np.asarray([0.06])})
+    assert shaken(error, rows, PRECISIONS["float64"]) == pytest.approx(0.5, rel=1e-6, abs=0)
+
+
 @pytest.mark.parametrize("size", [1e-3, 0.03, 0.06])
 def test_shaken_by_the_divisors_of_columns(size):
     # orthogonal columns: a factor on one of them is one on a singular value; t^2 changes by 2 4d, all of them at once
