@@ -108,10 +108,10 @@ def _capability_table(app):
     for row in OPERATIONS.values():
         primal, jvp, vjp, condition = (
             f"{{py:func}}`~orthoref.{function.__name__}`" if function else "-"
-            for function in (row.primal, row.jvp, row.vjp, row.condition)
+            for function in (row.reference, row.jvp, row.vjp, row.condition)
         )
-        checks = ", ".join(f"`{name}`" for name in row.checks)
-        cases = row.battery(row.default_dtypes, row.default_shapes)
+        checks = ", ".join(f"`{name}`" for name in (check.name for check in row.checks))
+        cases = row.cases(row.default_dtypes, row.default_shapes)
         count = f"{len(cases)} over {len(row.default_shapes)} shapes and {len(row.default_dtypes)} dtypes"
         rows.append((primal, ", ".join(row.outputs), jvp, vjp, condition, checks, count))
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]

@@ -24,7 +24,9 @@ from rich.progress import track
 
 import orthoref
 from orthoref import schedules
-from orthoref.oracle import cases, finite
+from orthoref.oracle import cases
+from orthoref.oracle.newton_schulz.claim import iteration
+from orthoref.oracle.newton_schulz.ratios import LIMIT, compare
 from orthoref.oracle.precision import PRECISIONS
 
 NAMES = [name for name in schedules.names() if schedules.get(name).rows[0].polynomial]
@@ -177,7 +179,7 @@ def draw(random):
     if random.uniform() < 0.3:
         normalize = str(random.choice(["frobenius", "schatten4", "spectral", "aol"]))
     size = float(np.linalg.norm(a)) ** (2 if normalize == "aol" else 1)
-    claimed = finite.iteration(
+    claimed = iteration(
         schedule,
         steps=steps,
         normalize=normalize if normalize != schedule.normalization.kind else None,
@@ -200,14 +202,14 @@ def main() -> None:
         x = compute(a, claimed, precision, way)
         try:
             with np.errstate(all="ignore"):
-                one = finite.compare(a.astype(x.dtype), x, claimed, PRECISIONS[precision])
+                one = compare(a.astype(x.dtype), x, claimed, PRECISIONS[precision])
         except orthoref.OutsideDomain:  # the exact iteration diverges
             refused += 1
             continue
         if not one.decided:
             undecided[precision, way] += 1
             continue
-        ratio = max(one.forward, finite.LIMIT * one.direction)
+        ratio = max(one.forward, LIMIT * one.direction)
         ratio = ratio if np.isfinite(ratio) else np.inf
         ratios[precision, way].append(ratio)
         largest = max(largest, (ratio, f"{precision}, {way}: {claimed}, {a.shape[0]} x {a.shape[1]}"))
@@ -218,7 +220,7 @@ def main() -> None:
         (
             f"{count} matrices from 1 x 1 to 19 x 19, {datetime.date.today().isoformat()}, {platform.machine()} "
             f"{platform.system()}, {versions}. For {refused} of them the claimed iteration itself diverges. "
-            f"Above the limit: {sum(ratio > finite.LIMIT for each in ratios.values() for ratio in each)}. "
+            f"Above the limit: {sum(ratio > LIMIT for each in ratios.values() for ratio in each)}. "
             f"The largest: {largest[0]:.3g} ({largest[1]})."
         ),
         "",

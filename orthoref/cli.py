@@ -170,7 +170,7 @@ def _writable(*paths: Path | None) -> None:
 
 
 def _schedule(options: argparse.Namespace) -> int:
-    from orthoref._schedules import present
+    from orthoref.oracle.newton_schulz import present
 
     if options.list:
         print(present.listing())

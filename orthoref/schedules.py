@@ -9,7 +9,7 @@ from orthoref._schedules.certificate import Certificate, certify
 from orthoref._schedules.design import minimax, pade, qdwh, scaled_newton, zolotarev
 from orthoref._schedules.presets import get, names
 from orthoref._schedules.schedule import Normalization, Row, Schedule
-from orthoref.oracle.identify import Identification, identify
+from orthoref.oracle.newton_schulz.identify import Identification, identify
 
 __all__ = [
     "Certificate",

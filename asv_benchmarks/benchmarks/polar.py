@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import orthoref
-from orthoref.oracle import measure
+from orthoref.oracle.polar import ratios
 from orthoref.oracle.precision import PRECISIONS
 
 from .common import Limited, matrix, paired_ratio, require, skip_if, skip_in_quick_mode
@@ -141,8 +141,8 @@ class Accuracy(Limited):
             precision = PRECISIONS[dtype]
             a = matrix(shape, dtype, cond=1 / precision.eps)
             u, h = orthoref.polar(a, method=method)
-            ratios = measure.polar(*(np.asarray(x, dtype=np.float64) for x in (a, u, h)), precision=precision)
-            found[repr((shape, method, dtype))] = {name: float(np.max(values)) for name, values in ratios.items()}
+            measured = ratios.polar(*(np.asarray(x, dtype=np.float64) for x in (a, u, h)), precision=precision)
+            found[repr((shape, method, dtype))] = {name: float(np.max(values)) for name, values in measured.items()}
         self.teardown()
         return found
 

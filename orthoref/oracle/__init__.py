@@ -5,20 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = [
-    "cases",
-    "certify",
-    "conformance",
-    "finite",
-    "foreign",
-    "forward_error",
-    "identify",
-    "judge",
-    "measure",
-    "operations",
-    "precision",
-    "report",
-]
+__all__ = ["cases", "certify", "conformance", "operations", "report", "verdict"]
 
 
 def __getattr__(name: str) -> ModuleType:

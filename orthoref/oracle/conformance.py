@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import array_api_compat as compat
 import numpy as np
 
-from orthoref.arrays import require_choice
-from orthoref.oracle import measure
 from orthoref.oracle.cases import GALLERY, SPECTRA, Case
-from orthoref.oracle.foreign import Lifted, lift
-from orthoref.oracle.judge import Verdict
-from orthoref.oracle.operations import OPERATIONS, Operation
+from orthoref.oracle.lift import Lifted, lift
+from orthoref.oracle.operation import Operation
+from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.report import Outcome, Report
+from orthoref.oracle.residual import condition
+from orthoref.oracle.verdict import Verdict, judge
 from orthoref.oracle.watchdog import Hung, Watchdog
-
-Returns = Literal["auto", "u", "uh", "hu"]
 
 
 def check(
     port: Callable[..., Any],
     operation: str = "polar",
     *,
-    returns: Returns = "auto",
+    returns: str = "auto",
     dtypes: Sequence[str] | None = None,
     shapes: Sequence[tuple[int, ...]] | None = None,
     convert: Callable[[np.ndarray], Any] | None = None,
@@ -46,7 +45,7 @@ def check(
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
         A row of ``orthoref.oracle.operations.OPERATIONS``: "polar" or "newton_schulz".
-    returns : {"auto", "u", "uh", "hu"}
+    returns : str
         What a port of "polar" returns: U alone, or a tuple that begins with (U, H) or (H, U). "auto" takes a tuple for
         (U, H).
     dtypes, shapes : sequences
@@ -88,22 +87,22 @@ def check(
         raise ValueError(f"limit={limit!r} is not a positive number")
     if precision is not None:
         precision_of(precision)
-    require_choice("returns", returns, ("auto", "u", "uh", "hu") if "h" in row.outputs else ("auto",))
-    if unknown := set(options) - {*row.claims}:
-        raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}: it has {', '.join(row.claims)}")
-    claims = row.options(**options)
-    said = ({"returns": returns} if "h" in row.outputs else {}) | {key: str(value) for key, value in claims.items()}
-    said.pop("rank_deficient", None)
-    options = {"precision": precision, "limit": limit, **claims}
-    report = Report(name or _name_of(port), operation, row.checks, limit, said, row.unit, row.limits)
+    order = _order(row, returns)
+    if unknown := set(options) - {claim.name for claim in row.claims}:
+        known = ", ".join(claim.name for claim in row.claims)
+        raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}: it has {known}")
+    claimed = row.claim(**options)
+    said = ({"returns": returns} if row.optional else {}) | {"claimed": str(claimed)}
+    report = Report(name or _name_of(port), row, limit, said)
     with Watchdog(timeout) as watchdog:
+        run = _Run(port, row, claimed, precision, limit, convert, order, watchdog)
         for case in _shown(cases, progress, report.port):
             hung = False
             try:
-                verdict = _judge(port, row, case, convert, returns, options, watchdog)
+                verdict = run.judged(case)
             except Hung as error:
                 verdict, hung = Verdict(case.id, faults=[str(error)]), True
-            report.outcomes.append(Outcome(case, measure.condition(case.matrix()), verdict))
+            report.outcomes.append(Outcome(case, condition(case.matrix()), verdict))
             if hung:
                 report.stopped = f"{len(cases) - len(report.outcomes)} cases not run after the port hung"
                 break
@@ -144,43 +143,66 @@ def battery(
         raise ValueError(f"skip={sorted(unknown)} is not among {', '.join(sorted(families))}")
     dtypes = row.default_dtypes if dtypes is None else dtypes
     shapes = row.default_shapes if shapes is None else shapes
-    found = [case for case in row.battery(dtypes, shapes) if not {case.family, case.name} & set(skip)]
+    found = [case for case in row.cases(dtypes, shapes) if not {case.family, case.name} & set(skip)]
     if not found:
         raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
     return found
 
 
-def _judge(
-    port: Callable[..., Any],
-    row: Operation,
-    case: Case,
-    convert: Callable[[np.ndarray], Any] | None,
-    returns: Returns,
-    options: dict[str, Any],
-    watchdog: Watchdog,
-) -> Verdict:
-    a = case.matrix()
-    given = a if convert is None else convert(a)
-    before = lift("a", given)  # the port is judged on what it was given: XLA flushes subnormal numbers when it copies
-    if before.dtype != case.dtype:
-        hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given) else ""
-        raise ValueError(f"convert made {before.dtype} of a {case.dtype} input{hint}")
-    if outside := row.outside(before, **options):
-        return Verdict(case.id, reasons=[outside])
-    try:
-        result = watchdog.call(port, given)
-        outputs = _outputs(result, returns, row)
-        lifted = {name: lift(name, x) for name, x in outputs.items()}
-    except Hung:
-        raise
-    except Exception as error:  # whatever a port raises is a finding
-        return Verdict(case.id, faults=[f"raised {_described(error)}"])
-    try:
-        verdict = row.judge(before, lifted, subject=case.id, **options)
-        verdict.faults.extend(_contract(before, given, outputs))
-        return verdict
-    except Exception as error:  # no result may end the run
-        return Verdict(case.id, faults=[f"the result could not be judged: {_described(error)}"])
+@dataclass(frozen=True)
+class _Run:
+    """A port, what it claims, and how it is called."""
+
+    port: Callable[..., Any]
+    row: Operation
+    claimed: Any
+    precision: str | None
+    limit: float
+    convert: Callable[[np.ndarray], Any] | None
+    order: tuple[str, ...] | None
+    watchdog: Watchdog
+
+    def judged(self, case: Case) -> Verdict:
+        """One case: inputs made, port called, outputs judged, contract checked."""
+        given = {
+            name: x if self.convert is None else self.convert(x)
+            for name, x in zip(self.row.inputs, [case.matrix()], strict=True)
+        }
+        # the port is judged on what it was given: XLA flushes subnormal numbers when it copies
+        before = {name: lift(name, x) for name, x in given.items()}
+        self._require_dtype(before, given, case)
+        if outside := self.row.outside(before, self.claimed):
+            return Verdict(case.id, notes=[outside])
+        try:
+            result = self.watchdog.call(self.port, *given.values())
+            outputs = _outputs(result, self.order, self.row)
+            lifted = {name: lift(name, x) for name, x in outputs.items()}
+        except Hung:
+            raise
+        except Exception as error:  # whatever a port raises is a finding
+            return Verdict(case.id, faults=[f"raised {_described(error)}"])
+        try:
+            format_ = precision_of(self.precision or case.dtype)
+            verdict = judge(
+                self.row,
+                before,
+                lifted,
+                self.claimed,
+                precision=format_,
+                limit=self.limit,
+                subject=case.id,
+                also=self.precision or "",
+            )
+            verdict.faults.extend(_contract(before, given, outputs))
+            return verdict
+        except Exception as error:  # no result may end the run
+            return Verdict(case.id, faults=[f"the result could not be judged: {_described(error)}"])
+
+    def _require_dtype(self, before: dict[str, Lifted], given: dict[str, Any], case: Case) -> None:
+        for name, x in before.items():
+            if x.dtype != case.dtype:
+                hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given[name]) else ""
+                raise ValueError(f"convert made {x.dtype} of a {case.dtype} input{hint}")
 
 
 def _described(error: Exception) -> str:
@@ -191,31 +213,45 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _outputs(result: Any, returns: Returns, row: Operation) -> dict[str, Any]:
+def _order(row: Operation, returns: str) -> tuple[str, ...] | None:
+    """Names of what the port returns, None for "auto"."""
+    if returns == "auto":
+        return None
+    order = tuple(returns.split(",")) if "," in returns else tuple(returns)
+    required = set(row.outputs) - set(row.optional)
+    if len(set(order)) < len(order) or not required <= set(order) <= set(row.outputs):
+        raise ValueError(f"returns={returns!r} is not 'auto' or an order of {', '.join(row.outputs)}")
+    return order
+
+
+def _outputs(result: Any, order: tuple[str, ...] | None, row: Operation) -> dict[str, Any]:
+    """The results by name; a single name takes the first of several."""
     if len(row.outputs) == 1:
         return {row.outputs[0]: result}
     several = isinstance(result, (tuple, list))
-    if returns == "auto":
-        returns = "uh" if several and len(result) > 1 else "u"
-    if returns == "u":
-        return {"u": result[0] if several else result}
-    if not several or len(result) < 2:
-        raise TypeError(f"the port returned a {type(result).__name__}, not two factors")
-    return dict(zip(returns, result, strict=False))
+    if order is None:
+        order = row.outputs if several and len(result) > 1 else row.outputs[:1]
+    if len(order) == 1:
+        return {order[0]: result[0] if several else result}
+    if not several or len(result) < len(order):
+        raise TypeError(f"the port returned a {type(result).__name__}, not {len(order)} arrays")
+    return dict(zip(order, result, strict=False))
 
 
-def _contract(before: Lifted, given: Any, outputs: dict[str, Any]) -> Iterator[str]:
-    try:
-        unchanged = np.array_equal(lift("a", given).value, before.value)
-    except Exception:  # deleted, donated, reshaped
-        unchanged = False
-    if not unchanged:
-        yield "the input was changed in place"
+def _contract(before: dict[str, Lifted], given: dict[str, Any], outputs: dict[str, Any]) -> Iterator[str]:
+    for name, x in given.items():
+        try:
+            unchanged = np.array_equal(lift(name, x).value, before[name].value)
+        except Exception:  # deleted, donated, reshaped
+            unchanged = False
+        if not unchanged:
+            yield "the input was changed in place" if len(given) == 1 else f"{name} was changed in place"
+    first = next(iter(given.values()))
     for name, x in outputs.items():
-        if type(x) is not type(given):
-            yield f"{name} is a {_type(x)}, the input a {_type(given)}"
-        elif compat.is_array_api_obj(x) and compat.device(x) != compat.device(given):
-            yield f"{name} is on device {compat.device(x)}, the input on {compat.device(given)}"
+        if type(x) is not type(first):
+            yield f"{name} is a {_type(x)}, the input a {_type(first)}"
+        elif compat.is_array_api_obj(x) and compat.device(x) != compat.device(first):
+            yield f"{name} is on device {compat.device(x)}, the input on {compat.device(first)}"
 
 
 def _type(x: Any) -> str:

@@ -18,7 +18,8 @@ import numpy as np
 
 from orthoref._version import __version__
 from orthoref.oracle.cases import Case
-from orthoref.oracle.judge import Verdict
+from orthoref.oracle.operation import Check, Operation
+from orthoref.oracle.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,9 @@ class Report:
     """Outcomes of a run over a battery; ``holds`` if every case does."""
 
     port: str
-    operation: str
-    checks: dict[str, tuple[str, str]]
+    row: Operation
     limit: float
     options: dict[str, str]
-    unit: str = "n eps"
-    limits: dict[str, float] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     stopped: str = ""
 
@@ -61,7 +59,17 @@ class Report:
     @property
     def judged(self) -> int:
         """Number of cases that had something to judge."""
-        return sum(bool(outcome.verdict.checks or outcome.verdict.faults) for outcome in self.outcomes)
+        return sum(outcome.verdict.decided for outcome in self.outcomes)
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """The checks of the operation by name."""
+        return {check.name: check for check in self.row.checks}
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Checks with a limit of their own."""
+        return {check.name: check.limit for check in self.row.checks if check.limit is not None}
 
     @property
     def failed(self) -> list[Outcome]:
@@ -70,9 +78,9 @@ class Report:
 
     def title(self, name: str) -> str:
         """A check and its unit of error."""
-        what, of = self.checks[name]
-        unit = " ".join(filter(None, (of, self.unit)))
-        return f"{what} / ({unit})" if unit else what
+        check = self.checks[name]
+        unit = " ".join(filter(None, (check.of, self.row.unit if check.limit is None else "")))
+        return f"{check.text} / ({unit})" if unit else check.text
 
     def findings(self) -> list[Finding]:
         """Failures grouped by reason (but for the numbers in it), most frequent first."""
@@ -105,7 +113,7 @@ class Report:
         verdict = "HOLDS" if self.holds else "FAILS"
         silent = len(self.outcomes) - self.judged
         count = f"{held} of {len(self.outcomes)} cases hold" + (f", {silent} of them not judged" if silent else "")
-        return f"{self.port} as {self.operation} ({options}): {verdict}, {count}"
+        return f"{self.port} as {self.row.name} ({options}): {verdict}, {count}"
 
     def text(self, *, examples: int = 5) -> str:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
@@ -124,7 +132,7 @@ class Report:
             for row in table
         ]
         limits = "".join(f", {limit:g} for {name}" for name, limit in self.limits.items())
-        unit = "; unit n eps (8 eps for n < 8) times the norm of what the error belongs to" if self.unit else ""
+        unit = "; unit n eps (8 eps for n < 8) times the norm of what the error belongs to" if self.row.unit else ""
         lines.append(f"limit {self.limit:g}{limits}{unit}")
         found = self.findings()
         for finding in found[:examples]:
@@ -145,7 +153,7 @@ class Report:
             {
                 "schema": "orthoref-report-1",
                 "port": self.port,
-                "operation": self.operation,
+                "operation": self.row.name,
                 "options": self.options,
                 "limit": self.limit,
                 "holds": self.holds,

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import OutsideDomain, PortFailure
-from orthoref.oracle import finite, judge
-from orthoref.oracle.foreign import Lifted, lift
-from orthoref.oracle.judge import Verdict
-from orthoref.oracle.precision import Precision, precision_of
+from orthoref.oracle.lift import Lifted, lift
+from orthoref.oracle.newton_schulz.row import ROW as NEWTON_SCHULZ
+from orthoref.oracle.operation import Operation
+from orthoref.oracle.orthonormal.row import ROW as ORTHONORMAL
+from orthoref.oracle.polar.row import ROW as POLAR
+from orthoref.oracle.precision import precision_of
+from orthoref.oracle.verdict import judge
 
 
 def assert_polar(
@@ -60,21 +63,15 @@ def assert_polar(
     that distance rigorously.
     """
     __tracebackhide__ = True
-    arrays = {name: lift(name, x) for name, x in (("a", a), ("u", u), ("h", h)) if x is not None}
-    format_, dtypes_judged = _format(arrays["u"], arrays["a"], precision)
-    if not dtypes_judged:
-        arrays["a"] = Lifted(arrays["a"].value, None)  # its dtype may then differ
-    verdict = judge.polar(
-        arrays["a"],
-        arrays["u"],
-        arrays.get("h"),
-        precision=format_,
-        side=_one_of("side", side, "right", "left"),
-        rank_deficient=_one_of("rank_deficient", rank_deficient, "complete", "partial"),
-        limit=_positive(limit),
-        subject=_subject(u, precision, arrays["a"].value.shape),
+    _assert(
+        POLAR,
+        {"a": a},
+        {"u": u} if h is None else {"u": u, "h": h},
+        POLAR.claim(side=side, rank_deficient=rank_deficient),
+        precision,
+        limit,
+        recreate,
     )
-    _raise(verdict, "orthoref.testing.assert_polar", recreate)
 
 
 def assert_newton_schulz(
@@ -90,7 +87,7 @@ def assert_newton_schulz(
     restart: Sequence[int] = (),
     scale: str = "none",
     precision: str | None = None,
-    limit: float = finite.LIMIT,
+    limit: float = NEWTON_SCHULZ.limit,
     recreate: str | None = None,
 ) -> None:
     """Assert that x is this finite Newton-Schulz iteration of a, as accurate as the format and the form allow.
@@ -129,28 +126,17 @@ def assert_newton_schulz(
     roundoff and carries it to the end by the derivative of the remaining steps: equations (SOURCES), (CARRY), (GRAM).
     """
     __tracebackhide__ = True
-    lifted_a, lifted_x = lift("a", a), lift("x", x)
-    format_, dtypes_judged = _format(lifted_x, lifted_a, precision)
-    verdict = finite.judge(
-        lifted_a if dtypes_judged else Lifted(lifted_a.value, None),
-        lifted_x,
-        finite.iteration(
-            schedule,
-            steps=steps,
-            normalize=normalize,
-            eps=eps,
-            eps_rule=eps_rule,
-            form=form,
-            restart=restart,
-            scale=scale,
-        ),
-        precision=format_,
-        limit=_positive(limit),
-        subject=_subject(x, precision, lifted_a.value.shape),
+    claimed = NEWTON_SCHULZ.claim(
+        schedule=schedule,
+        steps=steps,
+        normalize=normalize,
+        eps=eps,
+        eps_rule=eps_rule,
+        form=form,
+        restart=restart,
+        scale=scale,
     )
-    _raise(verdict, "orthoref.testing.assert_newton_schulz", recreate)
-    if verdict.reasons and not verdict.checks:
-        raise OutsideDomain(verdict.reasons[0])
+    _assert(NEWTON_SCHULZ, {"a": a}, {"x": x}, claimed, precision, limit, recreate)
 
 
 def assert_orthonormal(
@@ -171,18 +157,40 @@ def assert_orthonormal(
         An AssertionError with the ratio, the batch index and the reason.
     """
     __tracebackhide__ = True
-    lifted = lift("q", q)
-    format_, _ = _format(lifted, lifted, precision)
-    verdict = judge.orthonormal(
-        lifted, precision=format_, limit=_positive(limit), subject=_subject(q, precision, lifted.value.shape)
+    _assert(ORTHONORMAL, {}, {"q": q}, None, precision, limit, recreate)
+
+
+def _assert(
+    row: Operation,
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    claimed: Any,
+    precision: str | None,
+    limit: float,
+    recreate: str | None,
+) -> None:
+    __tracebackhide__ = True
+    if not 0 < limit < float("inf"):
+        raise ValueError(f"limit={limit!r} is not a positive number")
+    data, results = ({name: lift(name, x) for name, x in arrays.items()} for arrays in (inputs, outputs))
+    stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
+    if precision is not None:  # dtypes may then differ
+        data = {name: Lifted(x.value, None) for name, x in data.items()}
+    first = next(iter(outputs.values()))
+    shape = next(iter((data or results).values())).value.shape
+    verdict = judge(
+        row,
+        data,
+        results,
+        claimed,
+        precision=precision_of(precision or stored),
+        limit=limit,
+        subject=_subject(first, precision, shape),
     )
-    _raise(verdict, "orthoref.testing.assert_orthonormal", recreate)
-
-
-def _format(result: Lifted, given: Lifted, precision: str | None) -> tuple[Precision, bool]:
-    if precision is not None:
-        return precision_of(precision), False
-    return precision_of(result.dtype or given.dtype or "float64"), True
+    if not verdict.holds:
+        raise PortFailure(verdict.text(f"orthoref.testing.assert_{row.name}", recreate))
+    if verdict.notes and not verdict.decided:
+        raise OutsideDomain(verdict.notes[0])
 
 
 def _subject(x: Any, precision: str | None, shape: tuple[int, ...]) -> str:
@@ -192,21 +200,3 @@ def _subject(x: Any, precision: str | None, shape: tuple[int, ...]) -> str:
         else f"{type(x).__module__.partition('.')[0]}.{str(x.dtype).rpartition('.')[2]}"
     )
     return f"{kind} {shape}" + (f", judged as {precision}" if precision else "")
-
-
-def _one_of(name: str, value: str, *choices: str) -> str:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
-    return value
-
-
-def _positive(limit: float) -> float:
-    if not 0 < limit < float("inf"):
-        raise ValueError(f"limit={limit!r} is not a positive number")
-    return limit
-
-
-def _raise(verdict: Verdict, caller: str, recreate: str | None) -> None:
-    __tracebackhide__ = True
-    if not verdict.holds:
-        raise PortFailure(verdict.text(caller, recreate))

@@ -169,8 +169,8 @@ PORTS = {
     "wrong dtype": (lambda a: tuple(x.astype("float32") for x in polar(a)), None, "u has dtype float32"),
     "exception": (raises, None, "raised FloatingPointError: by design"),
     "sys.exit": (exits, None, "SystemExit(3)"),
-    "one output": (lambda a: polar(a).u, None, "not two factors"),
-    "nothing": (lambda a: None, None, "not two factors"),
+    "one output": (lambda a: polar(a).u, None, "not 2 arrays"),
+    "nothing": (lambda a: None, None, "not 2 arrays"),
 }
 
 

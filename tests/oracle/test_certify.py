@@ -12,6 +12,7 @@ from flint import acb_mat, arb, arb_mat, ctx  # noqa: E402
 
 from orthoref import NotCertified, OutsideDomain, certify, polar  # noqa: E402
 from orthoref.oracle import cases  # noqa: E402
+from orthoref.oracle.polar import enclosure  # noqa: E402
 
 
 def truth(a: np.ndarray):
@@ -121,13 +122,13 @@ def test_the_approximation_is_not_trusted(monkeypatch):
     # a wrong approximate factor must lead to refusal, or to an enclosure that still contains the truth
     a, u, *_ = exact_polar(4, 4, [1, 0.5, 0.5, 0.25])
     for wrong in (np.eye(4), -u, u.T, 2 * u, u @ np.diag([1, 1, 1, -1]), 0 * u):
-        monkeypatch.setattr(certify, "_approximate", lambda exact, wrong=wrong: given(wrong))
+        monkeypatch.setattr(enclosure, "_approximate", lambda exact, wrong=wrong: given(wrong))
         if np.array_equal(wrong, u):
             continue
         with pytest.raises(NotCertified):
             certify.polar(a, digits=1, max_bits=200)
     slightly = u + 1e-6 * np.arange(16).reshape(4, 4)
-    monkeypatch.setattr(certify, "_approximate", lambda exact: given(slightly))
+    monkeypatch.setattr(enclosure, "_approximate", lambda exact: given(slightly))
     found = certify.polar(a, digits=1)
     assert all(ball.contains(x) for ball, x in zip(found.u.entries(), given(u).entries(), strict=True))
     assert found.radius >= np.linalg.norm(slightly - u)

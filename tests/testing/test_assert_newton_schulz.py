@@ -10,7 +10,8 @@ import pytest
 from orthoref import OutsideDomain, PortFailure, newton_schulz, testing
 from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Schedule
-from orthoref.oracle import cases, finite
+from orthoref.oracle import cases
+from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES
 
 A = cases.matrix((2, 6, 4), cond=10, seed=1, scale=3.7)
 X = newton_schulz(A)
@@ -118,7 +119,7 @@ def test_every_option_is_passed_on():
         with pytest.raises(PortFailure):
             testing.assert_newton_schulz(A, x)
     testing.assert_newton_schulz(A, newton_schulz(A, form="gram", restart=[2]), form="gram", restart=[2])
-    for scale, factor in finite.UPDATE_SCALES.items():
+    for scale, factor in UPDATE_SCALES.items():
         testing.assert_newton_schulz(A, factor(6, 4) * X, scale=scale)
 
 

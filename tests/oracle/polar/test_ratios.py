@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from exact import exact_polar
 
-from orthoref.oracle import measure
+from orthoref.oracle.orthonormal import ratios as orthonormal_ratios
+from orthoref.oracle.polar import ratios as polar_ratios
 from orthoref.oracle.precision import PRECISIONS, precision_of
 
 EPS = 2.0**-52
@@ -18,10 +19,10 @@ UNIT = 8 * EPS  # max(n, 8) eps for the orders below
 def test_exact_factors_score_zero(m, n, dtype):
     # dyadic factors: every product and difference in the measures is exact, |A|_* = tr H up to its own SVD
     a, u, h, *_ = exact_polar(m, n, [1, 0.5, 0.5, 0.25], dtype)
-    ratios = measure.polar(a, u, h)
+    ratios = polar_ratios.polar(a, u, h)
     assert {name for name, ratio in ratios.items() if ratio != 0} <= {"nuclear"}
     assert ratios["nuclear"] <= 1
-    left = measure.polar(a, u, u @ h @ u.conj().T, side="left")
+    left = polar_ratios.polar(a, u, u @ h @ u.conj().T, side="left")
     assert left["backward"] == left["symmetric"] == left["hermitian"] == 0
 
 
@@ -39,15 +40,15 @@ DEFECTS = {  # (U, H) for A = diag(3, 4), |A| = 5, and the ratio times its unit,
 @pytest.mark.parametrize("scale", [1.0, 2.0**1000, 2.0**-900])
 def test_a_known_defect_has_its_known_ratio(name, scale):
     u, h, defect = DEFECTS[name]
-    ratios = measure.polar(scale * np.diag([3.0, 4.0]), u, scale * h)
+    ratios = polar_ratios.polar(scale * np.diag([3.0, 4.0]), u, scale * h)
     assert ratios[name] == pytest.approx(defect / UNIT, rel=8 * EPS, abs=0)  # a handful of roundings
 
 
 def test_without_h_the_hermitian_part_is_judged():
     u = np.array([[0.0, -1.0], [1.0, 0.0]])
     a = u @ np.array([[2.0, 1.0], [1.0, 2.0]])
-    assert all(ratio <= 1 for ratio in measure.polar(a, u).values())
-    assert measure.polar(a, -u)["positive"] > 1e14
+    assert all(ratio <= 1 for ratio in polar_ratios.polar(a, u).values())
+    assert polar_ratios.polar(a, -u)["positive"] > 1e14
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -56,16 +57,16 @@ def test_what_is_not_finite_never_passes(bad, where):
     a, u, h, *_ = exact_polar(4, 4, [1, 1, 0.5, 0.5])
     spoilt = {"u": u.copy(), "h": h.copy()}
     spoilt[where][1, 2] = bad
-    ratios = measure.polar(a, spoilt["u"], spoilt["h"])
+    ratios = polar_ratios.polar(a, spoilt["u"], spoilt["h"])
     assert not all(ratio <= 1e300 for ratio in ratios.values())
 
 
 def test_a_stack_is_its_matrices():
     rng = np.random.RandomState(0)
     a, u, h = rng.standard_normal((3, 2, 5, 4)), rng.standard_normal((3, 2, 5, 4)), rng.standard_normal((3, 2, 4, 4))
-    stacked = measure.polar(a, u, h)
+    stacked = polar_ratios.polar(a, u, h)
     for index in np.ndindex(3, 2):
-        single = measure.polar(a[index], u[index], h[index])
+        single = polar_ratios.polar(a[index], u[index], h[index])
         for name, ratio in single.items():
             assert stacked[name].shape == (3, 2)
             # the same sums, in an order that BLAS may choose differently: 5 products of size 10 over 8 eps
@@ -75,23 +76,25 @@ def test_a_stack_is_its_matrices():
 def test_the_subnormal_grid_is_granted_and_nothing_more():
     tiny = 2.0**-1074
     a = tiny * np.array([[3.0, 1.0], [1.0, 3.0]])
-    assert measure.polar(a, np.eye(2), a)["backward"] == 0
+    assert polar_ratios.polar(a, np.eye(2), a)["backward"] == 0
     off_by_one = a + tiny * np.array([[0, 1.0], [1.0, 0]])  # rounded the wrong way: n tiny is the unit
-    assert measure.polar(a, np.eye(2), off_by_one)["backward"] <= 1
-    assert measure.polar(a, np.eye(2), 100 * a)["backward"] > 10
+    assert polar_ratios.polar(a, np.eye(2), off_by_one)["backward"] <= 1
+    assert polar_ratios.polar(a, np.eye(2), 100 * a)["backward"] > 10
 
 
 def test_partial_isometries():
     u = np.diag([1.0, 0.0])
-    assert measure.polar(u, u, u, isometry="partial")["orthonormal"] == 0
-    assert measure.polar(u, u, u)["orthonormal"] == pytest.approx(1 / UNIT, rel=1e-12, abs=0)
-    assert measure.polar(u, np.diag([1.0, 0.5]), u, isometry="partial")["orthonormal"] > 1e14
+    assert polar_ratios.polar(u, u, u, isometry="partial")["orthonormal"] == 0
+    assert polar_ratios.polar(u, u, u)["orthonormal"] == pytest.approx(1 / UNIT, rel=1e-12, abs=0)
+    assert polar_ratios.polar(u, np.diag([1.0, 0.5]), u, isometry="partial")["orthonormal"] > 1e14
 
 
 def test_orthonormal_rows_of_a_wide_matrix():
     q = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    assert measure.orthonormal(q)["orthonormal"] == measure.orthonormal(q.T)["orthonormal"] == 0
-    assert measure.orthonormal(2 * q)["orthonormal"] == pytest.approx(3 * np.sqrt(2) / UNIT, rel=1e-12, abs=0)
+    assert orthonormal_ratios.orthonormal(q)["orthonormal"] == orthonormal_ratios.orthonormal(q.T)["orthonormal"] == 0
+    assert orthonormal_ratios.orthonormal(2 * q)["orthonormal"] == pytest.approx(
+        3 * np.sqrt(2) / UNIT, rel=1e-12, abs=0
+    )
 
 
 def test_units():
@@ -117,12 +120,12 @@ def test_the_judges_own_rounding_does_not_grow_with_the_number_of_rows():
     # 1/sqrt(m) with m a power of 4: an exactly orthonormal column in binary, whose Gram sum is exact in any order;
     # then random columns normalised in extended precision, whose defect is below m^(1/2) half-ulps of 1/sqrt(m)
     m = 4**9
-    assert measure.orthonormal(np.full((m, 1), 2.0**-9))["orthonormal"] == 0
+    assert orthonormal_ratios.orthonormal(np.full((m, 1), 2.0**-9))["orthonormal"] == 0
     rng = np.random.RandomState(0)
     q = rng.standard_normal((200_000, 1)).astype(np.longdouble)
     q = (q / np.sqrt(np.sum(q * q))).astype(np.float64)
-    assert measure.orthonormal(q)["orthonormal"] <= 1
-    assert measure.orthonormal(q.T)["orthonormal"] <= 1
+    assert orthonormal_ratios.orthonormal(q)["orthonormal"] <= 1
+    assert orthonormal_ratios.orthonormal(q.T)["orthonormal"] <= 1
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -135,11 +138,11 @@ def test_the_grid_is_granted_to_the_larger_factor_as_well(shape, side):
     h = np.zeros((order, order))
     h[0, 0] = h[1, 1] = 64 * tiny
     a = u @ h if side == "right" else h @ u
-    ratios = measure.polar(a, u, h + np.where(np.arange(order)[:, None] == np.arange(order), 0, tiny), side=side)
+    ratios = polar_ratios.polar(a, u, h + np.where(np.arange(order)[:, None] == np.arange(order), 0, tiny), side=side)
     assert ratios["backward"] <= 1 and ratios["positive"] <= 1
 
 
 @pytest.mark.parametrize("name", ["symmetric", "nuclear", "orthonormal"])
 def test_nothing_is_granted_to_u_on_the_subnormal_grid(name):
     a, u = np.array([[3.0, 1.0], [2.0, 4.0]]), np.array([[0.6, -0.8], [0.8, 0.6]])
-    assert measure.polar(a * 2.0**-1074, u)[name] == measure.polar(a, u)[name]
+    assert polar_ratios.polar(a * 2.0**-1074, u)[name] == polar_ratios.polar(a, u)[name]

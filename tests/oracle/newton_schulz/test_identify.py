@@ -12,7 +12,7 @@ from orthoref import newton_schulz
 from orthoref._schedules import presets
 from orthoref._schedules.design import qdwh
 from orthoref._schedules.schedule import Normalization, Schedule
-from orthoref.oracle.identify import EPSILONS, identify
+from orthoref.oracle.newton_schulz.identify import EPSILONS, identify
 
 FEW = ["jordan", "newton-schulz-5", "you-5", "polar-express-nanogpt"]
 ALIKE = ["jordan", "polar-express", "polar-express-list", "polar-express-nvidia", "polar-express-timm"]

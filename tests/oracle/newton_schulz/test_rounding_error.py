@@ -8,7 +8,7 @@ import pytest
 from orthoref import newton_schulz_jvp
 from orthoref._schedules import presets
 from orthoref.oracle import cases
-from orthoref.oracle.forward_error import COHERENT, _Carry, _repetition, expected, of_aol, shaken
+from orthoref.oracle.newton_schulz.rounding_error import COHERENT, _Carry, _repetition, expected, of_aol, shaken
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 U = 2.0**-18  # fine enough for first order, coarse beside the accumulation of 2^-24

@@ -15,8 +15,9 @@ from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import OutsideDomain, require
 from orthoref.oracle import cases
-from orthoref.oracle.finite import LIMIT, UNDECIDED, UPDATE_SCALES, Iteration, Judged, compare, fills
-from orthoref.oracle.foreign import lift
+from orthoref.oracle.lift import lift
+from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration
+from orthoref.oracle.newton_schulz.ratios import LIMIT, UNDECIDED, Judged, compare, fills
 from orthoref.oracle.precision import PRECISIONS, precision_of
 
 MAX_STEPS = 12
@@ -132,7 +133,7 @@ def identify(
     -----
     The probes are a square, a wide and a tall matrix, a diagonal one, one of rank one, and small multiples of the
     square one, which show eps. Step counts up to 12, the norm multiplied by 1, 1.01, 1.02 or 1.05, eps of powers of
-    ten and the update scales in ``orthoref.oracle.finite.UPDATE_SCALES`` are tried.
+    ten and the update scales in ``orthoref.oracle.newton_schulz.claim.UPDATE_SCALES`` are tried.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} of the probes is not float32 or float64")

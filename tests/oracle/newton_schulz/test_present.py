@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("flint")
 
 from orthoref import schedules
-from orthoref._schedules import present
+from orthoref.oracle.newton_schulz import present
 
 NAMES = ["jordan", "you-6", "polar-express", "cans-5"]
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from orthoref.oracle.foreign import lift
+from orthoref.oracle.lift import lift
 
 VALUES = np.array([[1.0, -0.5], [2.0**-120, 3.0]])
 

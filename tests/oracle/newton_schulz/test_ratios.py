@@ -11,10 +11,19 @@ from orthoref import newton_schulz
 from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import OutsideDomain
-from orthoref.oracle import cases, finite
-from orthoref.oracle.foreign import Lifted
-from orthoref.oracle.forward_error import expected
+from orthoref.oracle import cases
+from orthoref.oracle.lift import Lifted
+from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, iteration
+from orthoref.oracle.newton_schulz.ratios import LIMIT, UNDECIDED, compare
+from orthoref.oracle.newton_schulz.rounding_error import expected
+from orthoref.oracle.newton_schulz.row import ROW
 from orthoref.oracle.precision import PRECISIONS
+from orthoref.oracle.verdict import judge
+
+
+def judged_as(a, x, claimed, **options):
+    return judge(ROW, {"a": a}, {"x": x}, claimed, **options)
+
 
 FORMS = {"standard": {}, "gram": {"form": "gram"}, "gram, restart": {"form": "gram", "restart": (2,)}}
 SHAPES = (((24, 24), 30.0), ((20, 6), 10.0), ((6, 20), 1e3), ((1, 1), 1.0), ((40, 40), 1e3))
@@ -42,7 +51,7 @@ def transcribed(a, schedule):
 def judged(a, x, precision, **claimed):
     wide = np.complex128 if np.iscomplexobj(a) else np.float64
     with np.errstate(all="ignore"):  # of results that may hold anything
-        return finite.compare(a.astype(wide), x.astype(wide), finite.iteration(**claimed), PRECISIONS[precision])
+        return compare(a.astype(wide), x.astype(wide), iteration(**claimed), PRECISIONS[precision])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
@@ -57,7 +66,7 @@ def test_a_transcription_passes_and_the_unit_is_sharp(dtype):
                 assert one.decided and one.direction <= 0.1
                 ratios[name, shape, seed] = one.forward
     worst = max(ratios, key=lambda key: ratios[key])
-    assert ratios[worst] <= finite.LIMIT, (worst, ratios[worst])
+    assert ratios[worst] <= LIMIT, (worst, ratios[worst])
     assert 0.02 <= np.median(list(ratios.values())) <= 2
 
 
@@ -78,7 +87,7 @@ def test_the_emulated_port_passes_where_it_is_decided(precision, form):
                     ratios[name, shape, seed], directions[name, shape, seed] = one.forward, one.direction
     assert 0.02 <= np.median(list(ratios.values())) <= 2
     worst = max(ratios, key=lambda key: ratios[key])
-    assert ratios[worst] <= finite.LIMIT, (worst, ratios[worst])
+    assert ratios[worst] <= LIMIT, (worst, ratios[worst])
     worst = max(directions, key=lambda key: directions[key])
     assert directions[worst] <= 0.5, (worst, directions[worst])  # half of what fails
 
@@ -91,7 +100,7 @@ def test_gram_form_in_float64():
             one = judged(a, newton_schulz(a, name, form="gram"), "float64", schedule=name, form="gram")
             assert one.decided
             ratios.append(one.forward)
-    assert max(ratios) <= finite.LIMIT
+    assert max(ratios) <= LIMIT
     assert 0.02 <= np.median(ratios) <= 2
 
 
@@ -100,7 +109,7 @@ def test_a_schedule_that_tolerates_nothing_above_1_is_not_judged_where_rounding_
     a = cases.matrix((24, 24), cond=30, seed=1, scale=3.7, dtype="float32")
     x = newton_schulz(a, "polar-express-list", precision="bfloat16")
     one = judged(a, x, "bfloat16", schedule="polar-express-list")
-    assert not one.decided or one.forward <= finite.LIMIT, one.forward
+    assert not one.decided or one.forward <= LIMIT, one.forward
 
 
 def test_every_normalization_scale_and_eps_passes():
@@ -108,14 +117,14 @@ def test_every_normalization_scale_and_eps_passes():
         for dtype in ("float32", "complex128"):
             a = cases.matrix(shape, cond=10, seed=3, scale=1e-4, dtype=dtype)
             for kind in ("frobenius", "schatten4", "spectral", "aol"):
-                for scale in finite.UPDATE_SCALES:
+                for scale in UPDATE_SCALES:
                     for rule in ("add", "clamp"):
                         claimed = {"normalize": Normalization(kind, "1.02"), "eps": 1e-4, "eps_rule": rule}
-                        x = np.asarray(finite.UPDATE_SCALES[scale](*shape) * newton_schulz(a, **claimed)).astype(dtype)
-                        verdict = finite.judge(
+                        x = np.asarray(UPDATE_SCALES[scale](*shape) * newton_schulz(a, **claimed)).astype(dtype)
+                        verdict = judged_as(
                             Lifted(a, dtype),
                             Lifted(x, dtype),
-                            finite.iteration(**claimed, scale=scale),
+                            iteration(**claimed, scale=scale),
                             precision=PRECISIONS["float32" if dtype == "float32" else "float64"],
                             limit=2,
                         )
@@ -137,7 +146,7 @@ def test_a_result_that_is_far_off_scores_at_least_the_inverse_of_undecided():
             a = cases.matrix((16, 16), cond=30, seed=2)
             one = judged(a, np.zeros_like(a), precision, schedule=name)
             assert one.forward == pytest.approx(1 / one.unit, rel=1e-12, abs=0)
-            assert not one.decided or one.forward >= 1 / finite.UNDECIDED
+            assert not one.decided or one.forward >= 1 / UNDECIDED
 
 
 def test_a_flipped_direction_scores_2():
@@ -152,45 +161,43 @@ def test_a_flipped_direction_scores_2():
 
 
 def test_undecided_stacks():
-    rounds = finite.iteration("jordan", form="gram")
+    rounds = iteration("jordan", form="gram")
     bfloat16 = PRECISIONS["bfloat16"]
     hard = cases.matrix((24, 24), cond=1e3, seed=1)
     easy = np.eye(24)
     a = np.stack([easy, hard])
     x = newton_schulz(a)
-    assert [finite.compare(each, each, rounds, bfloat16).decided for each in a] == [True, False]
-    verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
+    assert [compare(each, each, rounds, bfloat16).decided for each in a] == [True, False]
+    verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
     assert verdict.holds and len(verdict.checks) == 2
-    assert verdict.reasons[0].startswith("1 of 2 not judged: in bfloat16 the rounding errors alone are")
-    assert "form 'gram', schedule 'jordan'" in verdict.reasons[0]
+    assert verdict.notes[0].startswith("1 of 2 not judged: in bfloat16 the rounding errors alone are")
+    assert "form 'gram', schedule 'jordan'" in verdict.notes[0]
     x[1, 3, 4] = np.nan
-    verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
+    verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
     assert verdict.faults == ["x has entries that are NaN or infinite, batch index (1,)"] and not verdict.holds
     x[0] *= -1
-    verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
+    verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
     assert any("x has the wrong sign" in reason for reason in verdict.reasons)
-    verdict = finite.judge(Lifted(hard, None), Lifted(hard, None), rounds, precision=bfloat16)
-    assert verdict.holds and not verdict.checks and verdict.reasons
+    verdict = judged_as(Lifted(hard, None), Lifted(hard, None), rounds, precision=bfloat16)
+    assert verdict.holds and not verdict.checks and verdict.notes
 
 
 def test_undecided_because_the_schedule_diverges_just_above_1():
     # to first order the errors are small; a step of bfloat16 above 1, which the schedule does not tolerate, is not
     a = np.diag([1.0, 0.5])
-    rounds = finite.iteration("polar-express-list", normalize="spectral")
-    one = finite.compare(a, a, rounds, PRECISIONS["bfloat16"])
+    rounds = iteration("polar-express-list", normalize="spectral")
+    one = compare(a, a, rounds, PRECISIONS["bfloat16"])
     first_order = expected(a, rounds.schedule.steps(), PRECISIONS["bfloat16"]).total()
-    assert first_order <= finite.UNDECIDED * np.linalg.norm(one.reference) and not one.decided
-    verdict = finite.judge(Lifted(a, None), Lifted(a, None), rounds, precision=PRECISIONS["bfloat16"])
-    assert verdict.reasons[0].startswith(
-        "1 of 1 not judged: in bfloat16 the rounding errors alone are inf of the result"
-    )
+    assert first_order <= UNDECIDED * np.linalg.norm(one.reference) and not one.decided
+    verdict = judged_as(Lifted(a, None), Lifted(a, None), rounds, precision=PRECISIONS["bfloat16"])
+    assert verdict.notes[0].startswith("1 of 1 not judged: in bfloat16 the rounding errors alone are inf of the result")
 
 
 def test_the_unit_where_a_few_roundings_change_the_derivative():
     # an honest float16 port was 0.11 of the result away, four times the error to first order
     a = cases.matrix((4, 1), cond=1.0, seed=1)
-    rounds = finite.iteration("polar-express", steps=5)
-    one = finite.compare(a, newton_schulz(a, rounds.schedule, steps=5), rounds, PRECISIONS["float16"])
+    rounds = iteration("polar-express", steps=5)
+    one = compare(a, newton_schulz(a, rounds.schedule, steps=5), rounds, PRECISIONS["float16"])
     start = a / (1.01 * np.linalg.norm(a))
     first_order = expected(start, rounds.schedule.steps(5), PRECISIONS["float16"]).total()
     assert one.decided and one.unit == pytest.approx(one.shaken / 4, rel=1e-12, abs=0)
@@ -201,7 +208,7 @@ def test_undecided_beyond_first_order():
     # errors are a tenth of the result to first order, but single ones of four times their size a half
     a = cases.matrix((3, 2), cond=2.0, seed=0)
     one = judged(a, a, "bfloat16", schedule="aol-b")
-    assert one.unit < finite.UNDECIDED < one.shaken < 0.6 and not one.decided
+    assert one.unit < UNDECIDED < one.shaken < 0.6 and not one.decided
 
 
 def test_nan_in_a_stack_wins_over_every_number():
@@ -209,9 +216,7 @@ def test_nan_in_a_stack_wins_over_every_number():
     x = newton_schulz(a)
     x[0] *= 1e9
     x[1, 0, 0] = np.nan
-    verdict = finite.judge(
-        Lifted(a, None), Lifted(x, None), finite.iteration("jordan"), precision=PRECISIONS["float64"]
-    )
+    verdict = judged_as(Lifted(a, None), Lifted(x, None), iteration("jordan"), precision=PRECISIONS["float64"])
     assert not verdict.holds
     assert verdict.checks[0].index == (1,) and np.isnan(verdict.checks[0].ratio)
     assert verdict.reasons == ["x has 1 of 25 entries that are NaN or infinite"]
@@ -220,7 +225,7 @@ def test_nan_in_a_stack_wins_over_every_number():
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (0, 3, 3), (2, 0, 4)])
 def test_empty_arrays(shape):
     a = Lifted(np.zeros(shape), "float64")
-    assert finite.judge(a, a, finite.iteration("jordan"), precision=PRECISIONS["float64"]).holds
+    assert judged_as(a, a, iteration("jordan"), precision=PRECISIONS["float64"]).holds
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -228,7 +233,7 @@ def test_no_finite_input(value):
     a = np.ones((2, 3, 3))
     a[1, 0, 2] = value
     with pytest.raises(OutsideDomain, match=r"index \(1, 0, 2\): there is nothing to judge"):
-        finite.judge(Lifted(a, None), Lifted(a, None), finite.iteration("jordan"), precision=PRECISIONS["float64"])
+        judged_as(Lifted(a, None), Lifted(a, None), iteration("jordan"), precision=PRECISIONS["float64"])
 
 
 def test_zero_is_judged():
@@ -237,7 +242,7 @@ def test_zero_is_judged():
         one = judged(zero, zero, "float32", **claimed)
         assert one.decided and one.forward == 0 and one.direction == 0
         assert judged(zero, zero + 1e-30, "float32", **claimed).forward == np.inf
-        assert not judged(zero, zero * np.nan, "float32", **claimed).forward <= finite.LIMIT
+        assert not judged(zero, zero * np.nan, "float32", **claimed).forward <= LIMIT
 
 
 @pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
@@ -250,12 +255,12 @@ def test_the_verdict_does_not_depend_on_powers_of_two(scale):
 
 
 def test_iteration_as_text():
-    assert str(finite.iteration()) == "jordan, 5 steps, norm frobenius"
-    text = str(finite.iteration("polar-express", steps=6, eps=1e-7, eps_rule="clamp", scale="sqrt(m/n)"))
+    assert str(iteration()) == "jordan, 5 steps, norm frobenius"
+    text = str(iteration("polar-express", steps=6, eps=1e-7, eps_rule="clamp", scale="sqrt(m/n)"))
     assert text == "polar-express, 6 steps, norm frobenius x 1.01, eps 1e-07 (clamp), times sqrt(m/n)"
-    assert finite.iteration(scale="sqrt(max(1, m/n))").factor(8, 2) == 2
-    assert finite.iteration(scale="0.2 sqrt(max(m, n))").factor(25, 4) == 1
-    assert finite.iteration("aol-a").normalization == Normalization("aol")
+    assert iteration(scale="sqrt(max(1, m/n))").factor(8, 2) == 2
+    assert iteration(scale="0.2 sqrt(max(m, n))").factor(25, 4) == 1
+    assert iteration("aol-a").normalization == Normalization("aol")
 
 
 @pytest.mark.parametrize(
@@ -279,7 +284,7 @@ def test_iteration_as_text():
 )
 def test_a_claim_that_newton_schulz_refuses_is_refused(options, error, words):
     with pytest.raises(error, match=words):
-        finite.iteration(**options)
+        iteration(**options)
 
 
 def test_steps_of_no_rows():
@@ -318,9 +323,9 @@ def test_equal_rounding_errors_of_equal_entries_are_no_fault(name, dtype):
                 x = c0 * x + (c1 * g + c2 * (g @ g)) @ x
             x = x.T if a.shape[0] > a.shape[1] else x
             for form, got in (("standard", x), ("gram", newton_schulz(a, schedule, steps=steps, form="gram"))):
-                claimed = finite.iteration(schedule, steps=steps, form=form)
-                one = finite.compare(*(z.astype("float64") for z in (a, got)), claimed, PRECISIONS[dtype])
-                assert one.forward <= finite.LIMIT or not one.decided, (schedule, steps, form, one.forward)
+                claimed = iteration(schedule, steps=steps, form=form)
+                one = compare(*(z.astype("float64") for z in (a, got)), claimed, PRECISIONS[dtype])
+                assert one.forward <= LIMIT or not one.decided, (schedule, steps, form, one.forward)
 
 
 def test_a_small_input_is_stored_with_few_bits():
@@ -341,7 +346,7 @@ def test_aol_of_orthogonal_rows_of_different_size(name, dtype):
         precision = {"complex64": "float32"}.get(dtype, dtype)
         one = judged(a, transcribed(a, presets.get(name)), precision, schedule=name)
         assert one.forward <= 1 and one.direction <= 0.5
-        assert judged(a, 1.5 * newton_schulz(a, name), precision, schedule=name).forward > finite.LIMIT
+        assert judged(a, 1.5 * newton_schulz(a, name), precision, schedule=name).forward > LIMIT
         seen.append(one.unit)
     assert seen[0] < seen[1] < seen[2]
 
@@ -349,12 +354,12 @@ def test_aol_of_orthogonal_rows_of_different_size(name, dtype):
 def test_errors_are_relative_to_the_result():
     a = cases.matrix((4, 12), cond=10.0, seed=1)
     plain = judged(a, newton_schulz(a), "bfloat16")
-    for scale, of in finite.UPDATE_SCALES.items():
+    for scale, of in UPDATE_SCALES.items():
         x = 1.25 * of(4, 12) * newton_schulz(a)
         one = judged(a, x, "bfloat16", scale=scale)
         assert (one.unit, one.shaken) == pytest.approx((plain.unit, plain.shaken), rel=1e-12, abs=0)
-        rounds = finite.iteration(scale=scale)
-        verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"])
+        rounds = iteration(scale=scale)
+        verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"])
         assert verdict.checks[0].absolute == pytest.approx(0.25, rel=1e-12, abs=0)
 
 
@@ -379,8 +384,8 @@ def test_squares_that_underflow_are_judged(size, kind, form):
         x = newton_schulz(a, **claimed)
         one = judged(a, x, "float64", **claimed)
         assert one.decided and one.forward <= 1 and one.direction <= 1e-9
-        assert judged(a, 1.0001 * x, "float64", **claimed).forward > finite.LIMIT
-        assert judged(a, 0 * x, "float64", **claimed).forward > finite.LIMIT
+        assert judged(a, 1.0001 * x, "float64", **claimed).forward > LIMIT
+        assert judged(a, 0 * x, "float64", **claimed).forward > LIMIT
         assert judged(a, -x, "float64", **claimed).direction == pytest.approx(2, abs=1e-9)
 
 
@@ -392,8 +397,8 @@ def test_a_small_start_that_grows_is_judged_as_it_is():
     claimed = {"schedule": schedule, "steps": 600, "eps": 1.0}
     rounded = x * (1 + np.finfo("float64").eps * np.sign(a))
     one = judged(a, rounded, "float64", **claimed)
-    assert one.decided and one.forward <= finite.LIMIT and abs(one.direction) <= 1e-9
-    assert judged(a, 1.001 * x, "float64", **claimed).forward > finite.LIMIT
+    assert one.decided and one.forward <= LIMIT and abs(one.direction) <= 1e-9
+    assert judged(a, 1.001 * x, "float64", **claimed).forward > LIMIT
 
 
 def test_a_result_without_a_norm_is_not_judged():
@@ -421,20 +426,20 @@ def test_aol_that_may_diverge_is_not_judged(name, k):
 def test_zero_is_refused_where_little_else_can_be_judged():
     a = cases.matrix((3, 2), cond=2.0, seed=0)  # between a quarter and a half, beyond first order
     stack = np.stack([np.eye(3, 2), a])
-    rounds = finite.iteration("aol-b")
+    rounds = iteration("aol-b")
     for value, index in ((a, ()), (stack, (1,))):
         x = newton_schulz(value, "aol-b")
         said = []
         for _ in range(2):
-            verdict = finite.judge(Lifted(value, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"])
+            verdict = judged_as(Lifted(value, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"])
             said.append(verdict.faults)
             x[index] = 0
         assert said == [[], [f"x is zero{f', batch index {index}' if index else ''}"]]
-    verdict = finite.judge(Lifted(0 * a, None), Lifted(0 * a, None), rounds, precision=PRECISIONS["bfloat16"])
+    verdict = judged_as(Lifted(0 * a, None), Lifted(0 * a, None), rounds, precision=PRECISIONS["bfloat16"])
     assert verdict.holds
     lost = cases.matrix((4, 3), cond=5.0, seed=1) * 1e-9  # below everything in float16
-    rounds = finite.iteration("jordan", eps=1.0)
-    verdict = finite.judge(Lifted(lost, None), Lifted(0 * lost, None), rounds, precision=PRECISIONS["float16"])
+    rounds = iteration("jordan", eps=1.0)
+    verdict = judged_as(Lifted(lost, None), Lifted(0 * lost, None), rounds, precision=PRECISIONS["float16"])
     assert verdict.holds and not verdict.checks
 
 
@@ -443,8 +448,8 @@ def test_no_limit_accepts_zero_or_twice_the_result(limit):
     a = cases.matrix((3, 16, 16), cond=5.0, seed=1)
     for factor in (0, 2, -1):
         x = factor * newton_schulz(a)
-        rounds = finite.iteration()
-        verdict = finite.judge(Lifted(a, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"], limit=limit)
+        rounds = iteration()
+        verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=PRECISIONS["bfloat16"], limit=limit)
         forward = verdict.checks[0]
         assert not forward.holds and forward.limit < forward.ratio and forward.limit <= limit
 
@@ -456,11 +461,11 @@ def test_eps_far_beyond_the_matrix(dtype, eps):
     x = newton_schulz(a.astype("float64"), eps=eps)
     one = judged(a, x, dtype, eps=eps)
     assert one.forward <= 1 and one.decided == (dtype == "float64")
-    assert judged(a, 2 * x, "float64", eps=eps).forward > finite.LIMIT
-    verdict = finite.judge(
+    assert judged(a, 2 * x, "float64", eps=eps).forward > LIMIT
+    verdict = judged_as(
         Lifted(a.astype("float64"), None),
         Lifted(2 * x, None),
-        finite.iteration(eps=eps),
+        iteration(eps=eps),
         precision=PRECISIONS["float64"],
     )
     assert not verdict.holds and not any("accurate to" in reason for reason in verdict.reasons)
@@ -477,5 +482,5 @@ def test_rows_of_one_coefficient_in_gram_form():
 def test_what_overflows_does_not_equal_the_input():
     a = cases.matrix((4, 3), cond=5.0, seed=1)
     huge = np.full_like(a, 1e300)
-    verdict = finite.judge(Lifted(a, None), Lifted(huge, None), finite.iteration(), precision=PRECISIONS["float64"])
+    verdict = judged_as(Lifted(a, None), Lifted(huge, None), iteration(), precision=PRECISIONS["float64"])
     assert not verdict.holds and not any("equals a" in reason for reason in verdict.reasons)

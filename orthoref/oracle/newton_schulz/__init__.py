@@ -1,0 +1,1 @@
+"""What the oracle knows of finite Newton-Schulz iterations."""

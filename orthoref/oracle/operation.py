@@ -1,0 +1,199 @@
+"""The vocabulary of a row of the operations table. Dataclasses only: nothing here knows an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orthoref.oracle.lift import Lifted
+from orthoref.oracle.precision import Precision
+
+if TYPE_CHECKING:
+    from orthoref.oracle.cases import Case
+
+Data = Mapping[str, Lifted]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that a port says of itself. Flags, validation, defaults and help texts come from here.
+
+    ``kind`` makes the value of a command-line word; ``choices`` are the accepted values, if they can be listed;
+    a ``repeated`` claim is a sequence.
+    """
+
+    name: str
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    kind: Callable[[str], Any] = str
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is measured of given inputs and outputs, however they were computed.
+
+    ``text`` is the error, ``of`` the size that it is relative to. ``limit`` is the check's own, where the run's limit
+    does not apply.
+    """
+
+    name: str
+    text: str
+    of: str = ""
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of a verdict: the worst ratio of a stack against its limit. ``absolute`` is relative to ``of``."""
+
+    name: str
+    text: str
+    ratio: float
+    limit: float
+    absolute: float
+    index: tuple[int, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the ratio is a number and within its limit."""
+        return self.ratio <= self.limit  # False for NaN
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One check over a stack: ratios, limits and what a ratio of 1 is in relative terms, of the batch shape."""
+
+    name: str
+    text: str
+    ratio: np.ndarray
+    limit: np.ndarray | float
+    unit: np.ndarray | float
+
+    @property
+    def holds(self) -> np.ndarray:
+        """Whether the ratios are numbers within their limits."""
+        return self.ratio <= self.limit
+
+    def worst(self) -> Ratio:
+        """The ratio that exceeds its limit most; the first NaN if there is one."""
+        if not self.ratio.size:
+            return Ratio(self.name, self.text, 0.0, float(np.max(self.limit, initial=0.0)), 0.0)
+        limit, unit = (np.broadcast_to(x, self.ratio.shape) for x in (self.limit, self.unit))
+        with np.errstate(all="ignore"):
+            excess = np.where(limit > 0, self.ratio / limit, self.ratio)
+        excess = np.where(np.isnan(self.ratio), np.inf, excess)
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
+        ratio = float(self.ratio[index])
+        return Ratio(self.name, self.text, ratio, float(limit[index]), float(ratio * unit[index]), index)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the measures of a family say of one result.
+
+    ``judged`` flags the members of the stack that could be judged (ratios of others are NaN-free zeros), ``notes`` say
+    why others could not, ``faults`` what is wrong although no ratio says so. ``observed`` is what the family wants to
+    pool over a whole run.
+    """
+
+    measurements: Sequence[Measurement]
+    judged: np.ndarray
+    notes: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    observed: Any = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A known mistake, undone: the outputs, the claim or the format under which the result would be right.
+
+    ``key`` is the mistake without the numbers of this case: what two cases of one run have in common. Neighbours that
+    are ``rival`` compete: of those that the measures accept the best wins.
+    """
+
+    key: str
+    reason: str
+    outputs: Mapping[str, np.ndarray] | None = None
+    claimed: Any = None
+    precision: Precision | None = None
+    rival: bool = False
+
+
+@dataclass(frozen=True)
+class Law:
+    """What several calls of a port have to do with each other. ``broken(call, case)`` says how, or nothing.
+
+    ``call`` takes arrays and returns the outputs as :class:`~orthoref.oracle.lift.Lifted`.
+    """
+
+    name: str
+    text: str
+    broken: Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A row of the table: what the oracle knows of an operation.
+
+    Attributes
+    ----------
+    name : str
+        Dotted public name, without ``orthoref.``.
+    inputs, outputs : tuple of str
+        Names of the arrays; ``optional`` outputs may be left out.
+    reference, jvp, vjp, condition : callables
+        Ours; the derivatives and the condition number where there are.
+    claims : tuple of Claim
+        What a port may say of itself; ``claim(**given)`` checks it and returns it as one object.
+    shapes : callable
+        ``shapes(claimed, *input shapes)``: the shapes of the outputs by name.
+    checks : tuple of Check
+    measure : callable
+        ``measure(inputs, outputs, claimed, precision, limit)``: a :class:`Measured`.
+    variants : callable
+        ``variants(inputs, outputs, claimed, precision, failed)`` of one member: known mistakes, most likely first;
+        ``failed`` holds the ratios of the checks that fail.
+    describe : callable
+        ``describe(inputs, outputs, claimed, precision, failed)`` of one member: what is seen, if no mistake is known;
+        with an empty ``failed`` what has to be said beside a known one.
+    outside : callable
+        ``outside(inputs, claimed)``: why there is nothing to judge at an input, or nothing.
+    cases : callable
+        ``cases(dtypes, shapes)``: the inputs of a conformance run.
+    limit : float
+        Largest accepted ratio; ``unit`` says of what.
+    pool : callable, optional
+        ``pool(observed, claimed, precision)``: a :class:`Measured` of a whole run.
+    enclosure : callable, optional
+        A rigorous enclosure of the exact result, from ``orthoref.certify``.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    reference: Callable[..., Any]
+    claims: tuple[Claim, ...]
+    claim: Callable[..., Any]
+    shapes: Callable[..., dict[str, tuple[int, ...]]]
+    checks: tuple[Check, ...]
+    measure: Callable[[Data, Data, Any, Precision, float], Measured]
+    variants: Callable[..., Iterator[Variant]]
+    describe: Callable[..., list[str]]
+    cases: Callable[[Sequence[str], Sequence[tuple[int, ...]]], list[Case]]
+    default_dtypes: tuple[str, ...]
+    default_shapes: tuple[tuple[int, ...], ...]
+    limit: float
+    unit: str = ""
+    optional: tuple[str, ...] = ()
+    outside: Callable[..., str] = lambda inputs, claimed: ""
+    jvp: Callable[..., Any] | None = None
+    vjp: Callable[..., Any] | None = None
+    condition: Callable[..., Any] | None = None
+    pool: Callable[..., Measured] | None = None
+    enclosure: Callable[..., Any] | None = None
+    laws: tuple[Law, ...] = field(default=())

@@ -1,0 +1,54 @@
+"""The row of orthonormal columns: a property of one array, which no input determines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from orthoref.oracle.cases import Case
+from orthoref.oracle.operation import Check, Data, Measured, Measurement, Operation
+from orthoref.oracle.orthonormal import enclosure, ratios, reasons
+from orthoref.oracle.precision import Precision
+
+CHECKS = (Check("orthonormal", "|I - Q^H Q|"),)
+
+
+def measure(inputs: Data, outputs: Data, claimed: Any, precision: Precision, limit: float) -> Measured:
+    """(R2), with a limit that zero does not pass."""
+    q = outputs["q"].value
+    m, n = q.shape[-2:]
+    k = min(m, n)
+    unit = precision.growth(k) * precision.eps
+    text = f"{'|I - Q^H Q|' if m >= n else '|I - Q Q^H|'} / ({precision.unit(k)})"
+    found = ratios.orthonormal(q, precision=precision)["orthonormal"]
+    capped = min(limit, sqrt(k) / 2 / unit) if k else limit
+    return Measured([Measurement("orthonormal", text, found, capped, unit)], np.full(q.shape[:-2], q.size > 0))
+
+
+def no_cases(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
+    """There is no function to run."""
+    return []
+
+
+ROW = Operation(
+    name="orthonormal",
+    inputs=(),
+    outputs=("q",),
+    reference=lambda: None,
+    claims=(),
+    claim=lambda: None,
+    shapes=lambda claimed: {},
+    checks=CHECKS,
+    measure=measure,
+    variants=reasons.variants,
+    describe=reasons.describe,
+    cases=no_cases,
+    default_dtypes=(),
+    default_shapes=(),
+    limit=10.0,
+    unit="n eps",
+    enclosure=enclosure.orthonormal,
+)

@@ -1,0 +1,141 @@
+"""The row of the polar decomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Literal
+
+import numpy as np
+
+from orthoref._polar import decomposition
+from orthoref.arrays import require_choice
+from orthoref.oracle import cases
+from orthoref.oracle.cases import GALLERY, SPECTRA, Case
+from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
+from orthoref.oracle.polar import enclosure, ratios, reasons
+from orthoref.oracle.precision import Precision, precision_of
+
+CLAIMS = (
+    Claim("side", "right", "a = u h or a = h u", ("right", "left")),
+    Claim(
+        "rank_deficient",
+        "complete",
+        "u of a rank-deficient input has orthonormal columns, or may be a partial isometry",
+        ("complete", "partial"),
+    ),
+)
+CHECKS = (
+    Check("backward", "|A - U H|", "|A|"),
+    Check("orthonormal", "|I - U^H U|"),
+    Check("hermitian", "|H - H^H|", "|H|"),
+    Check("positive", "-lambda_min(H)", "|H|"),
+    Check("symmetric", "|skew(U^H A)|", "|A|"),
+    Check("nuclear", "| |A|_* - Re<A,U> |", "|A|_*"),
+    Check("consistent", "|H - U^H A|", "|A|"),
+)
+
+
+@dataclass(frozen=True)
+class PolarClaim:
+    """Which decomposition, and what U of a rank-deficient matrix may be."""
+
+    side: Literal["right", "left"] = "right"
+    rank_deficient: str = "complete"
+
+    def __post_init__(self) -> None:
+        for each in CLAIMS:
+            require_choice(each.name, getattr(self, each.name), each.choices)
+
+    def __str__(self) -> str:
+        partial = ", partial isometries" if self.rank_deficient == "partial" else ""
+        return f"side={self.side}{partial}"
+
+
+def shapes(claimed: PolarClaim, a: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """U like A; H of the order of the side that it stands on."""
+    *batch, m, n = a
+    order = n if claimed.side == "right" else m
+    return {"u": tuple(a), "h": (*batch, order, order)}
+
+
+def measure(inputs: Data, outputs: Data, claimed: PolarClaim, precision: Precision, limit: float) -> Measured:
+    """The seven ratios, with limits that zero does not pass."""
+    a, u, h = inputs["a"].value, outputs["u"], outputs.get("h")
+    if u.dtype is not None:  # results round on the subnormal grid of what they are stored in
+        precision = precision._replace(tiny=precision_of(u.dtype).tiny)
+    found = ratios.polar(
+        a,
+        u.value,
+        None if h is None else h.value,
+        side=claimed.side,
+        precision=precision,
+        isometry="full" if claimed.rank_deficient == "complete" else "partial",
+    )
+    m, n = a.shape[-2:]
+    k = min(m, n)
+    measurements = []
+    for check in CHECKS:
+        if h is None and check.name in ("hermitian", "consistent"):  # herm(U^H A) has been taken for H
+            continue
+        relative = check.name != "orthonormal"
+        unit = (precision.relative(k) if relative else precision.growth(k)) * precision.eps
+        # (CAP) never more than half of what U = 0 scores, so that no unit, however coarse, makes a check vacuous
+        trivial = 1.0 if relative else sqrt(k)
+        what = check.text
+        if claimed.side == "left":
+            what = what.replace("U H", "H U").replace("U^H A", "A U^H")
+        if m < n and not relative:
+            what = what.replace("U^H U", "U U^H")
+        text = f"{what} / ({check.of + ' ' if check.of else ''}{precision.unit(k, relative)})"
+        capped = min(limit, trivial / 2 / unit) if k else limit
+        measurements.append(Measurement(check.name, text, found[check.name], capped, unit))
+    return Measured(measurements, np.full(a.shape[:-2], a.size > 0))
+
+
+def polar_cases(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
+    """Every spectrum with cond 1, 1e3, eps^-1/2 and 1/eps, extreme scales, and the gallery for square shapes."""
+    found = []
+    for dtype in dtypes:
+        precision = precision_of(dtype)
+        conditions = (1.0, 1e3, precision.eps**-0.5, 1 / precision.eps)
+        for shape in shapes:
+            for spectrum in SPECTRA:
+                # cond = 1 gives the same singular values for every spectrum, and a vector has no other
+                vector, all_ = min(shape[-2:]) < 2, spectrum == "geometric"
+                some = conditions[:1] if vector else conditions if all_ else conditions[1:]
+                found += [cases.drawn(shape, spectrum, cond, dtype, seed=seed) for seed, cond in enumerate(some)]
+            for scale in (
+                precision.tiny / precision.eps / 8,
+                precision.largest / 8,
+            ):  # an eighth of the smallest normal
+                found.append(cases.drawn(shape, "geometric", 1e3, dtype, scale=scale, seed=7))
+        orders = sorted({shape[-1] for shape in shapes if len(shape) == 2 and shape[0] == shape[1]})
+        found += [cases.named(name, n, dtype) for n in orders for name in GALLERY]
+    return found
+
+
+ROW = Operation(
+    name="polar",
+    inputs=("a",),
+    outputs=("u", "h"),
+    optional=("h",),
+    reference=decomposition.polar,
+    jvp=decomposition.polar_jvp,
+    vjp=decomposition.polar_vjp,
+    condition=decomposition.polar_condition,
+    claims=CLAIMS,
+    claim=PolarClaim,
+    shapes=shapes,
+    checks=CHECKS,
+    measure=measure,
+    variants=reasons.variants,
+    describe=reasons.describe,
+    cases=polar_cases,
+    default_shapes=((1, 1), (2, 2), (5, 5), (16, 16), (48, 48), (24, 7), (7, 24), (60, 3), (3, 4, 4)),
+    default_dtypes=("float32", "float64", "complex64", "complex128"),
+    limit=10.0,
+    unit="n eps",
+    enclosure=enclosure.polar,
+)
