@@ -10,8 +10,9 @@ import numpy as np
 
 from orthoref._newton_schulz.normalization import normalized, normalized_jvp, normalized_vjp, resolve, scaling
 from orthoref._newton_schulz.rounding import EMULATED, store
-from orthoref._schedules.presets import get
-from orthoref._schedules.schedule import Normalization, Row, Schedule
+from orthoref._schedules.presets import named
+from orthoref._schedules.row import Row
+from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.arrays import (
     Array,
     at_batch,
@@ -238,10 +239,7 @@ def _arguments(
     eps_rule: str,
     **arrays: Array,
 ) -> tuple[Any, Normalization, tuple[Row, ...]]:
-    if isinstance(schedule, str):
-        schedule = get(schedule)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
+    schedule = named(schedule)
     schedule.require_polynomial()
     require_choice("eps_rule", eps_rule, ("add", "clamp"))
     if not isinstance(eps, (int, float, np.floating)):
