@@ -312,7 +312,7 @@ def _gram(x: Array, rows: Sequence[Row], restarts: frozenset[int], precision: st
 
 
 def _derivative(x: Array, e: Array, rows: Sequence[Row], method: str, adjoint: bool = False) -> Array:
-    """Derivative of the composed polynomial at the normalized X along E, or its adjoint, which is the same map (SELF)."""
+    """Derivative of the composed polynomial at the normalized X along E, or its adjoint, the same map (SELF)."""
     along = {"singular-values": _by_singular_values, "iteration": _pull_back if adjoint else _push_forward}[method]
     with np.errstate(all="ignore"):
         x_dot = along(x, e, rows)
