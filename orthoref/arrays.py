@@ -6,6 +6,7 @@ name of the argument, the offending number and the batch index.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from functools import cache
 from typing import Any, NamedTuple
@@ -60,7 +61,8 @@ def enter(**arguments: Array) -> Namespace:
     ------
     TypeError
         Not an array, an array subclass with meaning of its own (masked arrays, ``numpy.matrix``),
-        a dtype outside float32, float64, complex64, complex128, or namespaces or dtypes that differ.
+        a dtype outside float32, float64, complex64, complex128, or namespaces or dtypes that differ. An array that
+        torch differentiates or JAX traces.
     ValueError
         Fewer than two dimensions, or arrays on different devices.
     OutsideDomain
@@ -71,6 +73,7 @@ def enter(**arguments: Array) -> Namespace:
             raise TypeError(f"{name} must be an array of an array-API library, not {type(x).__name__}")
         if type(x).__name__ in ("MaskedArray", "matrix"):
             raise TypeError(f"{name} must be a plain array, not numpy's {type(x).__name__}")
+        _refuse_differentiated(name, x)
         if dtype_name(x) not in FLOATING:
             raise TypeError(f"{name} has dtype {dtype_name(x)}; orthoref takes {', '.join(FLOATING)}")
         if x.ndim < 2:
@@ -86,6 +89,25 @@ def enter(**arguments: Array) -> Namespace:
     for name, x in arguments.items():
         _require_finite(name, x, xp)
     return xp
+
+
+def _refuse_differentiated(name: str, x: Array) -> None:
+    """Derivatives of a library go through its SVD and are NaN at repeated singular values; tracers have no values."""
+    if compat.is_torch_array(x):
+        torch = sys.modules["torch"]
+        backward = x.requires_grad and torch.is_grad_enabled()
+        if backward or torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+            raise TypeError(
+                f"{name} is differentiated by torch, whose derivative of a singular value decomposition is NaN where "
+                f"singular values repeat: pass {name}.detach(), or put the function (polar) and its derivative "
+                "(polar_vjp) into a torch.autograd.Function"
+            )
+    if compat.is_jax_array(x) and isinstance(x, sys.modules["jax"].core.Tracer):
+        raise TypeError(
+            f"{name} is traced by jax ({type(x).__name__}); orthoref looks at values. Under jax.grad put the function "
+            "(polar) and its derivative (polar_vjp) into a jax.custom_vjp; under jax.jit or jax.vmap also into "
+            "jax.pure_callback"
+        )
 
 
 def require_shape(name: str, x: Array, shape: tuple[int, ...]) -> None:

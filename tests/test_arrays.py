@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from backends import BACKENDS, DEVICE1, JAX, NO_FLOAT64, STRICT, TORCH, draw, gaussian
 
-from orthoref import OutsideDomain, arrays
+from orthoref import OutsideDomain, arrays, polar, polar_vjp
 
 
 def test_enter_gives_the_shared_namespace(backend):
@@ -193,3 +193,90 @@ def test_inner_is_exact_on_small_integers(backend, m):
     x, y = x.astype("complex64") * (1 + 2j), y.astype("complex64")
     found = backend.to_numpy(arrays.inner(backend.asarray(x), backend.asarray(y)))
     assert np.array_equal(found, x.conj().T @ y)
+
+
+DIFFERENTIATED = r"^a is differentiated by torch.* pass a\.detach\(\), or .* torch\.autograd\.Function$"
+
+
+def test_what_torch_differentiates_is_refused():
+    """Its derivative of polar at the identity is NaN; without gradients, and for one array of two, all is well."""
+    torch = pytest.importorskip("torch", reason="differentiates")
+    x, tracked = torch.eye(3), torch.eye(3, requires_grad=True)
+    with pytest.raises(TypeError, match=DIFFERENTIATED):
+        polar(tracked)
+    with pytest.raises(TypeError, match=r"^u_bar is differentiated by torch"):
+        polar_vjp(x, u_bar=tracked)
+    with torch.no_grad():
+        assert arrays.enter(a=tracked) is arrays.enter(a=x, b=tracked.detach())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own forward mode
+@pytest.mark.parametrize("transform", ["grad", "jvp"])
+def test_what_torch_func_differentiates_is_refused(transform):
+    torch = pytest.importorskip("torch", reason="differentiates")
+    x = torch.eye(3)
+    differentiated = {
+        "grad": lambda: torch.func.grad(lambda a: polar(a).u.sum())(x),
+        "jvp": lambda: torch.func.jvp(lambda a: polar(a).u, (x,), (x,)),
+    }
+    with pytest.raises(TypeError, match=DIFFERENTIATED):
+        differentiated[transform]()
+
+
+def test_the_way_that_the_message_names_for_torch():
+    torch = pytest.importorskip("torch", reason="differentiates")
+
+    class UnitaryFactor(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.save_for_backward(a)
+            return polar(a).u
+
+        @staticmethod
+        def backward(ctx, u_bar):
+            return polar_vjp(*ctx.saved_tensors, u_bar)
+
+    a, u_bar = torch.eye(3, requires_grad=True), torch.arange(9.0).reshape(3, 3)
+    UnitaryFactor.apply(a).backward(u_bar)
+    assert torch.equal(a.grad, polar_vjp(a.detach(), u_bar))
+
+
+@pytest.mark.parametrize("transform", ["jit", "grad", "vmap"])
+def test_what_jax_traces_is_refused(transform):
+    jax = pytest.importorskip("jax", reason="traces")
+    of = {"jit": lambda a: polar(a).u, "grad": lambda a: polar(a).u.sum(), "vmap": lambda a: polar(a[None]).u}
+    with pytest.raises(TypeError, match=r"^a is traced by jax \(\w*Tracer\).* jax\.custom_vjp.* jax\.pure_callback"):
+        getattr(jax, transform)(of[transform])(jax.numpy.eye(3))
+
+
+def jax_custom_vjp(forward, backward):
+    """Real arrays: JAX's cotangents of complex ones are conjugates."""
+    f = pytest.importorskip("jax", reason="traces").custom_vjp(forward)
+    f.defvjp(lambda a: (f(a), a), lambda a, u_bar: (backward(a, u_bar),))
+    return f
+
+
+@pytest.mark.exhaustive  # JAX compiles every operation of polar
+def test_the_way_that_the_message_names_for_jax_grad():
+    jax = pytest.importorskip("jax", reason="traces")
+    f = jax_custom_vjp(lambda a: polar(a).u, polar_vjp)
+    a, w = jax.numpy.eye(3), jax.numpy.arange(9.0).reshape(3, 3)
+    assert np.array_equal(jax.grad(lambda a: (w * f(a)).sum())(a), (w - w.T) / 2)  # (DU) at the identity
+
+
+def test_the_way_that_the_message_names_for_jax_jit_and_vmap():
+    jax = pytest.importorskip("jax", reason="traces")
+
+    def outside(f):
+        def call(*arrays):
+            return jax.pure_callback(f, arrays[0], *arrays, vmap_method="broadcast_all")
+
+        return call
+
+    f = jax_custom_vjp(
+        outside(lambda a: polar(np.asarray(a)).u),
+        outside(lambda a, u_bar: polar_vjp(np.asarray(a), np.asarray(u_bar))),
+    )
+    a, w = jax.numpy.eye(3), jax.numpy.arange(9.0).reshape(3, 3)
+    assert np.array_equal(jax.jit(jax.grad(lambda a: (w * f(a)).sum()))(a), (w - w.T) / 2)
+    assert np.array_equal(jax.vmap(f)(a[None])[0], a)

@@ -108,7 +108,8 @@ def polar(
     NotConverged
         The SVD of the library failed.
     TypeError, ValueError
-        Wrong type, dtype, number of dimensions or option.
+        Wrong type, dtype, number of dimensions or option; an array that torch differentiates or JAX traces (the message
+        says how :func:`polar_vjp` takes part).
 
     Notes
     -----
