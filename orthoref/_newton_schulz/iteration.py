@@ -102,7 +102,7 @@ def newton_schulz(
     >>> import numpy as np
     >>> import orthoref
     >>> orthoref.newton_schulz(np.diag([3.0, 4.0]), "newton-schulz-5", steps=2).round(3) + 0.0
-    array([[0.989, 0.   ],
+    array([[0.996, 0.   ],
            [0.   , 1.   ]])
     """
     xp, chosen, rows = _arguments(schedule, steps, normalize, eps, eps_rule, a=a)
