@@ -13,22 +13,9 @@ from orthoref._newton_schulz.rounding import EMULATED, store
 from orthoref._schedules.presets import named
 from orthoref._schedules.row import Row
 from orthoref._schedules.schedule import Normalization, Schedule
-from orthoref.arrays import (
-    Array,
-    at_batch,
-    ct,
-    dtype_name,
-    enter,
-    eye_like,
-    first_index,
-    inner,
-    namespace,
-    require_choice,
-    require_shape,
-    rescale_derivative,
-    unit_scale,
-)
+from orthoref.arrays import Array, at_batch, dtype_name, enter, first_index, namespace, require_choice, require_shape
 from orthoref.errors import OutsideDomain
+from orthoref.linalg import ct, eye_like, inner, rescale_derivative, unit_scale
 
 Form = Literal["standard", "gram"]
 
