@@ -102,7 +102,7 @@ def test_what_torch_differentiates_is_refused():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own forward mode
-@pytest.mark.parametrize("transform", ["grad", "jvp"])
+@pytest.mark.parametrize("transform", ["grad", pytest.param("jvp", marks=pytest.mark.exhaustive)])
 def test_what_torch_func_differentiates_is_refused(transform):
     torch = pytest.importorskip("torch", reason="differentiates")
     x = torch.eye(3)
@@ -114,6 +114,7 @@ def test_what_torch_func_differentiates_is_refused(transform):
         differentiated[transform]()
 
 
+@pytest.mark.exhaustive  # torch imports its compiler
 def test_the_way_that_the_message_names_for_torch():
     torch = pytest.importorskip("torch", reason="differentiates")
 
@@ -155,6 +156,7 @@ def test_the_way_that_the_message_names_for_jax_grad():
     assert np.array_equal(jax.grad(lambda a: (w * f(a)).sum())(a), (w - w.T) / 2)  # (DU) at the identity
 
 
+@pytest.mark.exhaustive
 def test_the_way_that_the_message_names_for_jax_jit_and_vmap():
     jax = pytest.importorskip("jax", reason="traces")
 
