@@ -6,12 +6,12 @@ name of the argument, the offending number and the batch index.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat as compat
-import numpy as np
 
 from orthoref.errors import OutsideDomain
 
@@ -60,7 +60,8 @@ def enter(**arguments: Array) -> Namespace:
     ------
     TypeError
         Not an array, an array subclass with meaning of its own (masked arrays, ``numpy.matrix``),
-        a dtype outside float32, float64, complex64, complex128, or namespaces or dtypes that differ.
+        a dtype outside float32, float64, complex64, complex128, or namespaces or dtypes that differ. An array that
+        torch differentiates or JAX traces.
     ValueError
         Fewer than two dimensions, or arrays on different devices.
     OutsideDomain
@@ -71,6 +72,7 @@ def enter(**arguments: Array) -> Namespace:
             raise TypeError(f"{name} must be an array of an array-API library, not {type(x).__name__}")
         if type(x).__name__ in ("MaskedArray", "matrix"):
             raise TypeError(f"{name} must be a plain array, not numpy's {type(x).__name__}")
+        _refuse_differentiated(name, x)
         if dtype_name(x) not in FLOATING:
             raise TypeError(f"{name} has dtype {dtype_name(x)}; orthoref takes {', '.join(FLOATING)}")
         if x.ndim < 2:
@@ -86,6 +88,25 @@ def enter(**arguments: Array) -> Namespace:
     for name, x in arguments.items():
         _require_finite(name, x, xp)
     return xp
+
+
+def _refuse_differentiated(name: str, x: Array) -> None:
+    """Derivatives of a library go through its SVD and are NaN at repeated singular values; tracers have no values."""
+    if compat.is_torch_array(x):
+        torch = sys.modules["torch"]
+        backward = x.requires_grad and torch.is_grad_enabled()
+        if backward or torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+            raise TypeError(
+                f"{name} is differentiated by torch, whose derivative of a singular value decomposition is NaN where "
+                f"singular values repeat: pass {name}.detach(), or put the function (polar) and its derivative "
+                "(polar_vjp) into a torch.autograd.Function"
+            )
+    if compat.is_jax_array(x) and isinstance(x, sys.modules["jax"].core.Tracer):
+        raise TypeError(
+            f"{name} is traced by jax ({type(x).__name__}); orthoref looks at values. Under jax.grad put the function "
+            "(polar) and its derivative (polar_vjp) into a jax.custom_vjp; under jax.jit or jax.vmap also into "
+            "jax.pure_callback"
+        )
 
 
 def require_shape(name: str, x: Array, shape: tuple[int, ...]) -> None:
@@ -120,115 +141,3 @@ def at_batch(index: tuple[int, ...]) -> str:
 def is_complex(x: Array) -> bool:
     """Whether the dtype is complex."""
     return dtype_name(x).startswith("complex")
-
-
-def ct(x: Array) -> Array:
-    """Conjugate transpose of the last two axes; no copy for real arrays."""
-    xp = namespace(x)
-    return xp.conj(x.mT) if is_complex(x) else x.mT
-
-
-BLOCK = 256
-
-
-def inner(x: Array, y: Array) -> Array:
-    """X^H Y, for very tall X and Y as a sum over blocks of rows.
-
-    One product of m rows in a row commits up to m roundings, m/n units of n eps; blocks keep that independent of m.
-    """
-    m, n = x.shape[-2:]
-    count = m // BLOCK
-    if count < 2 or m < 64 * n:
-        return ct(x) @ y
-    xp, head = namespace(x), count * BLOCK
-    x_blocks, y_blocks = (xp.reshape(z[..., :head, :], (*z.shape[:-2], count, BLOCK, z.shape[-1])) for z in (x, y))
-    return xp.sum(ct(x_blocks) @ y_blocks, axis=-3) + ct(x[..., head:, :]) @ y[..., head:, :]
-
-
-def hermitian_part(x: Array) -> Array:
-    """(X + X^H)/2, Hermitian to the last bit."""
-    return (x + ct(x)) / 2
-
-
-def skew_part(x: Array) -> Array:
-    """(X - X^H)/2, skew-Hermitian to the last bit."""
-    return (x - ct(x)) / 2
-
-
-def eps(x: Array) -> float:
-    """Distance from 1 to the next number of the array's dtype (twice the unit roundoff)."""
-    return float(namespace(x).finfo(x.dtype).eps)
-
-
-def eye_like(x: Array) -> Array:
-    """Identity of order n for an array of shape (..., m, n), in its dtype and on its device."""
-    xp = namespace(x)
-    return xp.eye(x.shape[-1], dtype=x.dtype, device=compat.device(x))
-
-
-def frobenius(x: Array) -> Array:
-    """Frobenius norm of every matrix, shape (..., 1, 1)."""
-    return namespace(x).linalg.matrix_norm(x, keepdims=True)
-
-
-class Scale(NamedTuple):
-    """A power of two per matrix, 2^(-e) = down * down_again, split so that both halves are normal numbers."""
-
-    down: Array | float
-    down_again: Array | float
-
-    def apply(self, x: Array) -> Array:
-        """Scale X."""
-        return x if self is UNSCALED else x * self.down * self.down_again
-
-    def undo(self, x: Array) -> Array:
-        """Scale back."""
-        return x if self is UNSCALED else x / self.down / self.down_again
-
-
-UNSCALED = Scale(1.0, 1.0)
-
-
-def unit_scale(x: Array, axis: int | tuple[int, int] = (-2, -1), least: float = 0.0) -> Scale:
-    """The power of two that brings the largest component of every matrix (along ``axis``) into [1/2, 4); 1 for zero.
-
-    Where ``least`` is larger than all components, it is brought there instead.
-
-    ([1, 2) but for the rounding of the library's log2.) Multiplying by it is exact except for components 2^1020 times
-    smaller than the largest one. UNSCALED if all largest components lie in [2^-16, 2^16], far from every overflow.
-    """
-    xp = namespace(x)
-    size = xp.maximum(xp.abs(xp.real(x)), xp.abs(xp.imag(x))) if is_complex(x) else xp.abs(x)
-    largest = xp.max(size, axis=axis, keepdims=True)
-    if least:
-        largest = xp.maximum(largest, xp.full_like(largest, min(least, float(xp.finfo(largest.dtype).max))))
-    if bool(xp.all((largest >= 2.0**-16) & (largest <= 2.0**16))):
-        return UNSCALED
-    exponent = -xp.floor(xp.log2(xp.where(largest > 0, largest, xp.ones_like(largest))))
-    half = xp.floor(exponent / 2)
-    two = xp.full_like(half, 2.0)
-    return Scale(xp.pow(two, half), xp.pow(two, exponent - half))
-
-
-def rescale_derivative(x: Array, scale: Scale, e_scale: Scale) -> Array:
-    """Undo the scaling of a derivative that is homogeneous of degree -1 in A and 1 in the direction E."""
-    if scale is UNSCALED and e_scale is UNSCALED:
-        return x
-    xp = namespace(x)
-    with np.errstate(all="ignore"):  # judged below
-        x = x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)
-    finite = xp.all(xp.isfinite(x), axis=(-2, -1))
-    if not bool(xp.all(finite)):
-        raise OutsideDomain("the derivative overflows" + at_batch(first_index(~finite, xp)))
-    return x
-
-
-def inverse(x: Array) -> Array:
-    """Inverse, all NaN where the library reports an exactly singular matrix (NumPy: the whole stack)."""
-    xp = namespace(x)
-    try:
-        return xp.linalg.inv(x)
-    except Exception as error:  # numpy.linalg.LinAlgError, torch.linalg.LinAlgError, ...: no common base
-        if "LinAlgError" not in type(error).__name__:
-            raise
-        return xp.full_like(x, float("nan"))

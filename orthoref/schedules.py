@@ -5,10 +5,13 @@ design new ones, ``certify`` proves what a schedule does to an interval of singu
 out which one a function implements.
 """
 
-from orthoref._schedules.certificate import Certificate, certify
+from typing import Any
+
+from orthoref._schedules.certificate import Certificate
 from orthoref._schedules.design import minimax, pade, qdwh, scaled_newton, zolotarev
-from orthoref._schedules.presets import get, names
-from orthoref._schedules.schedule import Normalization, Row, Schedule
+from orthoref._schedules.presets import get, named, names
+from orthoref._schedules.row import Number, Row
+from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.oracle.newton_schulz.identify import Identification, identify
 
 __all__ = [
@@ -27,3 +30,14 @@ __all__ = [
     "scaled_newton",
     "zolotarev",
 ]
+
+
+def certify(schedule: str | Schedule, lower: Number, upper: Number = 1, **options: Any) -> Certificate:
+    """:meth:`Schedule.certify` of a schedule or of a preset by name.
+
+    Examples
+    --------
+    >>> certify("muon", "0.01").sign_safe
+    True
+    """
+    return named(schedule).certify(lower, upper, **options)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from backends import BACKENDS, DEVICE1, JAX, NO_FLOAT64, STRICT, TORCH, draw, gaussian
+from backends import DEVICE1, JAX, NO_FLOAT64, STRICT, TORCH
 
-from orthoref import OutsideDomain, arrays
+from orthoref import OutsideDomain, arrays, polar, polar_vjp
 
 
 def test_enter_gives_the_shared_namespace(backend):
@@ -18,7 +18,6 @@ def test_enter_takes_every_dtype(backend):
         arrays.enter(a=x)
         assert arrays.dtype_name(x) == dtype
         assert arrays.is_complex(x) == dtype.startswith("complex")
-        assert arrays.eps(x) == np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
@@ -82,114 +81,95 @@ def test_message_without_a_batch():
         arrays.enter(a=np.asarray([[0.0], [np.inf]]))
 
 
-def exponents(dtype):
-    info = np.finfo(dtype)
-    lowest = round(np.log2(float(info.smallest_subnormal)))
-    return [lowest, lowest + 7, info.minexp, -25, -1, 0, 1, 2, 30, info.maxexp - 1]
-
-
-@pytest.mark.parametrize(
-    ("backend", "dtype"), [pytest.param(x, dtype, id=f"{x.name}-{dtype}") for x in BACKENDS for dtype in x.dtypes]
-)
-@pytest.mark.parametrize("step", ["first", "middle", "last"])
-def test_unit_scale_brings_the_largest_near_1(backend, dtype, step):
-    """At, inside and just below the powers of two, from the smallest subnormal to the largest number."""
-    backend.require()
-    real = np.empty(0, dtype).real.dtype
-    for k in exponents(dtype):
-        if backend is JAX and k < np.finfo(dtype).minexp:
-            continue  # XLA flushes subnormal numbers to zero
-        mantissa = {"first": 1.0, "middle": 1.5, "last": 2 - np.finfo(dtype).eps}[step]
-        if k < np.finfo(dtype).minexp + 1 and step != "first":
-            continue  # 1.5 and 2 - eps have no such multiple among the subnormal numbers
-        top = np.ldexp(real.type(mantissa), k)
-        x = np.zeros((2, 2), dtype)
-        x[1, 0] = -top if real == dtype else -1j * top
-        scaled = backend.to_numpy(arrays.unit_scale(backend.asarray(x)).apply(backend.asarray(x)))
-        # log2 may round to the next integer, in XLA even at powers of two
-        low, high = (0.5, 4) if abs(k) > 16 else (2.0**-16, 2.0**17)
-        assert low <= np.max(np.abs([scaled.real, scaled.imag])) < high, f"{top} became {scaled[1, 0]}"
-
-
-def test_a_moderate_stack_is_not_scaled_and_not_copied(backend):
-    x = backend.asarray(np.asarray([[[2.0**-16]], [[2.0**16]]], "float32"))
-    scale = arrays.unit_scale(x)
-    assert scale is arrays.UNSCALED
-    assert scale.apply(x) is x
-    assert scale.undo(x) is x
-    y = backend.asarray(np.asarray([[[2.0**-17]], [[1.0]]], "float32"))
-    assert arrays.unit_scale(y) is not arrays.UNSCALED
-
-
-def test_unit_scale_is_an_exact_power_of_two(backend):
-    dtype = "float32" if "float64" not in backend.dtypes else "float64"
-    info = np.finfo(dtype)
-    for k in range(info.minexp, info.maxexp, 41):
-        x = backend.asarray(np.full((1, 1), np.ldexp(info.dtype.type(1), k)))
-        scale = arrays.unit_scale(x)
-        for factor in scale:
-            value = 1.0 if scale is arrays.UNSCALED else backend.to_numpy(factor)
-            assert np.frexp(value)[0] == 0.5, f"2^{k}: {value!r}"
-        assert backend.to_numpy(scale.undo(scale.apply(x))) == backend.to_numpy(x)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("k", [-1000, -400, 0, 400, 1000])
-def test_unit_scale_loses_no_bit(dtype, k):
-    x = draw((3, 4, 4), dtype) * 2.0**k
-    scale = arrays.unit_scale(x)
-    np.testing.assert_array_equal(scale.undo(scale.apply(x)), x)
-    np.testing.assert_array_equal(scale.apply(x), x * (scale.down * scale.down_again))
-
-
-def test_unit_scale_per_matrix():
-    x = np.stack([np.eye(2), 2.0**40 * np.eye(2), np.zeros((2, 2))])
-    scale = arrays.unit_scale(x)
-    assert (scale.down * scale.down_again).ravel().tolist() == [1, 2.0**-40, 1]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "complex64"])
-def test_conjugate_transpose_and_parts(backend, dtype):
-    x = gaussian((2, 3, 3), dtype, 0)
-    z = backend.asarray(x)
-    sym, skew = (backend.to_numpy(part(z)) for part in (arrays.hermitian_part, arrays.skew_part))
-    np.testing.assert_array_equal(backend.to_numpy(arrays.ct(z)), x.conj().transpose(0, 2, 1))
-    np.testing.assert_array_equal(sym, sym.conj().transpose(0, 2, 1))
-    np.testing.assert_array_equal(skew, -skew.conj().transpose(0, 2, 1))
-    # one rounded sum each, halving is exact, and one sum here: 2 * 2^-24 (|sym| + |skew|)
-    assert np.max(np.abs(sym + skew - x)) <= 2.0**-23 * np.max(np.abs(sym) + np.abs(skew))
-
-
-def test_conjugate_transpose_of_a_rectangle():
-    x = gaussian((2, 3, 5), "complex128", 1)
-    np.testing.assert_array_equal(arrays.ct(x), np.conj(np.swapaxes(x, 1, 2)))
-
-
-def test_inverse_of_a_singular_stack_is_nan(backend):
-    x = np.stack([np.eye(2), np.zeros((2, 2))]).astype("float32")
-    with np.errstate(all="ignore"):
-        y = backend.to_numpy(arrays.inverse(backend.asarray(x)))
-    assert not np.isfinite(y[1]).any()
-
-
-def test_inverse_passes_other_errors_on():
-    with pytest.raises(TypeError):
-        arrays.inverse(np.eye(2, dtype=np.float16))
-
-
 @pytest.mark.parametrize("index", [(0,), (1, 2)])
 def test_at_batch(index):
     assert arrays.at_batch(()) == "" and arrays.at_batch(index) == f", batch index {index}"
 
 
-def test_frobenius_keeps_the_axes():
-    assert arrays.frobenius(np.full((2, 3, 4), 2.0)).tolist() == [[[48**0.5]], [[48**0.5]]]
+DIFFERENTIATED = r"^a is differentiated by torch.* pass a\.detach\(\), or .* torch\.autograd\.Function$"
 
 
-@pytest.mark.parametrize("m", [3, 511, 512, 1000])
-def test_inner_is_exact_on_small_integers(backend, m):
-    """Sums of integers below 2^24 are exact in any order: blocks and remainder must add up to X^H Y."""
-    x, y = (np.arange(2.0 * m).reshape(m, 2) % k - 1 for k in (5, 7))
-    x, y = x.astype("complex64") * (1 + 2j), y.astype("complex64")
-    found = backend.to_numpy(arrays.inner(backend.asarray(x), backend.asarray(y)))
-    assert np.array_equal(found, x.conj().T @ y)
+def test_what_torch_differentiates_is_refused():
+    """Its derivative of polar at the identity is NaN; without gradients, and for one array of two, all is well."""
+    torch = pytest.importorskip("torch", reason="differentiates")
+    x, tracked = torch.eye(3), torch.eye(3, requires_grad=True)
+    with pytest.raises(TypeError, match=DIFFERENTIATED):
+        polar(tracked)
+    with pytest.raises(TypeError, match=r"^u_bar is differentiated by torch"):
+        polar_vjp(x, u_bar=tracked)
+    with torch.no_grad():
+        assert arrays.enter(a=tracked) is arrays.enter(a=x, b=tracked.detach())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own forward mode
+@pytest.mark.parametrize("transform", ["grad", pytest.param("jvp", marks=pytest.mark.exhaustive)])
+def test_what_torch_func_differentiates_is_refused(transform):
+    torch = pytest.importorskip("torch", reason="differentiates")
+    x = torch.eye(3)
+    differentiated = {
+        "grad": lambda: torch.func.grad(lambda a: polar(a).u.sum())(x),
+        "jvp": lambda: torch.func.jvp(lambda a: polar(a).u, (x,), (x,)),
+    }
+    with pytest.raises(TypeError, match=DIFFERENTIATED):
+        differentiated[transform]()
+
+
+@pytest.mark.exhaustive  # torch imports its compiler
+def test_the_way_that_the_message_names_for_torch():
+    torch = pytest.importorskip("torch", reason="differentiates")
+
+    class UnitaryFactor(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.save_for_backward(a)
+            return polar(a).u
+
+        @staticmethod
+        def backward(ctx, u_bar):
+            return polar_vjp(*ctx.saved_tensors, u_bar)
+
+    a, u_bar = torch.eye(3, requires_grad=True), torch.arange(9.0).reshape(3, 3)
+    UnitaryFactor.apply(a).backward(u_bar)
+    assert torch.equal(a.grad, polar_vjp(a.detach(), u_bar))
+
+
+@pytest.mark.parametrize("transform", ["jit", "grad", "vmap"])
+def test_what_jax_traces_is_refused(transform):
+    jax = pytest.importorskip("jax", reason="traces")
+    of = {"jit": lambda a: polar(a).u, "grad": lambda a: polar(a).u.sum(), "vmap": lambda a: polar(a[None]).u}
+    with pytest.raises(TypeError, match=r"^a is traced by jax \(\w*Tracer\).* jax\.custom_vjp.* jax\.pure_callback"):
+        getattr(jax, transform)(of[transform])(jax.numpy.eye(3))
+
+
+def jax_custom_vjp(forward, backward):
+    """Real arrays: JAX's cotangents of complex ones are conjugates."""
+    f = pytest.importorskip("jax", reason="traces").custom_vjp(forward)
+    f.defvjp(lambda a: (f(a), a), lambda a, u_bar: (backward(a, u_bar),))
+    return f
+
+
+@pytest.mark.exhaustive  # JAX compiles every operation of polar
+def test_the_way_that_the_message_names_for_jax_grad():
+    jax = pytest.importorskip("jax", reason="traces")
+    f = jax_custom_vjp(lambda a: polar(a).u, polar_vjp)
+    a, w = jax.numpy.eye(3), jax.numpy.arange(9.0).reshape(3, 3)
+    assert np.array_equal(jax.grad(lambda a: (w * f(a)).sum())(a), (w - w.T) / 2)  # (DU) at the identity
+
+
+@pytest.mark.exhaustive
+def test_the_way_that_the_message_names_for_jax_jit_and_vmap():
+    jax = pytest.importorskip("jax", reason="traces")
+
+    def outside(f):
+        def call(*arrays):
+            return jax.pure_callback(f, arrays[0], *arrays, vmap_method="broadcast_all")
+
+        return call
+
+    f = jax_custom_vjp(
+        outside(lambda a: polar(np.asarray(a)).u),
+        outside(lambda a, u_bar: polar_vjp(np.asarray(a), np.asarray(u_bar))),
+    )
+    a, w = jax.numpy.eye(3), jax.numpy.arange(9.0).reshape(3, 3)
+    assert np.array_equal(jax.jit(jax.grad(lambda a: (w * f(a)).sum()))(a), (w - w.T) / 2)
+    assert np.array_equal(jax.vmap(f)(a[None])[0], a)

@@ -10,24 +10,12 @@ import numpy as np
 
 from orthoref._newton_schulz.normalization import normalized, normalized_jvp, normalized_vjp, resolve, scaling
 from orthoref._newton_schulz.rounding import EMULATED, store
-from orthoref._schedules.presets import get
-from orthoref._schedules.schedule import Normalization, Row, Schedule
-from orthoref.arrays import (
-    Array,
-    at_batch,
-    ct,
-    dtype_name,
-    enter,
-    eye_like,
-    first_index,
-    inner,
-    namespace,
-    require_choice,
-    require_shape,
-    rescale_derivative,
-    unit_scale,
-)
+from orthoref._schedules.presets import named
+from orthoref._schedules.row import Row
+from orthoref._schedules.schedule import Normalization, Schedule
+from orthoref.arrays import Array, at_batch, dtype_name, enter, first_index, namespace, require_choice, require_shape
 from orthoref.errors import OutsideDomain
+from orthoref.linalg import ct, eye_like, inner, rescale_derivative, unit_scale
 
 Form = Literal["standard", "gram"]
 
@@ -101,7 +89,7 @@ def newton_schulz(
     >>> import numpy as np
     >>> import orthoref
     >>> orthoref.newton_schulz(np.diag([3.0, 4.0]), "newton-schulz-5", steps=2).round(3) + 0.0
-    array([[0.989, 0.   ],
+    array([[0.996, 0.   ],
            [0.   , 1.   ]])
     """
     xp, chosen, rows = _arguments(schedule, steps, normalize, eps, eps_rule, a=a)
@@ -206,7 +194,8 @@ def newton_schulz_vjp(
     Notes
     -----
     The map of the normalized matrix is the gradient of sum F(sigma_i), F' = f: its derivative is its own adjoint,
-    equation (SELF). Only the normalization has to be transposed.
+    equation (SELF). The normalization has to be transposed, and ``"iteration"`` takes the steps from the last to the
+    first, keeping every X: in the other order it would lose digits, equation (DNORM).
     """
     xp, chosen, rows = _arguments(schedule, steps, normalize, eps, eps_rule, a=a, x_bar=x_bar)
     require_choice("method", method, ("iteration", "singular-values"))
@@ -214,10 +203,10 @@ def newton_schulz_vjp(
     if 0 in a.shape:
         return xp.zeros_like(a)
     if chosen.kind == "none":
-        return _like(_derivative(_tall(a), _tall(x_bar), rows, method), a)
+        return _like(_derivative(_tall(a), _tall(x_bar), rows, method, adjoint=True), a)
     scale, e_scale = scaling(a, chosen, eps), unit_scale(x_bar)
     x, pull_back = normalized_vjp(_tall(scale.apply(a)), chosen, scale, eps, eps_rule)
-    a_bar = _like(pull_back(_derivative(x, _tall(e_scale.apply(x_bar)), rows, method)), a)
+    a_bar = _like(pull_back(_derivative(x, _tall(e_scale.apply(x_bar)), rows, method, adjoint=True)), a)
     return rescale_derivative(a_bar, scale, e_scale)
 
 
@@ -238,10 +227,7 @@ def _arguments(
     eps_rule: str,
     **arrays: Array,
 ) -> tuple[Any, Normalization, tuple[Row, ...]]:
-    if isinstance(schedule, str):
-        schedule = get(schedule)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
+    schedule = named(schedule)
     schedule.require_polynomial()
     require_choice("eps_rule", eps_rule, ("add", "clamp"))
     if not isinstance(eps, (int, float, np.floating)):
@@ -312,29 +298,44 @@ def _gram(x: Array, rows: Sequence[Row], restarts: frozenset[int], precision: st
     return x if q is None else store(x @ q, precision)
 
 
-def _derivative(x: Array, e: Array, rows: Sequence[Row], method: str) -> Array:
-    """Derivative of the composed polynomial at the normalized X along E; its own adjoint (SELF)."""
+def _derivative(x: Array, e: Array, rows: Sequence[Row], method: str, adjoint: bool = False) -> Array:
+    """Derivative of the composed polynomial at the normalized X along E, or its adjoint, the same map (SELF)."""
+    along = {"singular-values": _by_singular_values, "iteration": _pull_back if adjoint else _push_forward}[method]
     with np.errstate(all="ignore"):
-        x_dot = (_by_iteration if method == "iteration" else _by_singular_values)(x, e, rows)
+        x_dot = along(x, e, rows)
     _require_bounded(x_dot, "the derivative overflows")
     return x_dot
 
 
-def _by_iteration(x: Array, e: Array, rows: Sequence[Row]) -> Array:
-    """(DSTEP) E <- c_0 E + E S + X L(E^H X + X^H E), L the derivative of S at G by the same Horner recursion."""
+def _push_forward(x: Array, e: Array, rows: Sequence[Row]) -> Array:
+    """(DSTEP) step by step."""
     for row in rows:
-        c = _floats(row)
-        if len(c) == 1:
-            x, e = c[0] * x, c[0] * e
-            continue
-        g = inner(x, x)
-        half = inner(x, e)
-        g_dot = half + ct(half)
-        s, s_dot = c[-1] * g, c[-1] * g_dot
-        for k in range(len(c) - 2, 0, -1):
-            s, s_dot = c[k] * g + g @ s, c[k] * g_dot + g_dot @ s + g @ s_dot
-        x, e = c[0] * x + x @ s, c[0] * e + e @ s + x @ s_dot
+        x, e = _with_derivative(x, e, row)
     return e
+
+
+def _pull_back(x: Array, x_bar: Array, rows: Sequence[Row]) -> Array:
+    """(DSTEP) from the last step to the first. The steps commute, their rounding errors do not: (DNORM)."""
+    seen = [x]
+    for row in rows:
+        seen.append(_standard(seen[-1], (row,), frozenset(), None))
+    for x, row in zip(reversed(seen[:-1]), reversed(rows), strict=True):
+        _, x_bar = _with_derivative(x, x_bar, row)
+    return x_bar
+
+
+def _with_derivative(x: Array, e: Array, row: Row) -> tuple[Array, Array]:
+    """E <- c_0 E + E S + X L(E^H X + X^H E), L the derivative of S at G by the same Horner recursion."""
+    c = _floats(row)
+    if len(c) == 1:
+        return c[0] * x, c[0] * e
+    g = inner(x, x)
+    half = inner(x, e)
+    g_dot = half + ct(half)
+    s, s_dot = c[-1] * g, c[-1] * g_dot
+    for k in range(len(c) - 2, 0, -1):
+        s, s_dot = c[k] * g + g @ s, c[k] * g_dot + g_dot @ s + g @ s_dot
+    return c[0] * x + x @ s, c[0] * e + e @ s + x @ s_dot
 
 
 def _by_singular_values(x: Array, e: Array, rows: Sequence[Row]) -> Array:

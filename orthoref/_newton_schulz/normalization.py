@@ -6,23 +6,10 @@ from collections.abc import Callable
 
 from orthoref._newton_schulz.rounding import store
 from orthoref._schedules.schedule import Normalization, Schedule
-from orthoref.arrays import (
-    Array,
-    Namespace,
-    Scale,
-    at_batch,
-    ct,
-    first_index,
-    frobenius,
-    inner,
-    is_complex,
-    namespace,
-    unit_scale,
-)
-from orthoref.arrays import (
-    eps as machine_epsilon,
-)
+from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace
 from orthoref.errors import OutsideDomain
+from orthoref.linalg import Scale, ct, frobenius, inner, unit_scale
+from orthoref.linalg import eps as machine_epsilon
 
 
 def resolve(normalize: str | Normalization | None, schedule: Schedule) -> Normalization:

@@ -9,9 +9,9 @@ operands and rounded once. What the format cannot hold is an error.
 
 from __future__ import annotations
 
-from orthoref._schedules.schedule import FORMATS, LARGEST_EXPONENT
 from orthoref.arrays import Array, at_batch, first_index, is_complex, namespace
 from orthoref.errors import OutsideDomain
+from orthoref.formats import FORMATS
 
 EMULATED = ("bfloat16", "float16", "float32")
 
@@ -29,7 +29,7 @@ def store(x: Array, precision: str | None) -> Array:
 def _round(x: Array, precision: str) -> Array:
     """2^(e-k) round(2^(k-e) x), 2^e <= |x| < 2^(e+1), k bits after the leading one: exact but for the rounding."""
     xp = namespace(x)
-    bits, smallest = FORMATS[precision]
+    of = FORMATS[precision]
     two = xp.full_like(x, 2.0)
     size = xp.abs(x)
     exponent = xp.floor(xp.log2(xp.where(size > 0, size, two)))
@@ -37,9 +37,9 @@ def _round(x: Array, precision: str) -> Array:
     exponent = xp.where(xp.pow(two, exponent) > size, exponent - 1, exponent)
     exponent = xp.where((xp.pow(two, exponent) <= size / 2) & (size > 0), exponent + 1, exponent)
     scale = xp.pow(two, exponent)
-    steps = xp.pow(two, xp.minimum(xp.full_like(x, bits - 1.0), exponent - smallest))
+    steps = xp.pow(two, xp.minimum(xp.full_like(x, of.bits - 1.0), exponent - of.smallest))
     rounded = xp.round(x / scale * steps) / steps * scale
-    outside = ~(xp.abs(rounded) <= (2 - 2.0 ** (1 - bits)) * 2.0 ** (LARGEST_EXPONENT[precision] - 1))
+    outside = ~(xp.abs(rounded) <= of.largest)
     if bool(xp.any(outside)):
         index = first_index(outside, xp)
         raise OutsideDomain(f"{float(x[index]):.6g} at entry {index[-2:]} overflows {precision}" + at_batch(index[:-2]))

@@ -13,26 +13,28 @@ from orthoref._polar.rational import qdwh, zolotarev
 from orthoref.arrays import (
     Array,
     Namespace,
-    Scale,
     at_batch,
-    ct,
     dtype_name,
     enter,
-    eps,
-    eye_like,
     first_index,
-    frobenius,
-    hermitian_part,
-    inner,
     is_complex,
     namespace,
     require_choice,
     require_shape,
+)
+from orthoref.errors import NotConverged, OutsideDomain
+from orthoref.linalg import (
+    Scale,
+    ct,
+    eps,
+    eye_like,
+    frobenius,
+    hermitian_part,
+    inner,
     rescale_derivative,
     skew_part,
     unit_scale,
 )
-from orthoref.errors import NotConverged, OutsideDomain
 
 Side = Literal["right", "left"]
 Method = Literal["auto", "svd", "newton", "qdwh", "zolotarev"]
@@ -108,7 +110,8 @@ def polar(
     NotConverged
         The SVD of the library failed.
     TypeError, ValueError
-        Wrong type, dtype, number of dimensions or option.
+        Wrong type, dtype, number of dimensions or option; an array that torch differentiates or JAX traces (the message
+        says how :func:`polar_vjp` takes part).
 
     Notes
     -----

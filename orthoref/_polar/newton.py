@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orthoref.arrays import Array, ct, frobenius, inverse, namespace
+from orthoref.arrays import Array, namespace
+from orthoref.linalg import ct, frobenius, inverse
 
 MAX_STEPS = 20  # 9 suffice for condition numbers up to 1e16 (Byers and Xu 2008)
 

@@ -6,7 +6,8 @@ from math import sqrt
 
 from orthoref._polar import weights
 from orthoref._polar.newton import spectral_bound
-from orthoref.arrays import Array, ct, eps, eye_like, inverse, namespace
+from orthoref.arrays import Array, namespace
+from orthoref.linalg import ct, eps, eye_like, inverse
 
 TARGET = 0.99  # all singular values in [TARGET, 1]: the polishing steps take over
 MAX_STEPS = 10  # 6 suffice for lower = 1e-16

@@ -18,13 +18,12 @@ from typing import Any
 
 from orthoref._schedules import balls
 from orthoref._schedules.balls import ball, lower, upper
-from orthoref._schedules.schedule import Number, Row, Schedule, exact
+from orthoref._schedules.row import Number, Row, composed_slope, exact
 from orthoref.errors import NotCertified, OutsideDomain
 
 BITS = 256
 LARGEST = 2**60  # beyond it a composition counts as divergent
 SMALLEST = Fraction(1, 2**1100)  # below every float
-MAX_STEPS = 200  # of ``steps_to``
 REFINEMENTS = 60  # bisections for a threshold: to about 1e-12 relative
 
 
@@ -121,63 +120,30 @@ class Certificate:
         return "\n".join(lines)
 
 
-def certify(
-    schedule: Schedule,
+def certified(
+    schedule: str,
+    rows: tuple[Row, ...],
+    further: tuple[Row, ...],
     lower: Number,
-    upper: Number = 1,
+    upper: Number,
     *,
-    steps: int | None = None,
-    dtype: str | None = None,
-    level: Number = "0.5",
-    ceiling: Number = "1.5",
-    target: Number = "0.001",
+    dtype: str | None,
+    level: Number,
+    ceiling: Number,
+    target: Number,
 ) -> Certificate:
-    """Rigorous statements about what a schedule does to singular values in [lower, upper].
-
-    Parameters
-    ----------
-    schedule : Schedule
-    lower, upper : numbers or decimal strings
-        Interval of normalized singular values, 0 <= lower <= upper. 0 for all small ones.
-    steps : int, optional
-        Steps to apply; the schedule's default.
-    dtype : str, optional
-        Format that the coefficients are rounded to before: "bfloat16", "float16", "tf32", "float32", "float64". The
-        arithmetic remains exact: this is about the numbers, not about rounding on the way.
-    level, ceiling, target : numbers
-        Of ``kept``, ``tolerated`` and ``steps_to`` of the certificate.
-
-    Returns
-    -------
-    Certificate
-
-    Raises
-    ------
-    NotCertified
-        A question lies so near its own boundary that 256 bits do not decide it.
-    OutsideDomain
-        A step of a rational schedule has a pole in the interval, or the interval is mapped beyond 2^60.
-    ValueError
-        An empty or negative interval, or steps that the schedule does not have.
-    OverflowError
-        A coefficient is beyond the range of ``dtype``.
-    ModuleNotFoundError
-        python-flint (extra ``certify``) is not installed.
-    """
+    """The certificate of ``rows`` (already rounded to ``dtype``), ``steps_to`` by ``further``: Schedule.certify."""
     low, high = exact(lower), exact(upper)
     if not 0 <= low <= high <= LARGEST or not high:
         raise ValueError(f"[lower, upper] = [{lower}, {upper}] is not an interval in [0, 2^60]")
     level_, ceiling_, target_ = exact(level), exact(ceiling), exact(target)
-    if dtype is not None:
-        schedule = schedule.rounded(dtype)
-    rows = schedule.steps(steps)
-    slope = schedule.slope(steps)
+    slope = composed_slope(rows)
     bottom = Fraction(0) if slope is not None else low
     with balls.precision(BITS):
         after = _images(rows, low, high)
         whole = _images(rows, bottom, high)
         return Certificate(
-            schedule=schedule.name,
+            schedule=schedule,
             lower=float(low),
             upper=float(high),
             dtype=dtype,
@@ -192,7 +158,7 @@ def certify(
             tolerated=_tolerated(rows, bottom, high, ceiling_),
             ceiling=float(ceiling_),
             amplification=tuple(_amplification(row, seen) for row, seen in zip(rows, after[:-1], strict=True)),
-            steps_to=_steps_to(schedule, low, high, target_),
+            steps_to=_steps_to(further, low, high, target_),
             target=float(target_),
         )
 
@@ -327,10 +293,9 @@ def _bisect(holds: Callable[[Fraction], bool], good: Fraction, bad: Fraction) ->
     return nearest if nearest and holds(nearest) else good
 
 
-def _steps_to(schedule: Schedule, low: Fraction, high: Fraction, target: Fraction) -> int | None:
-    count = len(schedule.rows) if schedule.past == "stop" else MAX_STEPS
+def _steps_to(rows: tuple[Row, ...], low: Fraction, high: Fraction, target: Fraction) -> int | None:
     seen = Interval((low, low), (high, high))
-    for step, row in enumerate(schedule.steps(count)):
+    for step, row in enumerate(rows):
         if seen.low[0] >= 1 - target and seen.high[1] <= 1 + target:
             return step
         try:
@@ -339,7 +304,7 @@ def _steps_to(schedule: Schedule, low: Fraction, high: Fraction, target: Fractio
             return None
         if not _bounded(seen):
             return None
-    return count if seen.low[0] >= 1 - target and seen.high[1] <= 1 + target else None
+    return len(rows) if seen.low[0] >= 1 - target and seen.high[1] <= 1 + target else None
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,8 @@ from typing import Any
 from orthoref._polar import weights
 from orthoref._schedules import balls
 from orthoref._schedules.balls import ball
-from orthoref._schedules.schedule import Normalization, Number, Row, Schedule, exact
+from orthoref._schedules.row import Number, Row, exact
+from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import NotConverged
 
 MAX_EXCHANGES = 60  # Remez converges quadratically: six to eight for 1000 bits

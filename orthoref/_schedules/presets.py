@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 from orthoref._schedules.design import pade_row
-from orthoref._schedules.schedule import Normalization, Past, Row, Schedule
+from orthoref._schedules.row import Row
+from orthoref._schedules.schedule import Normalization, Past, Schedule
 
 FROBENIUS, AOL = Normalization("frobenius"), Normalization("aol")
 ALIASES = {"muon": "jordan", "quintic": "newton-schulz-5", "cubic": "newton-schulz-3", "cans": "cans-5"}
@@ -30,6 +31,15 @@ def get(name: str) -> Schedule:
     if found is None:
         raise ValueError(f"schedule {name!r} is not one of {', '.join([*PRESETS, *ALIASES])}")
     return found
+
+
+def named(schedule: str | Schedule) -> Schedule:
+    """The argument ``schedule`` of public functions: a preset by name, or the schedule itself."""
+    if isinstance(schedule, str):
+        return get(schedule)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
+    return schedule
 
 
 def _parse(rows: str) -> list[list[str]]:

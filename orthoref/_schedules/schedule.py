@@ -2,89 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import prod
 from operator import index
 from typing import Any, Literal
 
-Number = int | float | str | Fraction
+from orthoref._schedules.certificate import Certificate, certified
+from orthoref._schedules.row import Number, Row, composed_slope, exact
+
+__all__ = ["Normalization", "Past", "Row", "Schedule"]
+
 Kind = Literal["frobenius", "schatten4", "spectral", "aol", "none"]
 Past = Literal["stop", "repeat", "cycle"]
 
 MAX_STEPS = 1000
-FORMATS = {  # significand bits, smallest exponent of the last place
-    "bfloat16": (8, -133),
-    "float16": (11, -24),
-    "tf32": (11, -136),
-    "float32": (24, -149),
-    "float64": (53, -1074),
-}
-LARGEST_EXPONENT = {"float16": 16, "float64": 1024, "bfloat16": 128, "tf32": 128, "float32": 128}
-
-
-def exact(x: Number) -> Fraction:
-    """A number as it was written: decimal strings and floats exactly, nothing that is not finite."""
-    try:
-        if isinstance(x, str) and abs(int((re.search(r"[eE]([-+]?\d+)", x) or "00")[1])) > 1000:
-            raise ValueError
-        value = Fraction(x)
-        if abs(value) >= 2**1024:
-            raise ValueError
-        return value
-    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
-        shown = f"{x!r:.60}" if not isinstance(x, int) else f"an integer of {x.bit_length()} bits"
-        raise ValueError(f"{shown} is not a finite number of moderate size") from None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One step f(x) = x N(t)/D(t), t = x^2: coefficients of N and D from the constant term on, exactly as written."""
-
-    numerator: tuple[Fraction, ...]
-    denominator: tuple[Fraction, ...] = (Fraction(1),)
-
-    def __post_init__(self) -> None:
-        for part in ("numerator", "denominator"):
-            object.__setattr__(self, part, tuple(exact(c) for c in getattr(self, part)))
-        if not self.numerator or not any(self.denominator):
-            raise ValueError("a row needs coefficients, and a denominator other than 0")
-
-    def __call__(self, x: Any) -> Any:
-        """f(x), in the arithmetic of x: Fractions are exact, floats and arrays take float coefficients."""
-        rational = isinstance(x, (int, Fraction))
-        return x * _horner(self.numerator, x * x, rational) / _horner(self.denominator, x * x, rational)
-
-    @property
-    def polynomial(self) -> bool:
-        """Whether D = 1."""
-        return self.denominator == (Fraction(1),)
-
-    @property
-    def degree(self) -> int:
-        """Of the numerator x N(x^2)."""
-        return 2 * len(self.numerator) - 1
-
-    @property
-    def slope(self) -> Fraction | None:
-        """f'(0), None at a pole."""
-        return self.numerator[0] / self.denominator[0] if self.denominator[0] else None
-
-    def scaled(self, factor: Number) -> Row:
-        """The row f(x/factor): coefficient a_k becomes a_k/factor^k."""
-        c = exact(factor)
-        if not c:
-            raise ValueError("factor=0 cannot be divided by")
-        return Row(
-            tuple(a / c ** (2 * i + 1) for i, a in enumerate(self.numerator)),
-            tuple(a / c ** (2 * i) for i, a in enumerate(self.denominator)),
-        )
-
-    def rounded(self, dtype: str) -> Row:
-        """The coefficients rounded to a format, to nearest, ties to even."""
-        return Row(*(tuple(round_to(a, dtype) for a in part) for part in (self.numerator, self.denominator)))
+HORIZON = 200  # steps within which a certificate looks for its target
 
 
 @dataclass(frozen=True)
@@ -195,9 +128,7 @@ class Schedule:
 
     def slope(self, steps: int | None = None) -> Fraction | None:
         """Exact slope of the composed function at 0, None if a step has a pole there."""
-        slopes = [row.slope for row in self.steps(steps)]
-        finite = [slope for slope in slopes if slope is not None]
-        return prod(finite, start=Fraction(1)) if len(finite) == len(slopes) else None
+        return composed_slope(self.steps(steps))
 
     def rounded(self, dtype: str) -> Schedule:
         """The schedule with coefficients rounded to bfloat16, float16, tf32, float32 or float64."""
@@ -214,37 +145,58 @@ class Schedule:
         if not all(row.polynomial for row in self.rows):
             raise ValueError(f"schedule {self.name!r} is rational: it has no list of polynomial coefficients")
 
-    def certify(self, lower: Number, upper: Number = 1, **options: Any) -> Any:
-        """Rigorous statements about [lower, upper]: see :func:`orthoref.schedules.certify`."""
-        from orthoref._schedules.certificate import certify
+    def certify(
+        self,
+        lower: Number,
+        upper: Number = 1,
+        *,
+        steps: int | None = None,
+        dtype: str | None = None,
+        level: Number = "0.5",
+        ceiling: Number = "1.5",
+        target: Number = "0.001",
+    ) -> Certificate:
+        """Rigorous statements about what the schedule does to singular values in [lower, upper].
 
-        return certify(self, lower, upper, **options)
+        Parameters
+        ----------
+        lower, upper : numbers or decimal strings
+            Interval of normalized singular values, 0 <= lower <= upper. 0 for all small ones.
+        steps : int, optional
+            Steps to apply; the schedule's default.
+        dtype : str, optional
+            Format that the coefficients are rounded to before: "bfloat16", "float16", "tf32", "float32", "float64". The
+            arithmetic remains exact: this is about the numbers, not about rounding on the way.
+        level, ceiling, target : numbers
+            Of ``kept``, ``tolerated`` and ``steps_to`` of the certificate.
 
+        Returns
+        -------
+        Certificate
 
-def round_to(x: Fraction, dtype: str) -> Fraction:
-    """Round to a format, to nearest, ties to even; OverflowError beyond its range.
-
-    >>> round_to(Fraction("3.4445"), "bfloat16")
-    Fraction(55, 16)
-    """
-    try:
-        bits, smallest = FORMATS[dtype]
-    except KeyError:
-        raise ValueError(f"dtype={dtype!r} is not one of {', '.join(FORMATS)}") from None
-    if not x:
-        return x
-    exponent = x.numerator.bit_length() - x.denominator.bit_length()  # of |x|, or one more
-    if abs(x) < Fraction(2) ** exponent:
-        exponent -= 1
-    unit = Fraction(2) ** max(exponent - bits + 1, smallest)
-    rounded = round(x / unit) * unit
-    if abs(rounded) >= Fraction(2) ** LARGEST_EXPONENT[dtype]:
-        raise OverflowError(f"a number of about 2^{exponent} is beyond the range of {dtype}")
-    return rounded
-
-
-def _horner(coefficients: tuple[Fraction, ...], t: Any, rational: bool) -> Any:
-    value: Any = 0 * t
-    for c in reversed(coefficients):
-        value = value * t + (c if rational else float(c))
-    return value
+        Raises
+        ------
+        NotCertified
+            A question lies so near its own boundary that 256 bits do not decide it.
+        OutsideDomain
+            A step of a rational schedule has a pole in the interval, or the interval is mapped beyond 2^60.
+        ValueError
+            An empty or negative interval, or steps that the schedule does not have.
+        OverflowError
+            A coefficient is beyond the range of ``dtype``.
+        ModuleNotFoundError
+            python-flint (extra ``certify``) is not installed.
+        """
+        chosen = self if dtype is None else self.rounded(dtype)
+        further = chosen.rows if chosen.past == "stop" else chosen.steps(HORIZON)
+        return certified(
+            chosen.name,
+            chosen.steps(steps),
+            further,
+            lower,
+            upper,
+            dtype=dtype,
+            level=level,
+            ceiling=ceiling,
+            target=target,
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
+from orthoref.formats import FORMATS
+
 
 class Precision(NamedTuple):
     """Spacing at 1 (``eps``, twice the unit roundoff), smallest subnormal (``tiny``) and largest number of a format."""
@@ -40,16 +42,7 @@ class Precision(NamedTuple):
         return "sqrt(n) eps" if self.name in ("bfloat16", "float16", "tf32") else "n eps" if n >= 8 else "8 eps"
 
 
-PRECISIONS = {
-    p.name: p
-    for p in (
-        Precision("float64", 2.0**-52, 2.0**-1074, (2 - 2.0**-52) * 2.0**1023),
-        Precision("float32", 2.0**-23, 2.0**-149, (2 - 2.0**-23) * 2.0**127),
-        Precision("tf32", 2.0**-10, 2.0**-136, (2 - 2.0**-10) * 2.0**127),
-        Precision("float16", 2.0**-10, 2.0**-24, 65504.0),
-        Precision("bfloat16", 2.0**-7, 2.0**-133, (2 - 2.0**-7) * 2.0**127),
-    )
-}
+PRECISIONS = {f.name: Precision(f.name, f.eps, f.tiny, f.largest) for f in FORMATS.values()}
 _REAL = {"complex64": "float32", "complex128": "float64"}
 
 

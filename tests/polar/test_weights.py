@@ -93,7 +93,7 @@ def test_halley_raises_the_bound(lower):
 
 
 def test_halley_first_step_at_1e16():
-    """To the three digits known from the literature (facts, section 1.4)."""
+    """To the three digits known from the literature."""
     assert [f"{x:.2e}" for x in weights.halley(1e-16)[:3]] == ["1.17e+11", "3.42e+21", "3.42e+21"]
 
 
@@ -109,9 +109,10 @@ def test_halley_iterations(kappa, count):
     assert steps(weights.halley, kappa, 1 - 1e-15) == count
 
 
-KAPPA = [1.001, 1.01, 1.1, 1.2, 1.5, 2, 10, 1e2, 1e3, 1e5, 1e7, 1e16]
-# type (2r+1, 2r) to 1e-15, by mpmath (facts, section 1.4; heat's _zolopd_n_iterations begins its row for kappa = 1e3
-# with 3, 3 where 4, 3 are needed)
+KAPPA = ["1.001", "1.01", "1.1", "1.2", "1.5", "2", "10", "1e2", "1e3", "1e5", "1e7", "1e16"]
+# steps of type (2r+1, 2r) to 1e-15, by mpmath (heat's _zolopd_n_iterations begins its row for kappa = 1e3 with 3, 3
+# where 4, 3 are needed). r = 7, kappa = 2 is the nearest to its threshold: 1 - l = 8.03665593e-16 after one step, in
+# 300 bits. In double precision the bound comes out as 1 - 1.6e-15, and counting there gives 2.
 ITERATIONS = {
     1: [2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6],
     2: [1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4],
@@ -119,14 +120,53 @@ ITERATIONS = {
     4: [1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3],
     5: [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3],
     6: [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3],
-    7: [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3],
+    7: [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3],
     8: [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2],
 }
 
 
+def exact_bounds(kappa, r, count):
+    """Bounds after 1 .. count steps, without any node: the map takes the nome q of sqrt(1 - l^2) to q^(2r+1).
+
+    l = (theta_4(q)/theta_3(q))^2 = prod ((1 - q^(2i-1))/(1 + q^(2i-1)))^4, q = exp(-pi K(l)/K'(l)).
+    """
+    lower = 1 / arb(kappa)
+    quarter, parameter = flint.acb(lower**2).elliptic_k().real, 1 - lower**2
+    q = (-flint.arb.pi() * quarter / flint.acb(parameter).elliptic_k().real).exp()
+    bounds = []
+    for _ in range(count):
+        q = q ** (2 * r + 1)
+        bound, power = arb(1), q
+        while power > arb(2) ** -400:
+            bound, power = bound * ((1 - power) / (1 + power)) ** 4, power * q * q
+        bounds.append(bound)
+    return bounds
+
+
 @pytest.mark.parametrize("r", ORDERS)
-def test_zolotarev_iterations(r):
-    assert [steps(lambda x: weights.zolotarev(x, r), kappa, 1 - 1e-15) for kappa in KAPPA] == ITERATIONS[r]
+def test_zolotarev_iterations_in_400_bits(r):
+    enough = 1 - arb("1e-15")
+    for kappa, count in zip(KAPPA, ITERATIONS[r], strict=True):
+        bounds = exact_bounds(kappa, r, count)
+        assert all(bound < enough for bound in bounds[:-1]) and bounds[-1] > enough, kappa
+
+
+def test_the_entry_nearest_to_its_threshold():
+    assert abs(float(1 - exact_bounds("2", 7, 1)[0]) / 8.036655929145770e-16 - 1) <= 1e-15
+
+
+@pytest.mark.parametrize("r", ORDERS)
+def test_zolotarev_bounds_against_400_bits(r):
+    """A bound is a product of 4r sums of a node and a number: so many errors of a node, and ten roundings each.
+
+    The map of the bounds contracts relative errors (log(1/l) shrinks).
+    """
+    for kappa, count in zip(KAPPA, ITERATIONS[r], strict=True):
+        lower, limit = float(1 / arb(kappa)), 0.0
+        for exact in exact_bounds(kappa, r, count):
+            limit += 4 * r * (node_limit(lower) + 10 * EPS)
+            lower = weights.zolotarev(lower, r).lower
+            assert abs(float(lower / exact - 1)) <= limit, kappa
 
 
 def quarter_period(lower):

@@ -784,3 +784,11 @@ def test_the_text_has_the_numbers():
     wrong = certificate("aol-a").text()
     assert "CHANGES for some singular value" in wrong and ">= 0.5 from".ljust(29) + "none" in wrong
     assert "steps to 1 +- 0.001".ljust(29) + "7" in certificate("polar-express").text()
+
+
+def test_a_certificate_by_name():
+    assert certify("muon", "0.1", steps=2) == certify(get("jordan"), "0.1", steps=2)
+    with pytest.raises(ValueError, match="schedule 'moun' is not one of"):
+        certify("moun", "0.1")
+    with pytest.raises(TypeError, match="schedule must be a name or a Schedule, not list"):
+        certify([[1.5, -0.5]], "0.1")

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from orthoref import errors, schedules
-from orthoref._schedules.schedule import FORMATS, exact, round_to
+from orthoref._schedules.row import exact, round_to
+from orthoref.formats import FORMATS
 from orthoref.schedules import Normalization, Row, Schedule
 
 U = 2.0**-53
@@ -221,7 +222,7 @@ def test_the_ends_of_a_format(dtype, largest, least):
 
 
 def test_an_unknown_format():
-    with pytest.raises(ValueError, match="dtype='int8' is not one of bfloat16, float16, tf32, float32, float64"):
+    with pytest.raises(ValueError, match="dtype='int8' is not one of float64, float32, tf32, float16, bfloat16"):
         round_to(Fraction(1), "int8")
     with pytest.raises(ValueError, match="dtype='int8'"):
         Schedule.of("s", JORDAN).rounded("int8")
