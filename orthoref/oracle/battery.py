@@ -59,9 +59,9 @@ def cover(
     Notes
     -----
     Greedy, one row at a time (Cohen, Dalal, Fredman and Patton, IEEE Trans. Softw. Eng. 23(7), 1997): a row begins with
-    a choice not yet covered and takes for one factor after the other the level that covers most, oftener the
-    first than another where several cover as much; where no level is allowed it goes back. That is quick if factors that constrain others come
-    before them.
+    a choice not yet covered and takes for one factor after the other the level that covers most, oftener the first than
+    another where several cover as much; where no level is allowed it goes back. That is quick if factors that constrain
+    others come before them.
     """
     names, random = [*factors], np.random.RandomState(seed)
     levels = [list(factors[name]) for name in names]
