@@ -34,6 +34,9 @@ def namespace(x: Array) -> Namespace:
 
 @cache
 def _bare_name(array_type: Hashable, dtype: Hashable) -> str:  # the type first: dtypes of two libraries never meet
+    name = getattr(dtype, "name", None)  # of NumPy: str shows the byte order where it is not the machine's
+    if isinstance(name, str):
+        return name
     return str(dtype).rsplit(".", 1)[-1].strip("'>")
 
 

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthoref._version import __version__
-from orthoref.errors import NotCertified, NotConverged, OutsideDomain
+from orthoref.errors import CannotRun, NotCertified, NotConverged, OutsideDomain
 
 if TYPE_CHECKING:
     from orthoref._schedules.certificate import Certificate
     from orthoref._schedules.schedule import Schedule
+    from orthoref.oracle.operation import Claim
     from orthoref.oracle.report import Report
 
-HOLDS, FAILS, COULD_NOT_RUN = 0, 1, 2
-CLAIMS = ("side", "rank_deficient", "schedule", "steps", "normalize", "eps", "eps_rule", "form", "restart", "scale")
+HOLDS, FAILS, COULD_NOT_RUN, UNDECIDED = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Exit status 0: the verdict holds, or there is none to give; 1: it fails; 2: could not run."""
+    """Run the command. Exit status 0: holds, or no verdict asked for; 1: fails; 2: could not run; 3: undecided."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -34,10 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # a fault of ours: no verdict
         traceback.print_exc()
     return COULD_NOT_RUN
-
-
-class CannotRun(Exception):
-    """What was asked for cannot be done: a port that does not load, a folder that is not there."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,15 +51,15 @@ def _add_check(commands: Any) -> None:
     check = commands.add_parser(
         "check",
         help="judge a function of another package",
-        description="Judge a function over a battery of hard inputs. Exit status: 0 holds, 1 fails, 2 could not run.",
+        description="Judge a function over a battery of hard inputs. "
+        "Exit status: 0 holds, 1 fails, 2 could not run, 3 undecided.",
     )
     check.set_defaults(run=_check)
     check.add_argument("port", metavar="MODULE:FUNCTION", help="for instance scipy.linalg:polar")
     check.add_argument("--op", default="polar", help="operation to judge it as (default: polar)")
     check.add_argument(
-        "--returns", choices=("auto", "u", "uh", "hu"), default="auto", help="what it returns (default: auto)"
+        "--returns", default="auto", metavar="NAMES", help="what it returns, for instance uh (default: auto)"
     )
-    check.add_argument("--side", choices=("right", "left"), help="polar: a = u h or a = h u (default: right)")
     check.add_argument(
         "--dtype",
         action="append",
@@ -75,29 +71,27 @@ def _add_check(commands: Any) -> None:
     )
     check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
                        help="arrays it takes (default: by the name of its module)")  # fmt: skip
-    check.add_argument("--rank-deficient", choices=("complete", "partial"),
-                       help="polar: u of a rank-deficient input has orthonormal columns or is partial")  # fmt: skip
-    check.add_argument("--schedule", metavar="NAME", help="newton_schulz: the preset (default: muon)")
-    check.add_argument("--steps", type=int, metavar="N", help="newton_schulz: number of steps")
-    check.add_argument("--normalize", help="newton_schulz: frobenius, schatten4, spectral, aol, none")
-    check.add_argument("--eps", type=float, help="newton_schulz: added to the norm (default: 0)")
-    check.add_argument("--eps-rule", choices=("add", "clamp"), help="newton_schulz: how eps goes into the norm")
-    check.add_argument("--form", choices=("standard", "gram"), help="newton_schulz: form of the iteration")
-    check.add_argument(
-        "--restart",
-        action="append",
-        type=int,
-        metavar="K",
-        help="newton_schulz: with --form gram, before this step; repeat",
-    )
-    check.add_argument("--scale", help="newton_schulz: update scale, for instance 'sqrt(max(1, m/n))'")
+    for name, claims in _claims().items():
+        about = "; ".join(f"{operation}: {claim.help}" for operation, claim in claims.items())
+        claim = next(iter(claims.values()))
+        flag = f"--{name.replace('_', '-')}"
+        more = {"action": "append"} if claim.repeated else {}
+        check.add_argument(flag, help=about, type=claim.kind, metavar=name.upper(), **more)
     check.add_argument(
         "--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ..."
     )
     check.add_argument("--limit", type=float, help="largest accepted ratio (default: 10; newton_schulz: 4)")
     check.add_argument(
-        "--skip", action="append", default=[], metavar="FAMILY", help="family of cases outside the claim; repeat"
+        "--skip",
+        action="append",
+        default=[],
+        metavar="FAMILY",
+        help="level of the battery, or law, outside the claim; repeat",
     )
+    check.add_argument("--battery", choices=("quick", "default", "exhaustive"), default="default",
+                       help="how much of it is run (default: default)")  # fmt: skip
+    check.add_argument("--seed", type=int, default=0, help="another seed, another battery (default: 0)")
+    check.add_argument("--max-cases", type=int, metavar="N", help="at most so many, those that cover most first")
     check.add_argument("--timeout", type=float, default=60.0, help="seconds for one call (default: 60)")
     check.add_argument("--html", type=Path, metavar="FILE", help="write the report with plots")
     check.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
@@ -148,7 +142,10 @@ def _check(options: argparse.Namespace) -> int:
         timeout=options.timeout,
         progress=not options.quiet,
         name=options.port,
-        **{claim: value for claim in CLAIMS if (value := getattr(options, claim)) is not None},
+        battery=options.battery,
+        seed=options.seed,
+        max_cases=options.max_cases,
+        **{claim: value for claim in _claims() if (value := getattr(options, claim)) is not None},
     )
     faulthandler.cancel_dump_traceback_later()
     _show(report, options.quiet)
@@ -156,9 +153,18 @@ def _check(options: argparse.Namespace) -> int:
         options.json.write_text(report.json(), encoding="utf-8")
     if options.html is not None:
         options.html.write_text(report.html(), encoding="utf-8")
-    if not report.judged:
-        raise CannotRun("no case could be judged: empty matrices, or rounding errors as large as the result")
-    return HOLDS if report.holds else FAILS
+    return {"HOLDS": HOLDS, "FAILS": FAILS, "UNDECIDED": UNDECIDED}[report.status]
+
+
+def _claims() -> dict[str, dict[str, Claim]]:
+    """Every claim of the table by name, and which operations have it."""
+    from orthoref.oracle.operations import OPERATIONS
+
+    found: dict[str, dict[str, Claim]] = {}
+    for operation, row in OPERATIONS.items():
+        for claim in row.claims:
+            found.setdefault(claim.name, {})[operation] = claim
+    return found
 
 
 def _writable(*paths: Path | None) -> None:
@@ -282,7 +288,9 @@ def _show(report: Report, quiet: bool) -> None:
         return
     first, _, rest = report.text().partition("\n")
     console = Console(soft_wrap=True, highlight=False)
-    console.print(Text(first, style="bold green" if report.holds else "bold red"))
+    console.print(
+        Text(first, style={"HOLDS": "bold green", "FAILS": "bold red", "UNDECIDED": "bold yellow"}[report.status])
+    )
     console.print(Text(rest))
 
 

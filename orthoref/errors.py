@@ -15,6 +15,10 @@ class NotCertified(ArithmeticError):
     """A rigorous statement could not be proved. It may be true all the same."""
 
 
+class CannotRun(RuntimeError):
+    """What was asked for cannot be done: a port that does not load, or that raises the same exception for any input."""
+
+
 class PortFailure(AssertionError):
     """A result that was judged does not satisfy its definition."""
 

@@ -38,6 +38,8 @@ def _no_kernel(name: str, x: Array) -> str:
         return f"there is a kernel for method='newton' only, not {name!r}"
     if not compat.is_numpy_array(x):
         return f"the kernel takes NumPy arrays, not {type(x).__module__.partition('.')[0]}"
+    if not x.dtype.isnative:
+        return f"the kernel takes the machine's byte order, not {x.dtype.str}"
     m, n = x.shape[-2:]
     if x.ndim < 3 or m != n or n > MAX_ORDER or is_complex(x):
         return f"the kernel takes stacks of real square matrices of order at most {MAX_ORDER}, not {x.dtype} {x.shape}"

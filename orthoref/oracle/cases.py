@@ -1,4 +1,4 @@
-"""Hard inputs: matrices drawn by spectrum, and a gallery of named ones with declared properties.
+"""Hard inputs: matrices drawn by spectrum, structure and memory layout, and a gallery of named ones.
 
 Every input is a pure function of its arguments; :attr:`Case.recreate` is the call. The random numbers come from
 ``numpy.random.RandomState``, whose streams are frozen; the values still differ in the last bits between BLAS
@@ -8,8 +8,9 @@ libraries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, field, replace
+from math import log2, prod, sqrt
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,75 @@ SPECTRA: dict[str, str] = {
 }
 
 
+Structure = Literal[
+    "general",
+    "hermitian",
+    "definite",
+    "skew",
+    "triangular",
+    "diagonal",
+    "monomial",
+    "permutation",
+    "integer",
+    "real",
+    "orthonormal",
+    "positive",
+    "smooth",
+]
+STRUCTURES: dict[str, str] = {
+    "general": "P diag(s) Q^H with Haar distributed P and Q",
+    "hermitian": "square, P diag(s_1, -s_2, s_3, ...) P^H, exactly Hermitian",
+    "definite": "square, P diag(s) P^H, exactly Hermitian",
+    "skew": "square, i times hermitian; real: pairs +-i s of a spectrum half as long, and one 0 if the order is odd",
+    "triangular": "upper trapezoidal factor R of the QR decomposition of general",
+    "diagonal": "s in random order on the diagonal, with random signs (phases)",
+    "monomial": "the same in random rows and columns, one in each",
+    "permutation": "ones in random rows and columns, one in each; all s_i = 1",
+    "integer": "entries of modulus at most 4, full rank; no spectrum",
+    "real": "general with real values, in a complex dtype",
+    "orthonormal": "P Q^H, all s_i = 1",
+    "positive": "entries (and imaginary parts) between 1/2 and 1, over sqrt(2 m n); no spectrum",
+    "smooth": "Cauchy matrix 1/(1 + x_i + y_j), complex 1/(1 + x_i + i y_j), over sqrt(m n); no spectrum",
+}
+SQUARE = ("hermitian", "definite", "skew")  # structures of square matrices only
+FREE = ("permutation", "integer", "orthonormal", "positive", "smooth")  # what spectrum and cond do not reach
+
+Members = Literal["alike", "one zero", "one singular", "scaled"]
+MEMBERS: dict[str, str] = {
+    "alike": "every member drawn in the same way",
+    "one zero": "member number N // 2 of N is 0",
+    "one singular": "member number N // 2 of N has s_k = 0 (before rounding); no spectrum: last row and column 0",
+    "scaled": "members times powers of two that fall from 1 to eps",
+}
+
+Memory = Literal[
+    "C", "F", "transposed", "strided", "negative", "broadcast", "readonly", "unaligned", "byteswapped"
+]  # fmt: skip
+MEMORY: dict[str, str] = {
+    "C": "C order",
+    "F": "Fortran order: first axis fastest, batch axes too",
+    "transposed": "view of a C array with the last two axes exchanged",
+    "strided": "every second column of a wider array, NaN between",
+    "negative": "rows and columns of a C array read backwards",
+    "broadcast": "the first batch axis has stride 0: all members along it are the first one",
+    "readonly": "not writeable",
+    "unaligned": "begins one byte after an aligned address",
+    "byteswapped": "the other byte order",
+}
+
+# By name, for a format: what no one number says for all of them.
+CONDS: dict[str, Callable[[Precision], float]] = {
+    "eps^-1/2": lambda p: p.eps**-0.5,
+    "1/eps": lambda p: 1 / p.eps,
+}
+SCALES: dict[str, Callable[[Precision], float]] = {
+    "near underflow": lambda p: p.tiny / p.eps / 8,  # an eighth of the smallest normal number
+    "squares underflow": lambda p: sqrt(p.tiny) / 16,
+    "squares overflow": lambda p: 16 * sqrt(p.largest),
+    "near overflow": lambda p: p.largest / 8,
+}
+
+
 def matrix(
     shape: Sequence[int],
     *,
@@ -49,40 +119,92 @@ def matrix(
     det: Literal["+", "-"] | None = None,
     seed: int = 0,
     dtype: str = "float64",
+    structure: Structure = "general",
+    members: Members = "alike",
+    memory: Memory = "C",
 ) -> np.ndarray:
-    """Random matrix (stack) P diag(s) Q^H with Haar distributed P and Q and prescribed s.
+    """Random matrix (stack) with prescribed singular values s, structure and memory layout.
 
     Parameters
     ----------
     shape : (..., m, n)
     spectrum : str
-        One of ``SPECTRA``, where each is defined; s_1 = 1 and s_k = 1/cond unless it says otherwise.
+        One of ``SPECTRA``, where each is defined; s_1 = 1 and s_k = 1/cond unless it says otherwise. "graded" is for
+        the structures general, real and triangular.
     cond : float
         Ratio of the extreme singular values, at least 1.
     scale : float
         Factor on the whole matrix, applied last (products below the smallest normal number round there).
     det : {"+", "-"}, optional
-        Sign of the determinant of real square nonsingular matrices.
+        Sign of the determinant of real square nonsingular matrices; structure "general", members "alike".
     seed : int
     dtype : str
         float32, float64, complex64, complex128; "bfloat16" and "float16" give float32 arrays whose entries are
         exactly representable in those formats.
+    structure : str
+        One of ``STRUCTURES``. Those in ``FREE`` have singular values of their own; the norm is at most 1 for all but
+        "integer".
+    members : str
+        One of ``MEMBERS``; all but "alike" need a stack of at least two matrices.
+    memory : str
+        One of ``MEMORY``; "broadcast" needs a batch axis. The values are those of ``memory="C"``, but for "broadcast".
 
     Returns
     -------
     array of the shape and dtype
     """
-    *batch, m, n = (int(d) for d in shape)
-    if spectrum not in SPECTRA:
-        raise ValueError(f"spectrum={spectrum!r} is not one of {', '.join(SPECTRA)}")
+    *batch, m, n = checked_shape(shape)
+    for name, value, table in (
+        ("spectrum", spectrum, SPECTRA),
+        ("structure", structure, STRUCTURES),
+        ("members", members, MEMBERS),
+        ("memory", memory, MEMORY),
+    ):
+        if value not in table:
+            raise ValueError(f"{name}={value!r} is not one of {', '.join(table)}")
+    complex_ = dtype.startswith("complex")
     if not cond >= 1:
         raise ValueError(f"cond={cond!r} is less than 1")
-    if det is not None and (m != n or dtype.startswith("complex") or spectrum == "rank_deficient"):
-        raise ValueError("det needs real square nonsingular matrices")
-    random = np.random.RandomState(seed)
-    stack = [_one(random, m, n, spectrum, cond, det, dtype) for _ in range(prod(batch))]
-    values = np.asarray(stack).reshape(*batch, m, n) * scale
-    return cast(values, dtype)
+    if det is not None and (
+        m != n or complex_ or spectrum == "rank_deficient" or structure != "general" or members != "alike"
+    ):
+        raise ValueError("det needs real square nonsingular matrices, structure='general' and members='alike'")
+    if structure in SQUARE and m != n:
+        raise ValueError(f"structure={structure!r} needs square matrices, not {m} x {n}")
+    if structure == "real" and not complex_:
+        raise ValueError(f"structure='real' needs a complex dtype, not {dtype}")
+    if spectrum == "graded" and structure in ("hermitian", "definite", "skew", "diagonal", "monomial"):
+        raise ValueError(f"spectrum='graded' is not defined for structure={structure!r}")
+    if members != "alike" and prod(batch) < 2:
+        raise ValueError(f"members={members!r} needs a stack of at least two matrices")
+    if memory == "broadcast":
+        if not batch or members != "alike":
+            raise ValueError("memory='broadcast' needs a batch axis and members='alike'")
+        drawn_ = [1, *batch[1:]]
+    else:
+        drawn_ = batch
+    random, count, dtype_ = np.random.RandomState(seed), prod(drawn_), "float64" if structure == "real" else dtype
+    stack = [
+        _one(random, m, n, spectrum, cond, det, dtype_, structure, members == "one singular" and i == count // 2)
+        for i in range(count)
+    ]
+    values = np.asarray(stack).reshape(count, m, n)
+    if members == "one zero":
+        values[count // 2] = 0
+    if members == "scaled":
+        values *= 2.0 ** np.round(np.linspace(0, log2(precision_of(dtype).eps), count))[:, None, None]
+    return _laid_out(cast(values.reshape(*drawn_, m, n) * scale, dtype), memory, (*batch, m, n))
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape as a tuple of int; ValueError unless it is two or more non-negative integers."""
+    if (
+        not isinstance(shape, (tuple, list))
+        or len(shape) < 2
+        or not all(isinstance(d, Integral) and not isinstance(d, bool) and d >= 0 for d in shape)
+    ):
+        raise ValueError(f"shape={shape!r} is not a tuple of two or more non-negative integers")
+    return tuple(int(d) for d in shape)
 
 
 def cast(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -93,18 +215,81 @@ def cast(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _one(
-    random: np.random.RandomState, m: int, n: int, spectrum: str, cond: float, det: str | None, dtype: str
+    random: np.random.RandomState,
+    m: int,
+    n: int,
+    spectrum: str,
+    cond: float,
+    det: str | None,
+    dtype: str,
+    structure: str,
+    singular: bool,
 ) -> np.ndarray:
     k = min(m, n)
     complex_ = dtype.startswith("complex")
-    p, q = _haar(random, m, k, complex_), _haar(random, n, k, complex_)
-    if spectrum == "graded":
-        a = cond ** -_ramp(m)[:, None] * (p @ q.conj().T)
-    else:
-        a = p * _singular_values(random, k, spectrum, cond, dtype) @ q.conj().T
+    if structure in ("integer", "positive", "smooth"):
+        a = {"integer": _integer, "positive": _positive, "smooth": _smooth}[structure](random, m, n, complex_)
+        if singular:
+            a[m - 1 :, :] *= m > n
+            a[:, n - 1 :] *= n > m
+        return a
+
+    def singular_values(k: int) -> np.ndarray:
+        ones = structure in FREE or spectrum == "graded"
+        s = np.ones(k) if ones else _singular_values(random, k, spectrum, cond, dtype)
+        if singular:
+            s[-1:] = 0
+        return s
+
+    if structure in ("diagonal", "monomial", "permutation"):
+        a = np.zeros((m, n), "complex128" if complex_ else "float64")
+        rows, columns = (random.permutation(d)[:k] if structure != "diagonal" else np.arange(k) for d in (m, n))
+        a[rows, columns] = random.permutation(singular_values(k))
+        if structure != "permutation":
+            turn = random.uniform(size=k)
+            a[rows, columns] *= np.exp(2j * np.pi * turn) if complex_ else np.where(turn < 0.5, -1, 1)
+        return a
+
+    p = _haar(random, m, k, complex_)
+    if structure == "skew" and not complex_:
+        half = p[:, 0 : k - k % 2 : 2] * singular_values(k // 2) @ p[:, 1::2].T
+        return half - half.T
+    if structure in SQUARE:
+        signs = 1 if structure == "definite" else (-1) ** np.arange(k)
+        a = p * (signs * singular_values(k)) @ p.conj().T
+        a = (a + a.conj().T) / 2
+        return 1j * a if structure == "skew" else a
+
+    q = _haar(random, n, k, complex_)
+    a = p * singular_values(k) @ q.conj().T
+    if spectrum == "graded" and structure not in FREE:
+        a = cond ** -_ramp(m)[:, None] * a
+    if structure == "triangular":
+        r = np.zeros_like(a)
+        r[:k] = np.linalg.qr(a, mode="r")
+        return r
     if det is not None and k and np.sign(np.linalg.det(p @ q.T)) != (1 if det == "+" else -1):
         a[:, 0] = -a[:, 0]
     return a
+
+
+def _integer(random: np.random.RandomState, m: int, n: int, complex_: bool) -> np.ndarray:
+    """Odd on the diagonal, even below: modulo 2 triangular with ones, so the leading determinant is odd."""
+    a = random.randint(-3, 4, (m, n)).astype(float)
+    i, j = np.indices((m, n))
+    a = np.where(i == j, 2 * np.floor(a / 2) + 1, np.where(i > j, 2 * np.trunc(a / 2), a))
+    # 2 i times integers leave the determinant odd in Z[i]/(2)
+    return a + 2j * random.randint(-1, 2, (m, n)) if complex_ else a
+
+
+def _positive(random: np.random.RandomState, m: int, n: int, complex_: bool) -> np.ndarray:
+    a = random.uniform(0.5, 1, (m, n))
+    return (a + 1j * random.uniform(0.5, 1, (m, n)) if complex_ else a) / sqrt(max(2 * m * n, 1))
+
+
+def _smooth(random: np.random.RandomState, m: int, n: int, complex_: bool) -> np.ndarray:
+    x, y = np.sort(random.uniform(size=m)), np.sort(random.uniform(size=n))
+    return 1 / (1 + x[:, None] + (1j * y if complex_ else y)) / sqrt(max(m * n, 1))
 
 
 def _singular_values(random: np.random.RandomState, k: int, spectrum: str, cond: float, dtype: str) -> np.ndarray:
@@ -151,18 +336,29 @@ def _round_to(values: np.ndarray, precision: Precision) -> np.ndarray:
     return np.where(np.abs(rounded) > precision.largest, np.copysign(np.inf, values), rounded).astype(np.float32)
 
 
-def strided(shape: Sequence[int], **options: Any) -> np.ndarray:
-    """The same numbers as :func:`matrix`, in every second column of a wider array: not contiguous."""
-    a = matrix(shape, **options)
-    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
-    wide[..., ::2] = a
-    return wide[..., ::2]
-
-
-def uneven(shape: Sequence[int], **options: Any) -> np.ndarray:
-    """:func:`matrix` with the members of the stack times 1, 1/2, 1/4, ...: no norm fits two of them."""
-    a = matrix(shape, **options)
-    return a * (2.0 ** -np.arange(prod(a.shape[:-2]))).reshape(*a.shape[:-2], 1, 1).astype(a.dtype)
+def _laid_out(a: np.ndarray, memory: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The array in a memory layout; ``shape`` is that after broadcasting."""
+    if memory == "F":
+        return np.asfortranarray(a)
+    if memory == "transposed":
+        return np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2)
+    if memory == "strided":
+        wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan, a.dtype)
+        wide[..., ::2] = a
+        return wide[..., ::2]
+    if memory == "negative":
+        return np.ascontiguousarray(a[..., ::-1, ::-1])[..., ::-1, ::-1]
+    if memory == "broadcast":
+        return np.broadcast_to(a, shape)
+    if memory == "readonly":
+        a.flags.writeable = False
+    if memory == "unaligned":
+        moved = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+        moved[...] = a
+        return moved
+    if memory == "byteswapped":
+        return a.astype(a.dtype.newbyteorder())
+    return a
 
 
 @dataclass(frozen=True)
@@ -240,63 +436,203 @@ GALLERY: dict[str, Named] = {
 }
 
 
-def gallery(name: str, n: int, *, dtype: str = "float64") -> np.ndarray:
-    """Named matrix of order n; see ``GALLERY`` for what each is and which properties it has."""
+def gallery(name: str, n: int, *, dtype: str = "float64", memory: Memory = "C") -> np.ndarray:
+    """Named matrix of order n; see ``GALLERY`` for what each is and which properties it has.
+
+    ``memory`` as in :func:`matrix`, but for "broadcast": there is no batch axis.
+    """
     if name not in GALLERY:
         raise ValueError(f"name={name!r} is not one of {', '.join(GALLERY)}")
-    return cast(GALLERY[name].build(n, precision_of(dtype)), dtype)
+    if memory not in MEMORY or memory == "broadcast":
+        raise ValueError(f"memory={memory!r} is not one of {', '.join(m for m in MEMORY if m != 'broadcast')}")
+    return _laid_out(cast(GALLERY[name].build(n, precision_of(dtype)), dtype), memory, (n, n))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function of this module and its arguments: one input."""
+
+    function: Callable[..., np.ndarray]
+    arguments: tuple[Any, ...]
+    options: tuple[tuple[str, Any], ...]
+
+    def __call__(self) -> np.ndarray:
+        """The input, built anew."""
+        return self.function(*self.arguments, **dict(self.options))
+
+    def __str__(self) -> str:
+        given = [*map(repr, self.arguments), *(f"{name}={value!r}" for name, value in self.options)]
+        return f"{self.function.__module__}.{self.function.__qualname__}({', '.join(given)})"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One input of a battery. ``id`` is stable over releases, ``recreate`` evaluates to ``matrix()``."""
+    """Inputs of one call of a port.
+
+    ``id`` is stable over releases and fit for ``pytest -k``. ``calls`` names the inputs, in order. ``factors`` says at
+    which level of each factor of a battery the case is, as text; "-" where a factor has no meaning.
+    """
 
     id: str
     family: str
     name: str
     dtype: str
-    recreate: str
+    calls: tuple[tuple[str, Call], ...]
+    factors: dict[str, str] = field(hash=False)
+
+    def inputs(self) -> dict[str, np.ndarray]:
+        """Build the inputs anew, so that nothing a port did to them can be seen by the next."""
+        return {name: call() for name, call in self.calls}
 
     def matrix(self) -> np.ndarray:
-        """Build the input anew, so that nothing a port did to it can be seen by the next."""
-        function, _, arguments = self.recreate.removeprefix("orthoref.oracle.cases.").partition("(")
-        return eval(
-            f"{function}({arguments}", {"matrix": matrix, "gallery": gallery, "strided": strided, "uneven": uneven}
-        )  # our own text
+        """Build the first input anew."""
+        return self.calls[0][1]()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the first input, without building it."""
+        call = self.calls[0][1]
+        return call.arguments[0] if call.function is matrix else (call.arguments[1],) * 2
+
+    @property
+    def drawn(self) -> bool:
+        """Whether all inputs come from :func:`matrix`, which takes any shape and seed."""
+        return all(call.function is matrix for _, call in self.calls)
+
+    def reseeded(self) -> Case:
+        """Other numbers of the same kind."""
+        return self._changed(lambda call: replace(call, options=_with(call.options, seed=_seed(call) + 1)))
+
+    def transposed(self) -> Case:
+        """Other numbers, rows and columns exchanged."""
+
+        def changed(call: Call) -> Call:
+            *batch, m, n = call.arguments[0]
+            return Call(call.function, ((*batch, n, m),), _with(call.options, seed=_seed(call) + 2))
+
+        return self._changed(changed)
+
+    def _changed(self, change: Callable[[Call], Call]) -> Case:
+        return replace(self, calls=tuple((name, change(call)) for name, call in self.calls))
+
+    @property
+    def recreate(self) -> str:
+        """The call that evaluates to ``matrix()``; where there are several inputs a line ``name = call`` for each."""
+        if len(self.calls) == 1:
+            return str(self.calls[0][1])
+        return "\n".join(f"{name} = {call}" for name, call in self.calls)
+
+
+def _seed(call: Call) -> int:
+    return int(dict(call.options).get("seed", 0))
+
+
+def _with(options: tuple[tuple[str, Any], ...], **changed: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((dict(options) | changed).items())
 
 
 def drawn(
     shape: Sequence[int],
-    spectrum: str,
-    cond: float,
+    spectrum: str | None,
+    cond: float | str | None,
     dtype: str,
     *,
-    scale: float = 1.0,
+    scale: float | str = 1.0,
     seed: int = 0,
-    function: Literal["matrix", "strided", "uneven"] = "matrix",
+    structure: str = "general",
+    members: str = "alike",
+    memory: str = "C",
+    argument: str = "a",
 ) -> Case:
-    """Case of :func:`matrix`, :func:`strided` or :func:`uneven`."""
-    shape, cond, scale, seed = tuple(int(d) for d in shape), float(cond), float(scale), int(seed)
-    size = "x".join(map(str, shape))
-    scaled = "" if scale == 1 else f"-scale={scale:.3g}"
-    arguments = f"spectrum={spectrum!r}, cond={cond!r}, " + ("" if scale == 1 else f"scale={scale!r}, ")
+    """Case of :func:`matrix`.
+
+    ``spectrum`` and ``cond`` are None where they mean nothing; ``cond`` may be a name in ``CONDS``, ``scale`` one in
+    ``SCALES``.
+    """
+    shape, seed, precision = checked_shape(shape), int(seed), precision_of(dtype)
+    number = None if cond is None else CONDS[cond](precision) if isinstance(cond, str) else float(cond)
+    factor = SCALES[scale](precision) if isinstance(scale, str) else float(scale)
+    scale_text = scale if isinstance(scale, str) else f"{factor:.3g}"
+    options = {
+        **({} if spectrum is None else {"spectrum": spectrum}),
+        **({} if number is None else {"cond": number}),
+        **({} if factor == 1 else {"scale": factor}),
+        "seed": seed,
+        "dtype": dtype,
+        **({} if structure == "general" else {"structure": structure}),
+        **({} if members == "alike" else {"members": members}),
+        **({} if memory == "C" else {"memory": memory}),
+    }
+    parts = [
+        *([] if structure == "general" else [structure]),
+        *([] if spectrum is None else [spectrum]),
+        *([] if number is None else [f"cond{number:.3g}"]),
+        *([] if factor == 1 else [scale_text if isinstance(scale, str) else f"scale{scale_text}"]),
+        *([] if members == "alike" else [members]),
+        *([] if memory == "C" else [memory]),
+    ]
+    nothing = 0 in shape
+    values = {
+        "members": "-" if prod(shape[:-2]) < 2 else members,
+        "memory": memory,
+        "structure": "-" if nothing else structure,
+        "spectrum": "-" if nothing or spectrum is None else spectrum,
+        "cond": "-" if nothing or number is None else f"{number:.3g}",
+        "scale": "-" if nothing else scale_text,
+        "dtype": dtype,
+    }
     return Case(
-        id=f"{dtype}-{size}-{spectrum}-cond={cond:.3g}{scaled}-seed={seed}"
-        + ("" if function == "matrix" else f"-{function}"),
-        family=function if function != "matrix" else spectrum if scale == 1 else "extreme scale" if scale else "zero",
-        name=spectrum,
+        id=_id(dtype, shape, *parts, f"seed{seed}"),
+        family=_family(spectrum, structure, factor),
+        name=spectrum or structure,
         dtype=dtype,
-        recreate=f"orthoref.oracle.cases.{function}({shape}, {arguments}seed={seed}, dtype={dtype!r})",
+        calls=((argument, Call(matrix, (shape,), tuple(options.items()))),),
+        factors=factors_of(shape) | values,
     )
 
 
-def named(name: str, n: int, dtype: str) -> Case:
+def named(name: str, n: int, dtype: str, *, memory: str = "C", argument: str = "a") -> Case:
     """Case of :func:`gallery`."""
     n = int(n)
+    options = {"dtype": dtype} | ({} if memory == "C" else {"memory": memory})
+    dashes = dict.fromkeys(("spectrum", "cond", "scale"), "-")
+    values = {"members": "-", "memory": memory, "structure": f"gallery {name}"} | dashes | {"dtype": dtype}
     return Case(
-        f"{dtype}-{n}x{n}-{name}",
-        "gallery",
-        name,
-        dtype,
-        f"orthoref.oracle.cases.gallery({name!r}, {n}, dtype={dtype!r})",
+        id=_id(dtype, (n, n), name, *([] if memory == "C" else [memory])),
+        family="gallery",
+        name=name,
+        dtype=dtype,
+        calls=((argument, Call(gallery, (name, n), tuple(options.items()))),),
+        factors=factors_of((n, n)) | values,
     )
+
+
+def _id(dtype: str, shape: tuple[int, ...], *parts: str) -> str:
+    return "-".join((dtype, "x".join(map(str, shape)), *parts)).replace(" ", "_")
+
+
+def _family(spectrum: str | None, structure: str, scale: float) -> str:
+    if scale != 1:
+        return "extreme scale" if scale else "zero"
+    return spectrum if structure == "general" and spectrum else structure
+
+
+def factors_of(shape: tuple[int, ...]) -> dict[str, str]:
+    """Levels of the factors class, order (the smaller dimension) and batch that a shape is at."""
+    *batch, m, n = shape
+    k = min(m, n)
+    if k <= 1:
+        class_ = "empty" if not k else "1x1" if m == n else "row" if m == 1 else "column"
+    elif m == n:
+        class_ = "square"
+    elif abs(m - n) == 1:
+        class_ = "nearly square"
+    else:
+        class_ = "wide" if m < n else "very tall" if m >= 10 * n else "tall"
+    if len(batch) != 1:
+        axes = "none" if not batch else "two axes" if prod(batch) else "length 0"
+    elif batch[0] <= 2:
+        axes = f"length {batch[0]}"
+    else:
+        axes = "matrix dimension" if batch[0] in (m, n) else "one axis"
+    return {"class": class_, "order": str(k) if k else "-", "batch": axes}

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any, Literal
 
-import array_api_compat as compat
 import numpy as np
 
-from orthoref.oracle.cases import GALLERY, SPECTRA, Case
-from orthoref.oracle.lift import Lifted, lift
-from orthoref.oracle.operation import Operation
+from orthoref.errors import CannotRun
+from orthoref.oracle import battery as batteries
+from orthoref.oracle.cases import Case
+from orthoref.oracle.laws import LAWS, broken, chosen
+from orthoref.oracle.operation import Law, Operation
 from orthoref.oracle.operations import OPERATIONS
-from orthoref.oracle.precision import precision_of
+from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.residual import condition
-from orthoref.oracle.verdict import Verdict, judge
+from orthoref.oracle.run import Raised, Run, order_of
+from orthoref.oracle.verdict import Verdict
+from orthoref.oracle.vote import Failure, vote
 from orthoref.oracle.watchdog import Hung, Watchdog
+
+Size = Literal["quick", "default", "exhaustive"]
+CONVERTED = ("C", "F", "transposed", "strided")  # layouts that other libraries can take over from NumPy
 
 
 def check(
@@ -32,10 +39,13 @@ def check(
     precision: str | None = None,
     limit: float | None = None,
     skip: Sequence[str] = (),
+    battery: Size = "default",
+    seed: int = 0,
+    max_cases: int | None = None,
     timeout: float = 60.0,
     progress: bool = True,
     name: str | None = None,
-    **options: Any,
+    **claims: Any,
 ) -> Report:
     """Judge a port of an operation over its battery of inputs.
 
@@ -46,26 +56,33 @@ def check(
     operation : str
         A row of ``orthoref.oracle.operations.OPERATIONS``: "polar" or "newton_schulz".
     returns : str
-        What a port of "polar" returns: U alone, or a tuple that begins with (U, H) or (H, U). "auto" takes a tuple for
-        (U, H).
+        What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
+        tuple for all of them, anything else for the first.
     dtypes, shapes : sequences
-        What the port claims to support; by default those of the table: four dtypes for "polar", float32 and float64 for
-        "newton_schulz", tall, square, wide matrices and a stack. A case outside the claim is not run.
+        What the port claims to support; by default four dtypes, all classes of shapes, stacks included. A case outside
+        the claim is not run.
     convert : callable, optional
-        Makes the port's array of a NumPy array; the identity by default.
+        Makes the port's array of a NumPy array; the identity by default. The array may be a view with strides.
     precision : str, optional
         Format the port computes in, where that is less than the dtype.
     limit : float, optional
         Largest accepted ratio: by default 10 for "polar", 4 for "newton_schulz".
     skip : sequence of str
-        Families of cases outside the port's claim: a spectrum, "gallery", "extreme scale", or a gallery name.
+        What is outside the port's claim: levels of the battery ("stacks", "extreme scale", "cond 1e+11", a spectrum, a
+        structure, "gallery", ...) and laws ("repeatable", "kept", "own memory", "history", "every call", "threads").
+    battery : {"quick", "default", "exhaustive"}
+        Every level of every factor; every pair of levels; several such arrays and full sweeps.
+    seed : int
+        Another seed, another battery with the same coverage.
+    max_cases : int, optional
+        At most so many cases, those that cover most first.
     timeout : float
         Seconds for one call. After it the run ends: the report says which case hung.
     progress : bool
         Progress bar on stderr, if ``rich`` is installed.
     name : str, optional
         How the report calls the port.
-    **options
+    **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
         ``eps_rule``, ``form``, ``restart``, ``scale`` as in :func:`orthoref.testing.assert_newton_schulz`.
@@ -73,39 +90,53 @@ def check(
     Returns
     -------
     Report
-        ``report.holds``, ``report.text()``, ``report.json()``, ``report.html()``.
+        ``report.holds``, ``report.status``, ``report.text()``, ``report.json()``, ``report.html()``.
+
+    Raises
+    ------
+    CannotRun
+        The port raised the same exception for every input.
+    TypeError, ValueError
+        Arguments that cannot be read, unknown names.
 
     Notes
     -----
     Beside the ratios of the operation every case checks that the result has the input's dtype, array type and device,
-    the right shape, and that the input was not changed.
+    the right shape, and that the input was not changed. On a few cases that hold the laws are tried: what several calls
+    have to do with each other.
     """
-    cases = battery(operation, dtypes=dtypes, shapes=shapes, skip=skip)
-    row = OPERATIONS[operation]
+    if not callable(port):
+        raise TypeError(f"port must be a function, not {type(port).__name__}")
+    row = _row(operation)
     limit = row.limit if limit is None else limit
     if not 0 < limit < float("inf"):
         raise ValueError(f"limit={limit!r} is not a positive number")
     if precision is not None:
         precision_of(precision)
-    order = _order(row, returns)
-    if unknown := set(options) - {claim.name for claim in row.claims}:
+    order = order_of(row, returns)
+    if unknown := set(claims) - {claim.name for claim in row.claims}:
         known = ", ".join(claim.name for claim in row.claims)
         raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}: it has {known}")
-    claimed = row.claim(**options)
-    said = ({"returns": returns} if row.optional else {}) | {"claimed": str(claimed)}
+    claimed = row.claim(**claims)
+    if convert is None and (short := [d for d in dtypes or () if d in PRECISIONS and not hasattr(np, d)]):
+        raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
+    laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
+    cases = _cases(row, convert is not None, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
+                   max_cases=max_cases)  # fmt: skip
+    said = {
+        "returns": returns if row.optional else "auto",
+        "claimed": str(claimed),
+        "dtypes": ", ".join(dtypes or row.dtypes),
+        "shapes": "all" if shapes is None else ", ".join("x".join(map(str, shape)) for shape in shapes),
+        "precision": precision or "",
+        "skip": ", ".join(skip),
+        "battery": battery if not seed else f"{battery}, seed {seed}",
+        "max_cases": "" if max_cases is None else str(max_cases),
+    }
     report = Report(name or _name_of(port), row, limit, said)
     with Watchdog(timeout) as watchdog:
-        run = _Run(port, row, claimed, precision, limit, convert, order, watchdog)
-        for case in _shown(cases, progress, report.port):
-            hung = False
-            try:
-                verdict = run.judged(case)
-            except Hung as error:
-                verdict, hung = Verdict(case.id, faults=[str(error)]), True
-            report.outcomes.append(Outcome(case, condition(case.matrix()), verdict))
-            if hung:
-                report.stopped = f"{len(cases) - len(report.outcomes)} cases not run after the port hung"
-                break
+        run = Run(port, row, claimed, precision, limit, convert, order, watchdog)
+        _judge(run, cases, laws, report, progress)
     return report
 
 
@@ -115,13 +146,18 @@ def battery(
     dtypes: Sequence[str] | None = None,
     shapes: Sequence[tuple[int, ...]] | None = None,
     skip: Sequence[str] = (),
+    size: Size = "default",
+    seed: int = 0,
+    max_cases: int | None = None,
 ) -> list[Case]:
     """The inputs that :func:`check` runs, for other tests to use.
 
     Parameters
     ----------
-    operation, dtypes, shapes, skip
+    operation, dtypes, shapes, skip, seed, max_cases
         As in :func:`check`; None for the defaults.
+    size : str
+        ``battery`` there.
 
     Returns
     -------
@@ -132,130 +168,93 @@ def battery(
     ValueError
         Unknown operation, or nothing is left.
     """
+    return _cases(_row(operation), False, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
+                  max_cases=max_cases)  # fmt: skip
+
+
+def _row(operation: str) -> Operation:
     if operation not in OPERATIONS:
         raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
-    row = OPERATIONS[operation]
-    for option, value in (("dtypes", dtypes), ("skip", skip)):
-        if isinstance(value, str):
-            raise ValueError(f"{option}={value!r} must be a sequence of names, not one")
-    families = {*SPECTRA, *GALLERY, "gallery", "extreme scale", "strided", "uneven", "zero"}
-    if unknown := set(skip) - families:
-        raise ValueError(f"skip={sorted(unknown)} is not among {', '.join(sorted(families))}")
-    dtypes = row.default_dtypes if dtypes is None else dtypes
-    shapes = row.default_shapes if shapes is None else shapes
-    found = [case for case in row.cases(dtypes, shapes) if not {case.family, case.name} & set(skip)]
-    if not found:
-        raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
-    return found
+    return OPERATIONS[operation]
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A port, what it claims, and how it is called."""
-
-    port: Callable[..., Any]
-    row: Operation
-    claimed: Any
-    precision: str | None
-    limit: float
-    convert: Callable[[np.ndarray], Any] | None
-    order: tuple[str, ...] | None
-    watchdog: Watchdog
-
-    def judged(self, case: Case) -> Verdict:
-        """One case: inputs made, port called, outputs judged, contract checked."""
-        given = {
-            name: x if self.convert is None else self.convert(x)
-            for name, x in zip(self.row.inputs, [case.matrix()], strict=True)
-        }
-        # the port is judged on what it was given: XLA flushes subnormal numbers when it copies
-        before = {name: lift(name, x) for name, x in given.items()}
-        self._require_dtype(before, given, case)
-        if outside := self.row.outside(before, self.claimed):
-            return Verdict(case.id, notes=[outside])
-        try:
-            result = self.watchdog.call(self.port, *given.values())
-            outputs = _outputs(result, self.order, self.row)
-            lifted = {name: lift(name, x) for name, x in outputs.items()}
-        except Hung:
-            raise
-        except Exception as error:  # whatever a port raises is a finding
-            return Verdict(case.id, faults=[f"raised {_described(error)}"])
-        try:
-            format_ = precision_of(self.precision or case.dtype)
-            verdict = judge(
-                self.row,
-                before,
-                lifted,
-                self.claimed,
-                precision=format_,
-                limit=self.limit,
-                subject=case.id,
-                also=self.precision or "",
-            )
-            verdict.faults.extend(_contract(before, given, outputs))
-            return verdict
-        except Exception as error:  # no result may end the run
-            return Verdict(case.id, faults=[f"the result could not be judged: {_described(error)}"])
-
-    def _require_dtype(self, before: dict[str, Lifted], given: dict[str, Any], case: Case) -> None:
-        for name, x in before.items():
-            if x.dtype != case.dtype:
-                hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given[name]) else ""
-                raise ValueError(f"convert made {x.dtype} of a {case.dtype} input{hint}")
+def _cases(row: Operation, converted: bool, *, dtypes: Sequence[str] | None, shapes: Sequence[tuple[int, ...]] | None,
+           skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
+    if isinstance(skip, str):
+        raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
+    laws = {law.name for law in (*LAWS, *row.laws)}
+    levels = row.levels
+    if converted:
+        levels = replace(levels, memory=tuple(level for level in levels.memory if level in CONVERTED))
+    else_ = [name for name in skip if name not in laws]
+    # a layout that is not among the levels need not be skipped
+    else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
+    dtypes = row.dtypes if dtypes is None else dtypes
+    return batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
 
 
-def _described(error: Exception) -> str:
+def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report, progress: bool) -> None:
+    """Every case, then the laws, then the reasons of what failed."""
+    failures: dict[int, Failure] = {}
+    raised: list[Raised] = []
+    observed: list[Any] = []
     try:
-        lines = str(error).splitlines()
-    except Exception:  # foreign exceptions may be broken themselves
-        lines = []
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+        for case in _shown(cases, progress, report.port):
+            _one(run, case, report, failures, raised, observed)
+        _require_a_result(raised, report.outcomes)
+        for case in chosen([(outcome.case, outcome.verdict.state == "holds") for outcome in report.outcomes]):
+            for law in laws:
+                words = broken(run, law, case)
+                verdict = Verdict(case.id, faults=[words] if words else [], judged=(1, 1))
+                report.outcomes.append(Outcome(case, condition(case.matrix()), verdict, law.call, law.name))
+    except Hung as error:
+        case = cases[len(report.outcomes)] if len(report.outcomes) < len(cases) else cases[-1]
+        report.outcomes.append(Outcome(case, condition(case.matrix()), Verdict(case.id, faults=[str(error)])))
+        report.stopped = f"{max(len(cases) - len(report.outcomes), 0)} cases not run after the port hung"
+    verdicts, key, fits = vote(run.row, run.claimed, run.limit, list(failures.values()))
+    for i, verdict in zip(failures, verdicts, strict=True):
+        report.outcomes[i] = replace(report.outcomes[i], verdict=verdict)
+    report.key, report.fits = key, fits
+    if run.row.pool is not None and observed:
+        report.pool(run.row.pool(observed, run.claimed, precision_of(run.precision or cases[0].dtype)))
 
 
-def _order(row: Operation, returns: str) -> tuple[str, ...] | None:
-    """Names of what the port returns, None for "auto"."""
-    if returns == "auto":
-        return None
-    order = tuple(returns.split(",")) if "," in returns else tuple(returns)
-    required = set(row.outputs) - set(row.optional)
-    if len(set(order)) < len(order) or not required <= set(order) <= set(row.outputs):
-        raise ValueError(f"returns={returns!r} is not 'auto' or an order of {', '.join(row.outputs)}")
-    return order
+def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], raised: list[Raised],
+         observed: list[Any]) -> None:  # fmt: skip
+    """One case, without reasons."""
+    given, before = run.give(case)
+    size = condition(next(iter(before.values())).value)
+    if outside := run.row.outside(before, run.claimed):
+        report.outcomes.append(Outcome(case, size, Verdict(case.id, notes=[outside])))
+        return
+    try:
+        called = run.call(given, before)
+    except Raised as error:
+        raised.append(error)
+        report.outcomes.append(Outcome(case, size, Verdict(case.id, faults=[f"raised {error}"])))
+        return
+    verdict = run.judge(case, called)
+    if not verdict.holds:
+        failures[len(report.outcomes)] = Failure(
+            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape)
+        )
+    if verdict.observed is not None:
+        observed.append(verdict.observed)
+    report.outcomes.append(Outcome(case, size, verdict))
 
 
-def _outputs(result: Any, order: tuple[str, ...] | None, row: Operation) -> dict[str, Any]:
-    """The results by name; a single name takes the first of several."""
-    if len(row.outputs) == 1:
-        return {row.outputs[0]: result}
-    several = isinstance(result, (tuple, list))
-    if order is None:
-        order = row.outputs if several and len(result) > 1 else row.outputs[:1]
-    if len(order) == 1:
-        return {order[0]: result[0] if several else result}
-    if not several or len(result) < len(order):
-        raise TypeError(f"the port returned a {type(result).__name__}, not {len(order)} arrays")
-    return dict(zip(order, result, strict=False))
-
-
-def _contract(before: dict[str, Lifted], given: dict[str, Any], outputs: dict[str, Any]) -> Iterator[str]:
-    for name, x in given.items():
-        try:
-            unchanged = np.array_equal(lift(name, x).value, before[name].value)
-        except Exception:  # deleted, donated, reshaped
-            unchanged = False
-        if not unchanged:
-            yield "the input was changed in place" if len(given) == 1 else f"{name} was changed in place"
-    first = next(iter(given.values()))
-    for name, x in outputs.items():
-        if type(x) is not type(first):
-            yield f"{name} is a {_type(x)}, the input a {_type(first)}"
-        elif compat.is_array_api_obj(x) and compat.device(x) != compat.device(first):
-            yield f"{name} is on device {compat.device(x)}, the input on {compat.device(first)}"
-
-
-def _type(x: Any) -> str:
-    return f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
+def _require_a_result(raised: Sequence[Raised], outcomes: Sequence[Outcome]) -> None:
+    """CannotRun if every call raised the same exception at the same place: that is no finding about the port."""
+    if not raised or len(raised) < len(outcomes) or len({(error.kind, error.where) for error in raised}) > 1:
+        return
+    text, hint = str(raised[0]), ""
+    if "missing" in text and "argument" in text:
+        hint = "; give it its other arguments with functools.partial"
+    elif "the port returned" in text:
+        hint = "; returns= says what the port returns"
+    elif raised[0].kind in ("TypeError", "AttributeError", "ValueError"):
+        hint = "; convert= (--array) makes the arrays that it takes"
+    raise CannotRun(f"the port raised the same for all of {len(raised)} inputs: {text} ({raised[0].where}){hint}")
 
 
 def _name_of(port: Callable[..., Any]) -> str:

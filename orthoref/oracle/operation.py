@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from orthoref.oracle.battery import Levels
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.precision import Precision
-
-if TYPE_CHECKING:
-    from orthoref.oracle.cases import Case
 
 Data = Mapping[str, Lifted]
 
@@ -126,13 +124,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Law:
-    """What several calls of a port have to do with each other. ``broken(call, case)`` says how, or nothing.
+    """What several calls of a port have to do with each other.
 
-    ``call`` takes arrays and returns the outputs as :class:`~orthoref.oracle.lift.Lifted`.
+    ``broken(run, case)`` says how it is broken, or nothing; ``run`` calls and judges, see :mod:`orthoref.oracle.run`.
+    ``call`` is its level of the factor "call" in the table of passes and failures.
     """
 
     name: str
     text: str
+    call: str
     broken: Callable[..., str]
 
 
@@ -163,8 +163,8 @@ class Operation:
         with an empty ``failed`` what has to be said beside a known one.
     outside : callable
         ``outside(inputs, claimed)``: why there is nothing to judge at an input, or nothing.
-    cases : callable
-        ``cases(dtypes, shapes)``: the inputs of a conformance run.
+    levels : Levels
+        Of the factors of an input, what a conformance run shows: see :mod:`orthoref.oracle.battery`.
     limit : float
         Largest accepted ratio; ``unit`` says of what.
     pool : callable, optional
@@ -176,18 +176,17 @@ class Operation:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    reference: Callable[..., Any]
-    claims: tuple[Claim, ...]
-    claim: Callable[..., Any]
-    shapes: Callable[..., dict[str, tuple[int, ...]]]
     checks: tuple[Check, ...]
+    limit: float
     measure: Callable[[Data, Data, Any, Precision, float], Measured]
     variants: Callable[..., Iterator[Variant]]
     describe: Callable[..., list[str]]
-    cases: Callable[[Sequence[str], Sequence[tuple[int, ...]]], list[Case]]
-    default_dtypes: tuple[str, ...]
-    default_shapes: tuple[tuple[int, ...], ...]
-    limit: float
+    shapes: Callable[..., dict[str, tuple[int, ...]]] = lambda claimed, *inputs: {}
+    claims: tuple[Claim, ...] = ()
+    claim: Callable[..., Any] = lambda: None
+    reference: Callable[..., Any] | None = None
+    levels: Levels = Levels()  # noqa: RUF009 - frozen
+    dtypes: tuple[str, ...] = ("float32", "float64", "complex64", "complex128")
     unit: str = ""
     optional: tuple[str, ...] = ()
     outside: Callable[..., str] = lambda inputs, claimed: ""
@@ -196,4 +195,4 @@ class Operation:
     condition: Callable[..., Any] | None = None
     pool: Callable[..., Measured] | None = None
     enclosure: Callable[..., Any] | None = None
-    laws: tuple[Law, ...] = field(default=())
+    laws: tuple[Law, ...] = ()

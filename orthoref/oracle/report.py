@@ -8,32 +8,45 @@ import io
 import json
 import platform
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
-from math import isfinite, isnan
+from math import isfinite, isnan, prod
 from string import Template
+from typing import Any, Literal
 
 import numpy as np
 
 from orthoref._version import __version__
 from orthoref.oracle.cases import Case
-from orthoref.oracle.operation import Check, Operation
+from orthoref.oracle.factors import concentrated
+from orthoref.oracle.operation import Check, Measured, Operation
 from orthoref.oracle.verdict import Verdict
+
+
+NEARLY_ALL = 0.1  # where fewer cases hold, it is not the input that matters
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One case of a run."""
+    """One case of a run; ``call`` is which of several calls was judged, ``law`` the law that was tried at it."""
 
     case: Case
     condition: float
     verdict: Verdict
+    call: str = "first"
+    law: str = ""
+
+    @property
+    def factors(self) -> dict[str, str]:
+        """Levels of all factors, the call among them."""
+        return self.case.factors | {"call": self.call}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """All failing cases with the same reason; ``example`` is the smallest of them."""
+    """All failing cases of the same kind; ``example`` is the smallest of them that was explained."""
 
     reason: str
     count: int
@@ -42,7 +55,25 @@ class Finding:
 
 @dataclass
 class Report:
-    """Outcomes of a run over a battery; ``holds`` if every case does."""
+    """Outcomes of a run over a battery.
+
+    Attributes
+    ----------
+    port : str
+    row : Operation
+    limit : float
+    options : dict
+        What was claimed, and what was run.
+    outcomes : list of Outcome
+    stopped : str
+        Why the run ended early.
+    key, fits : str
+        The mistake that explains most failing cases, and how many of those on which it was tried.
+    pooled : Verdict, optional
+        What only the whole run shows.
+    points : object
+        What the family pooled, for the figure.
+    """
 
     port: str
     row: Operation
@@ -50,16 +81,48 @@ class Report:
     options: dict[str, str]
     outcomes: list[Outcome] = field(default_factory=list)
     stopped: str = ""
+    key: str = ""
+    fits: str = ""
+    pooled: Verdict | None = None
+    points: Any = None
+
+    def pool(self, measured: Measured) -> None:
+        """Take up what the family found in all results together."""
+        checks = [each.worst() for each in measured.measurements]
+        judged = int(np.sum(measured.judged)), int(np.size(measured.judged))
+        reasons = [] if all(check.holds for check in checks) else list(measured.notes)
+        notes = list(measured.notes) if not reasons else []
+        self.pooled = Verdict("all cases together", checks, reasons, list(measured.faults), notes, judged)
+        self.points = measured.observed
+
+    def count(self, state: str) -> int:
+        """Number of cases that hold, fail, are not judged or are empty."""
+        return sum(outcome.verdict.state == state for outcome in self.outcomes)
+
+    @property
+    def status(self) -> Literal["HOLDS", "FAILS", "UNDECIDED"]:
+        """HOLDS: nothing fails, every case was run, and at least half of those that are not empty were judged."""
+        if self.stopped or self.count("fails") or (self.pooled is not None and not self.pooled.holds):
+            return "FAILS"
+        holds = self.count("holds")
+        return "HOLDS" if holds and holds >= self.count("not judged") else "UNDECIDED"
 
     @property
     def holds(self) -> bool:
-        """Whether every case was run, every one that could be judged holds, and there was one."""
-        return not self.stopped and self.judged > 0 and all(outcome.verdict.holds for outcome in self.outcomes)
+        """Whether the status is HOLDS."""
+        return self.status == "HOLDS"
 
     @property
-    def judged(self) -> int:
-        """Number of cases that had something to judge."""
-        return sum(outcome.verdict.decided for outcome in self.outcomes)
+    def failed(self) -> list[Outcome]:
+        """The outcomes that do not hold."""
+        return [outcome for outcome in self.outcomes if not outcome.verdict.holds]
+
+    @property
+    def where(self) -> str:
+        """On which inputs the failures concentrate; nothing where nearly all fail."""
+        table = [(o.factors, o.verdict.holds) for o in self.outcomes if o.verdict.state in ("holds", "fails")]
+        few = sum(holds for _, holds in table) <= NEARLY_ALL * len(table)
+        return "" if few else concentrated(table)
 
     @property
     def checks(self) -> dict[str, Check]:
@@ -71,11 +134,6 @@ class Report:
         """Checks with a limit of their own."""
         return {check.name: check.limit for check in self.row.checks if check.limit is not None}
 
-    @property
-    def failed(self) -> list[Outcome]:
-        """The outcomes that do not hold."""
-        return [outcome for outcome in self.outcomes if not outcome.verdict.holds]
-
     def title(self, name: str) -> str:
         """A check and its unit of error."""
         check = self.checks[name]
@@ -83,18 +141,24 @@ class Report:
         return f"{check.text} / ({unit})" if unit else check.text
 
     def findings(self) -> list[Finding]:
-        """Failures grouped by reason (but for the numbers in it), most frequent first."""
-        groups: dict[str, list[Outcome]] = {}
+        """Failures grouped by what fails (but for the numbers in it), most frequent first."""
+        groups: dict[tuple[str, ...], list[Outcome]] = {}
         for outcome in self.failed:
             verdict = outcome.verdict
-            reason = "; ".join([*verdict.faults, *verdict.reasons]) or "a ratio exceeds its limit"
-            groups.setdefault(re.sub(r"\d[\d.e+-]*", "#", reason), []).append(outcome)
-        found = []
+            failing = sorted(check.name for check in verdict.checks if not check.holds)
+            faults = [re.sub(r"\d[\d.e+-]*", "#", fault) for fault in verdict.faults]
+            groups.setdefault((outcome.law, *failing, *faults), []).append(outcome)
+        found: dict[str, Finding] = {}
         for group in groups.values():
-            example = min(group, key=_size)
+            example = min(group, key=lambda o: (not o.verdict.reasons, *_size(o)))
             reason = "; ".join([*example.verdict.faults, *example.verdict.reasons]) or "a ratio exceeds its limit"
-            found.append(Finding(reason, len(group), example))
-        return sorted(found, key=lambda finding: -finding.count)
+            same = re.sub(r"\d[\d.e+-]*", "#", reason)
+            before = found.get(same)
+            if before is not None:
+                example = min(before.example, example, key=_size)
+                reason = "; ".join([*example.verdict.faults, *example.verdict.reasons]) or reason
+            found[same] = Finding(reason, len(group) + (before.count if before else 0), example)
+        return sorted(found.values(), key=lambda finding: -finding.count)
 
     def worst(self) -> dict[str, dict[str, float]]:
         """Largest ratio of each check per family; NaN wins."""
@@ -107,18 +171,31 @@ class Report:
         return table
 
     def summary(self) -> str:
-        """One line: port, operation, options, number of cases, verdict."""
-        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
-        held = len(self.outcomes) - len(self.failed)
-        verdict = "HOLDS" if self.holds else "FAILS"
-        silent = len(self.outcomes) - self.judged
-        count = f"{held} of {len(self.outcomes)} cases hold" + (f", {silent} of them not judged" if silent else "")
-        return f"{self.port} as {self.row.name} ({options}): {verdict}, {count}"
+        """One line: port, operation, claims, verdict, number of cases."""
+        said = {"returns": "auto", "battery": "default", "shapes": "all", "dtypes": ", ".join(self.row.dtypes)}
+        options = [f"{key}={value}" for key, value in self.options.items()
+                   if value and value != said.get(key) and key != "claimed"]  # fmt: skip
+        claimed = ", ".join(filter(None, (self.options.get("claimed"), *options)))
+        states = {"hold": "holds", "fail": "fails", "not judged": "not judged", "empty": "empty"}
+        counts = [f"{count} {word}" for word, state in states.items() if (count := self.count(state)) or word == "hold"]
+        pooled = ", together they fail" if self.pooled is not None and not self.pooled.holds else ""
+        return f"{self.port} as {self.row.name} ({claimed}): {self.status}, of {len(self.outcomes)} cases " + (
+            ", ".join(counts) + pooled
+        )
 
     def text(self, *, examples: int = 5) -> str:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
         names = list(self.checks)
-        lines = [self.summary(), *([self.stopped] if self.stopped else []), ""]
+        lines = [self.summary(), *([self.stopped] if self.stopped else [])]
+        if self.where:
+            lines.append(self.where)
+        if self.status == "UNDECIDED":
+            lines.append("fewer than half of the cases could be judged: that nothing fails says little")
+        if self.key:
+            lines.append(f"{self.key}: {self.fits}")
+        if self.pooled is not None and (self.pooled.checks or self.pooled.faults):
+            lines += [self.pooled.subject, *self.pooled.lines()]
+        lines.append("")
         table = [["worst ratio", *names]]
         table += [
             [family, *(_number(row[name]) if name in row else "-" for name in names)]
@@ -142,7 +219,14 @@ class Report:
             lines.append(f"  recreate: {outcome.case.recreate}")
         if 0 < examples < len(found):
             lines += ["", f"and {len(found) - examples} other findings (all of them in the JSON and HTML reports)"]
+        for note, count in self.notes().items():
+            lines += ["", f"{count} x {note}"]
         return "\n".join(lines)
+
+    def notes(self) -> dict[str, int]:
+        """Why cases were not judged, or in part, without the numbers, and how often."""
+        notes = (re.sub(r"\d[\d.e+-]*", "#", note) for o in self.outcomes for note in o.verdict.notes[:1])
+        return dict(Counter(notes).most_common(3))
 
     def __str__(self) -> str:
         return self.text()
@@ -151,12 +235,17 @@ class Report:
         """Everything, as strict JSON: numbers that are not finite are strings."""
         return json.dumps(
             {
-                "schema": "orthoref-report-1",
+                "schema": "orthoref-report-2",
                 "port": self.port,
                 "operation": self.row.name,
                 "options": self.options,
                 "limit": self.limit,
+                "status": self.status,
                 "holds": self.holds,
+                "counts": {state: self.count(state) for state in ("holds", "fails", "not judged", "empty")},
+                "where": self.where,
+                "reason": {"key": self.key, "fits": self.fits},
+                "pooled": None if self.pooled is None else _record(self.pooled),
                 "stopped": self.stopped,
                 "environment": environment(),
                 "checks": {name: self.title(name).replace("n eps", "max(n, 8) eps") for name in self.checks},
@@ -166,18 +255,9 @@ class Report:
                         "family": outcome.case.family,
                         "recreate": outcome.case.recreate,
                         "condition": _strict(outcome.condition),
-                        "holds": outcome.verdict.holds,
-                        "ratios": {
-                            check.name: {
-                                "ratio": _strict(check.ratio),
-                                "limit": check.limit,
-                                "holds": check.holds,
-                                "batch_index": list(check.index),
-                            }
-                            for check in outcome.verdict.checks
-                        },
-                        "faults": outcome.verdict.faults,
-                        "reasons": outcome.verdict.reasons,
+                        "factors": outcome.factors,
+                        "law": outcome.law,
+                        **_record(outcome.verdict),
                     }
                     for outcome in self.outcomes
                 ],
@@ -194,7 +274,8 @@ class Report:
         page = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
         return page.substitute(
             title=html.escape(f"orthoref: {self.port}"),
-            verdict="holds" if self.holds else "fails",
+            verdict=self.status.lower(),
+            where=html.escape(self.where),
             summary=html.escape(self.summary()),
             stopped=html.escape(self.stopped),
             environment=html.escape(", ".join(f"{key} {value}" for key, value in environment().items())),
@@ -249,6 +330,26 @@ class Report:
         return buffer.getvalue()
 
 
+def _record(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "state": verdict.state,
+        "holds": verdict.holds,
+        "judged": list(verdict.judged),
+        "ratios": {
+            check.name: {
+                "ratio": _strict(check.ratio),
+                "limit": check.limit,
+                "holds": check.holds,
+                "batch_index": list(check.index),
+            }
+            for check in verdict.checks
+        },
+        "faults": verdict.faults,
+        "reasons": verdict.reasons,
+        "notes": verdict.notes,
+    }
+
+
 def environment() -> dict[str, str]:
     """Versions and machine class that a figure needs to mean anything."""
     return {
@@ -260,7 +361,7 @@ def environment() -> dict[str, str]:
 
 
 def _size(outcome: Outcome) -> tuple[int, float, str]:
-    return outcome.case.matrix().size, outcome.condition, outcome.case.id
+    return prod(outcome.case.shape), outcome.condition, outcome.case.id
 
 
 def _number(x: float) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Verdict:
         How many matrices of the stack were judged, of how many.
     key : str
         The mistake that the reasons name, without the numbers of this case.
+    observed : object
+        What the family pools over a run.
     """
 
     subject: str
@@ -42,6 +44,7 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
     judged: tuple[int, int] = (0, 0)
     key: str = ""
+    observed: Any = None
 
     @property
     def holds(self) -> bool:
@@ -49,9 +52,11 @@ class Verdict:
         return not self.faults and all(check.holds for check in self.checks)
 
     @property
-    def decided(self) -> bool:
-        """Whether something was judged, or failed without."""
-        return bool(self.judged[0] or self.faults)
+    def state(self) -> Literal["holds", "fails", "not judged", "empty"]:
+        """What can be said of the case; an empty one holds if its shape is right, and that says little."""
+        if not self.holds:
+            return "fails"
+        return "holds" if self.judged[0] else "not judged" if self.judged[1] or self.notes else "empty"
 
     def lines(self) -> Iterator[str]:
         """One line per check, fault, reason and note."""
@@ -125,9 +130,10 @@ def judge(
     with np.errstate(all="ignore"):  # of results that may hold anything
         measured = row.measure(inputs, outputs, claimed, precision, limit)
     faults += measured.faults
-    judged = int(np.sum(measured.judged)), int(np.size(measured.judged))
+    empty = all(x.value.size == 0 for x in (inputs or outputs).values())
+    judged = (0, 0) if empty else (int(np.sum(measured.judged)), int(np.size(measured.judged)))
     checks = [each.worst() for each in measured.measurements]
-    verdict = Verdict(subject, checks, [], faults, list(measured.notes), judged)
+    verdict = Verdict(subject, checks, [], faults, list(measured.notes), judged, observed=measured.observed)
     if reasons and not all(check.holds for check in checks):
         return explained(verdict, row, inputs, outputs, claimed, precision, limit)
     return verdict
@@ -150,7 +156,7 @@ def explained(
         {check.name: check.ratio for check in failed},
         first,
     )
-    return Verdict(verdict.subject, verdict.checks, reasons, verdict.faults, verdict.notes, verdict.judged, key)
+    return replace(verdict, reasons=reasons, key=key)
 
 
 def dtype_faults(inputs: Data, outputs: Data, also: str = "") -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,12 @@ import numpy as np
 from orthoref._newton_schulz.iteration import newton_schulz, newton_schulz_jvp, newton_schulz_vjp
 from orthoref._schedules import presets
 from orthoref.errors import OutsideDomain
-from orthoref.oracle import cases
-from orthoref.oracle.cases import Case
+from orthoref.oracle.battery import Levels
 from orthoref.oracle.newton_schulz import enclosure, reasons
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, iteration, run
 from orthoref.oracle.newton_schulz.ratios import LIMIT, Judged, compare
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
-from orthoref.oracle.precision import Precision, precision_of
+from orthoref.oracle.precision import Precision
 
 ZERO = 0.5  # unit up to which zero is refused where nothing else is judged
 
@@ -88,29 +86,12 @@ def measure(inputs: Data, outputs: Data, claimed: Iteration, precision: Precisio
     return Measured(measurements, judged, notes, faults)
 
 
-def newton_schulz_cases(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
-    """Condition sweeps, rank 1, zero, scales of 1e30 and 1e-30, and views that are not contiguous."""
-    found = []
-    for dtype in dtypes:
-        far = 1e30 if precision_of(dtype).largest > 1e38 else 1e3
-        for shape in shapes:
-            some = (1.0,) if min(shape[-2:]) < 2 else (1.0, 10.0, 1e3)
-            found += [
-                cases.drawn(shape, spectrum, cond, dtype, seed=seed)
-                for spectrum in ("geometric", "one_small", "repeated")
-                for seed, cond in enumerate(some)
-                if cond > 1 or spectrum == "geometric"
-            ]
-            if min(shape[-2:]) > 1:
-                found.append(cases.drawn(shape, "rank_deficient", 10.0, dtype, seed=3))
-                found.append(cases.drawn(shape, "one_large", 1 / precision_of(dtype).eps, dtype, seed=4))
-            found += [cases.drawn(shape, "geometric", 10.0 if len(some) > 1 else 1.0, dtype, scale=scale, seed=5)
-                      for scale in (0.0, 1 / far, far)]  # fmt: skip
-            found.append(cases.drawn(shape, "geometric", some[-1], dtype, seed=6, function="strided"))
-            if len(shape) > 2:
-                found.append(cases.drawn(shape, "geometric", some[-1], dtype, seed=7, function="uneven"))
-    return found
-
+LEVELS = Levels(
+    spectrum=("geometric", "one_small", "repeated", "rank_deficient", "one_large", "log_uniform"),
+    cond=(1.0, 10.0, 30.0, 1e2, 1e3, 1e5),
+    scale=(1.0, 0.0, 1e30, 1e-30, 1e3, 1e-3),
+    gallery=("zero", "identity", "rank_one", "jordan", "permutation"),
+)
 
 ROW = Operation(
     name="newton_schulz",
@@ -127,9 +108,8 @@ ROW = Operation(
     variants=reasons.variants,
     describe=reasons.describe,
     outside=outside,
-    cases=newton_schulz_cases,
-    default_shapes=((1, 1), (1, 6), (6, 1), (5, 5), (16, 16), (40, 10), (10, 40), (64, 64), (4, 4, 4), (3, 3, 5)),
-    default_dtypes=("float32", "float64"),
+    levels=LEVELS,
+    dtypes=("float32", "float64", "complex64", "complex128"),
     limit=LIMIT,
     enclosure=enclosure.newton_schulz,
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from orthoref.oracle.cases import Case
 from orthoref.oracle.operation import Check, Data, Measured, Measurement, Operation
 from orthoref.oracle.orthonormal import enclosure, ratios, reasons
 from orthoref.oracle.precision import Precision
@@ -28,26 +26,14 @@ def measure(inputs: Data, outputs: Data, claimed: Any, precision: Precision, lim
     return Measured([Measurement("orthonormal", text, found, capped, unit)], np.full(q.shape[:-2], q.size > 0))
 
 
-def no_cases(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
-    """There is no function to run."""
-    return []
-
-
 ROW = Operation(
     name="orthonormal",
     inputs=(),
     outputs=("q",),
-    reference=lambda: None,
-    claims=(),
-    claim=lambda: None,
-    shapes=lambda claimed: {},
     checks=CHECKS,
     measure=measure,
     variants=reasons.variants,
     describe=reasons.describe,
-    cases=no_cases,
-    default_dtypes=(),
-    default_shapes=(),
     limit=10.0,
     unit="n eps",
     enclosure=enclosure.orthonormal,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
@@ -11,8 +10,6 @@ import numpy as np
 
 from orthoref._polar import decomposition
 from orthoref.arrays import require_choice
-from orthoref.oracle import cases
-from orthoref.oracle.cases import GALLERY, SPECTRA, Case
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
 from orthoref.oracle.polar import enclosure, ratios, reasons
 from orthoref.oracle.precision import Precision, precision_of
@@ -94,28 +91,6 @@ def measure(inputs: Data, outputs: Data, claimed: PolarClaim, precision: Precisi
     return Measured(measurements, np.full(a.shape[:-2], a.size > 0))
 
 
-def polar_cases(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
-    """Every spectrum with cond 1, 1e3, eps^-1/2 and 1/eps, extreme scales, and the gallery for square shapes."""
-    found = []
-    for dtype in dtypes:
-        precision = precision_of(dtype)
-        conditions = (1.0, 1e3, precision.eps**-0.5, 1 / precision.eps)
-        for shape in shapes:
-            for spectrum in SPECTRA:
-                # cond = 1 gives the same singular values for every spectrum, and a vector has no other
-                vector, all_ = min(shape[-2:]) < 2, spectrum == "geometric"
-                some = conditions[:1] if vector else conditions if all_ else conditions[1:]
-                found += [cases.drawn(shape, spectrum, cond, dtype, seed=seed) for seed, cond in enumerate(some)]
-            for scale in (
-                precision.tiny / precision.eps / 8,
-                precision.largest / 8,
-            ):  # an eighth of the smallest normal
-                found.append(cases.drawn(shape, "geometric", 1e3, dtype, scale=scale, seed=7))
-        orders = sorted({shape[-1] for shape in shapes if len(shape) == 2 and shape[0] == shape[1]})
-        found += [cases.named(name, n, dtype) for n in orders for name in GALLERY]
-    return found
-
-
 ROW = Operation(
     name="polar",
     inputs=("a",),
@@ -132,9 +107,6 @@ ROW = Operation(
     measure=measure,
     variants=reasons.variants,
     describe=reasons.describe,
-    cases=polar_cases,
-    default_shapes=((1, 1), (2, 2), (5, 5), (16, 16), (48, 48), (24, 7), (7, 24), (60, 3), (3, 4, 4)),
-    default_dtypes=("float32", "float64", "complex64", "complex128"),
     limit=10.0,
     unit="n eps",
     enclosure=enclosure.polar,

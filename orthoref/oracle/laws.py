@@ -1,0 +1,156 @@
+"""What calls of a port have to do with each other, whatever it computes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import array_api_compat as compat
+import numpy as np
+
+from orthoref.oracle.cases import Case
+from orthoref.oracle.operation import Data, Law
+from orthoref.oracle.run import Called, Raised, Run
+from orthoref.oracle.watchdog import Hung
+
+WORKERS, ROUNDS, CALLS = 4, 4, 40
+
+
+def repeatable(run: Run, case: Case) -> str:
+    """Bit by bit."""
+    first, second = run.called(case), run.called(case)
+    return "" if _same(first.outputs, second.outputs) else "the second call with the same input gives another result"
+
+
+def kept(run: Run, case: Case) -> str:
+    """A workspace that is returned and used again shows in the result of the call before."""
+    first = run.called(case)
+    run.called(case.reseeded())
+    return "" if _same(first.outputs, first.again()) else "the first result is changed by the second call"
+
+
+def own_memory(run: Run, case: Case) -> str:
+    """A view of the input changes with it."""
+    called = run.called(case)
+    shared = [name for name, x in called.returned.items() if _share(x, called.given.values())]
+    return f"{shared[0]} shares memory with the input" if shared else ""
+
+
+def history(run: Run, case: Case) -> str:
+    """What a port remembers, by shape or by address, is wrong for the next input."""
+    run.called(case)
+    later = case.reseeded()
+    if broken := _broken(run, later, run.called(later)):
+        return f"after a call with another input of the same shape: {broken}"
+    other = case.transposed()
+    if broken := _broken(run, other, run.called(other)):
+        return f"after a call with another shape: {broken}"
+    broken = _broken(run, case, run.called(case))
+    return f"after calls with other inputs: {broken}" if broken else ""
+
+
+def threads(run: Run, case: Case) -> str:
+    """The same calls from several threads at once."""
+    members = [case if i % 2 else case.reseeded() for i in range(WORKERS)]
+    given = [[run.give(each) for _ in range(ROUNDS)] for each in members]
+
+    def work(inputs: Sequence[tuple[dict[str, Any], Data]]) -> list[Any]:
+        return [run.port(*arguments.values()) for arguments, _ in inputs]
+
+    def all_at_once() -> list[list[Any]]:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(work, given))
+
+    results = run.watchdog.call(all_at_once)
+    for each, inputs, found in zip(members, given, results, strict=True):
+        for (arguments, before), result in zip(inputs, found, strict=True):
+            called = Run.call(_returning(run, result), arguments, dict(before))
+            if broken := _broken(run, each, called):
+                return f"called from {WORKERS} threads at once: {broken}"
+    return ""
+
+
+def every_call(run: Run, case: Case) -> str:
+    """The same input many times: a fault that shows now and then."""
+    first, wrong, words = run.called(case), 0, ""
+    for _ in range(CALLS):
+        called = run.called(case)
+        if not _same(first.outputs, called.outputs) and (broken := _broken(run, case, called)):
+            wrong, words = wrong + 1, broken
+    return f"{wrong} of {CALLS} calls with the same input: {words}" if wrong else ""
+
+
+LAWS = (
+    Law("repeatable", "the same input gives the same bits", "second", repeatable),
+    Law("kept", "a result is not changed by a later call", "second", kept),
+    Law("own memory", "a result shares no memory with the input", "first", own_memory),
+    Law("history", "earlier calls change nothing", "later", history),
+    Law("every call", "repeated calls all hold", "repeated", every_call),
+    Law("threads", "calls from several threads hold", "threads", threads),
+)
+
+
+def broken(run: Run, law: Law, case: Case) -> str:
+    """How a law is broken at a case, or nothing; an exception breaks it."""
+    try:
+        return law.broken(run, case)
+    except Hung:
+        raise
+    except Raised as error:
+        return f"{law.text}: raised {error}"
+    except Exception as error:  # in a thread
+        return f"{law.text}: raised {type(error).__name__}: {error}"
+
+
+def chosen(outcomes: Iterable[tuple[Case, bool]]) -> list[Case]:
+    """Small cases for the laws, among those that hold: single and stacked, square, tall, wide; one large."""
+    found: dict[Any, Case] = {}
+    for case, holds in outcomes:
+        factors = case.factors
+        usable = holds and case.drawn and factors["scale"] == "1" and 0 not in case.shape
+        if not usable or factors["class"] not in ("square", "tall", "wide"):
+            continue
+        order = int(factors["order"])
+        stack, large = factors["batch"] != "none", order >= 64
+        if large:
+            found.setdefault("large", case)
+        elif order >= 3:
+            found.setdefault((factors["class"], stack), case)
+            found.setdefault(case.dtype, case)
+    return [*dict.fromkeys(found.values())]
+
+
+def _broken(run: Run, case: Case, called: Called) -> str:
+    verdict = run.judge(case, called)
+    if verdict.holds:
+        return ""
+    failed = [check for check in verdict.checks if not check.holds]
+    return verdict.faults[0] if verdict.faults else f"{failed[0].text} = {failed[0].ratio:.3g} > {failed[0].limit:.3g}"
+
+
+def _same(x: Data, y: Data) -> bool:
+    return x.keys() == y.keys() and all(
+        np.array_equal(x[name].value, y[name].value, equal_nan=True) and x[name].dtype == y[name].dtype for name in x
+    )
+
+
+def _share(x: Any, inputs: Iterable[Any]) -> bool:
+    """Known for NumPy and torch; assumed not elsewhere."""
+    if isinstance(x, np.ndarray):
+        return any(isinstance(a, np.ndarray) and np.shares_memory(x, a) for a in inputs)
+    if "torch" in sys.modules and compat.is_torch_array(x):
+        return any(compat.is_torch_array(a) and _storage(a) == _storage(x) != 0 for a in inputs)
+    return False
+
+
+def _storage(x: Any) -> int:
+    return int(x.untyped_storage().data_ptr())
+
+
+def _returning(run: Run, result: Any) -> Run:
+    """The run of a port that has already returned."""
+    from dataclasses import replace
+
+    return replace(run, port=lambda *_: result)

@@ -1,0 +1,160 @@
+"""A port in a run: how it is called, what its results are, whether they hold."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat as compat
+import numpy as np
+
+from orthoref.oracle.cases import Case
+from orthoref.oracle.lift import Lifted, lift
+from orthoref.oracle.operation import Operation
+from orthoref.oracle.precision import precision_of
+from orthoref.oracle.verdict import Verdict, judge
+from orthoref.oracle.watchdog import Hung, Watchdog
+
+
+@dataclass(frozen=True)
+class Called:
+    """One call: what was given, as it was before, and what came back, as the port returned it and lifted."""
+
+    given: dict[str, Any]
+    before: dict[str, Lifted]
+    returned: dict[str, Any]
+    outputs: dict[str, Lifted]
+
+    def again(self) -> dict[str, Lifted]:
+        """The outputs as they are now."""
+        return {name: lift(name, x) for name, x in self.returned.items()}
+
+
+class Raised(Exception):
+    """What a port raised: exception, message, and the last frame of the port."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(described(error))
+        frames = traceback.extract_tb(error.__traceback__)
+        last = frames[-1] if frames else None
+        self.where = f"{last.filename}:{last.lineno} in {last.name}" if last else ""
+        self.kind = type(error).__name__
+
+
+@dataclass(frozen=True)
+class Run:
+    """A port, what it claims, and how it is called."""
+
+    port: Callable[..., Any]
+    row: Operation
+    claimed: Any
+    precision: str | None
+    limit: float
+    convert: Callable[[np.ndarray], Any] | None
+    order: tuple[str, ...] | None
+    watchdog: Watchdog
+
+    def give(self, case: Case) -> tuple[dict[str, Any], dict[str, Lifted]]:
+        """Inputs as the port takes them, and lifted: it is judged on what it was given (XLA flushes subnormals)."""
+        given = {name: x if self.convert is None else self.convert(x) for name, x in case.inputs().items()}
+        before = {name: lift(name, x) for name, x in given.items()}
+        for name, x in before.items():
+            if x.dtype != case.dtype:
+                hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given[name]) else ""
+                raise ValueError(f"convert made {x.dtype} of a {case.dtype} input{hint}")
+        return given, before
+
+    def call(self, given: dict[str, Any], before: dict[str, Lifted]) -> Called:
+        """One call; :class:`Raised` whatever the port raises, also if the result is nothing that can be judged."""
+        try:
+            result = self.watchdog.call(self.port, *given.values())
+            returned = outputs(result, self.order, self.row)
+            return Called(given, before, returned, {name: lift(name, x) for name, x in returned.items()})
+        except Hung:
+            raise
+        except Exception as error:  # whatever a port raises is a finding
+            raise Raised(error) from None
+
+    def called(self, case: Case) -> Called:
+        """A call with inputs made anew."""
+        return self.call(*self.give(case))
+
+    def format_of(self, case: Case) -> str:
+        """The format whose rounding is the unit of error."""
+        return self.precision or case.dtype
+
+    def judge(self, case: Case, called: Called, *, reasons: bool = False) -> Verdict:
+        """The verdict over one call."""
+        try:
+            verdict = judge(
+                self.row,
+                called.before,
+                called.outputs,
+                self.claimed,
+                precision=precision_of(self.format_of(case)),
+                limit=self.limit,
+                subject=case.id,
+                also=self.precision or "",
+                reasons=reasons,
+            )
+        except Exception as error:  # no result may end the run
+            return Verdict(case.id, faults=[f"the result could not be judged: {described(error)}"])
+        verdict.faults.extend(contract(called))
+        return verdict
+
+
+def order_of(row: Operation, returns: str) -> tuple[str, ...] | None:
+    """Names of what the port returns, None for "auto"."""
+    if returns == "auto":
+        return None
+    order = tuple(returns.split(",")) if "," in returns else tuple(returns)
+    required = set(row.outputs) - set(row.optional)
+    if len(set(order)) < len(order) or not required <= set(order) <= set(row.outputs):
+        raise ValueError(f"returns={returns!r} is not 'auto' or an order of {', '.join(row.outputs)}")
+    return order
+
+
+def outputs(result: Any, order: tuple[str, ...] | None, row: Operation) -> dict[str, Any]:
+    """The results by name; a single name takes the first of several."""
+    if len(row.outputs) == 1:
+        return {row.outputs[0]: result}
+    several = isinstance(result, (tuple, list))
+    if order is None:
+        order = row.outputs if several and len(result) > 1 else row.outputs[:1]
+    if len(order) == 1:
+        return {order[0]: result[0] if several else result}
+    if not several or len(result) < len(order):
+        raise TypeError(f"the port returned a {type(result).__name__}, not {len(order)} arrays")
+    return dict(zip(order, result, strict=False))
+
+
+def contract(called: Called) -> Iterator[str]:
+    """Broken promises that every port makes: inputs untouched, array type and device kept."""
+    for name, x in called.given.items():
+        try:
+            unchanged = np.array_equal(lift(name, x).value, called.before[name].value)
+        except Exception:  # deleted, donated, reshaped
+            unchanged = False
+        if not unchanged:
+            yield "the input was changed in place" if len(called.given) == 1 else f"{name} was changed in place"
+    first = next(iter(called.given.values()))
+    for name, x in called.returned.items():
+        if type(x) is not type(first):
+            yield f"{name} is a {_type(x)}, the input a {_type(first)}"
+        elif compat.is_array_api_obj(x) and compat.device(x) != compat.device(first):
+            yield f"{name} is on device {compat.device(x)}, the input on {compat.device(first)}"
+
+
+def described(error: Exception) -> str:
+    """Type and first line of an exception; foreign exceptions may be broken themselves."""
+    try:
+        lines = str(error).splitlines()
+    except Exception:
+        lines = []
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _type(x: Any) -> str:
+    return f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"

@@ -1,0 +1,111 @@
+"""One reason for a whole run: few failing cases are explained, and what explains one is tried on others."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from orthoref.oracle.explain import accepts, member
+from orthoref.oracle.operation import Data, Operation
+from orthoref.oracle.precision import precision_of
+from orthoref.oracle.verdict import Verdict, explained
+
+EXPLAINED = 2  # cases of one kind that are explained from scratch
+KINDS = 5  # kinds that are
+TRIED = 12  # failing cases on which a reason is tried
+CANDIDATES = 3  # reasons that are
+MAJORITY = 0.6  # of the cases that it is tried on, to be the reason of the run
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failing case of a run, with what it takes to explain it."""
+
+    verdict: Verdict
+    inputs: Data
+    outputs: Data
+    format: str
+    size: int
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Failing checks and faults, without the numbers in them."""
+        faults = (re.sub(r"\d[\d.e+-]*", "#", fault) for fault in self.verdict.faults)
+        return (*sorted(check.name for check in self.verdict.checks if not check.holds), *faults)
+
+    @property
+    def measured(self) -> bool:
+        """Whether a ratio fails."""
+        return any(not check.holds for check in self.verdict.checks)
+
+
+def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]) -> tuple[list[Verdict], str, str]:
+    """Verdicts with reasons, in the order of the failures; the key that explains most of them, and how many it does.
+
+    A reason that explains most of the cases on which it is tried beats what explains a few others.
+    """
+    verdicts = [failure.verdict for failure in failures]
+    chosen = _representatives(failures)
+    for i in chosen:
+        verdicts[i] = _explained(row, claimed, limit, failures[i])
+    tried = _spread([i for i, failure in enumerate(failures) if failure.measured])
+    counts = Counter(
+        {key: 0 for key, _ in Counter(verdicts[i].key for i in chosen if verdicts[i].key).most_common(CANDIDATES)}
+    )
+    if len(chosen) > 1 or len(tried) > 1:
+        for key in counts:
+            counts[key] = sum(_fits(row, claimed, limit, failures[i], key) for i in tried)
+    for key, count in counts.most_common(1):
+        if len(tried) > 1 and count >= MAJORITY * len(tried):
+            for i in chosen:
+                if verdicts[i].key != key and failures[i].measured:
+                    verdicts[i] = _explained(row, claimed, limit, failures[i], first=key)
+            return verdicts, key, f"fits {count} of {len(tried)} failing cases on which it was tried"
+    return verdicts, "", ""
+
+
+def _representatives(failures: Sequence[Failure]) -> list[int]:
+    """The smallest failing cases of the commonest kinds."""
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    for i, failure in enumerate(failures):
+        if failure.measured:
+            kinds.setdefault(failure.kind, []).append(i)
+    common = sorted(kinds.values(), key=lambda group: -len(group))[:KINDS]
+    return [i for group in common for i in sorted(group, key=lambda i: failures[i].size)[:EXPLAINED]]
+
+
+def _spread(indices: list[int]) -> list[int]:
+    """At most TRIED of them, evenly."""
+    if len(indices) <= TRIED:
+        return indices
+    return [indices[i] for i in np.linspace(0, len(indices) - 1, TRIED).astype(int)]
+
+
+def _explained(row: Operation, claimed: Any, limit: float, failure: Failure, first: str = "") -> Verdict:
+    format_ = precision_of(failure.format)
+    try:
+        return explained(failure.verdict, row, failure.inputs, failure.outputs, claimed, format_, limit, first)
+    except Exception as error:  # no result may end the run
+        return replace(
+            failure.verdict, reasons=[f"the failure could not be explained: {type(error).__name__}: {error}"]
+        )
+
+
+def _fits(row: Operation, claimed: Any, limit: float, failure: Failure, key: str) -> bool:
+    """Whether the mistake with this key, undone, makes the worst member of a case right."""
+    format_ = precision_of(failure.format)
+    failed = {check.name: check.ratio for check in failure.verdict.checks if not check.holds}
+    index = next(check.index for check in failure.verdict.checks if not check.holds)
+    inputs, outputs = member(failure.inputs, index), member(failure.outputs, index)
+    try:
+        with np.errstate(all="ignore"):
+            variants = row.variants(inputs, outputs, claimed, format_, failed)
+            found = next((variant for variant in variants if variant.key == key), None)
+            return found is not None and accepts(row, inputs, outputs, claimed, format_, limit, found) is not None
+    except Exception:  # of results that may hold anything
+        return False
