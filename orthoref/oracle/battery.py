@@ -65,6 +65,8 @@ def cover(
     """
     names, random = [*factors], np.random.RandomState(seed)
     levels = [list(factors[name]) for name in names]
+    if not all(levels):
+        return []
     groups = [tuple(sorted(names.index(name) for name in triple)) for triple in triples]
     groups += [group for group in combinations(range(len(names)), strength) if group not in groups]
 
