@@ -67,6 +67,7 @@ def cover(
     levels = [list(factors[name]) for name in names]
     if not all(levels):
         return []
+    places = range(len(names))
     groups = [tuple(sorted(names.index(name) for name in triple)) for triple in triples]
     groups += [group for group in combinations(range(len(names)), strength) if group not in groups]
 
@@ -89,15 +90,29 @@ def cover(
             for group, table in open_.items()
             if i in group
         ]
-        for i in range(len(names))
+        for i in places
     ]
 
-    def complete(row: list[int]) -> list[int] | None:
+    # sets of levels as bits of an int: fits[i][level][j] are those of factor j that go with a level of factor i
+    fits = [
+        [
+            [sum(1 << x for x, yes in enumerate(can[i, j][level].tolist()) if yes) if j != i else -1 for j in places]
+            for level in range(len(levels[i]))
+        ]
+        for i in places
+    ]
+
+    def narrowed(possible: list[int], i: int, level: int) -> list[int]:
+        """Levels of the other factors that go with a level, of those that were possible."""
+        return [old & new for old, new in zip(possible, fits[i][level], strict=True)]
+
+    def complete(row: list[int], possible: list[int]) -> list[int] | None:
         """The row with a level in place of each -1, the best of those that leave a complete row; None if none does."""
         if -1 not in row:
             return row
+        if not all(possible):
+            return None
         i = row.index(-1)
-        possible = np.logical_and.reduce([can[i, j][:, x] for j, x in enumerate(row) if x >= 0])
         gain = 0.75 * random.uniform(size=len(levels[i]))
         gain[0] += 0.25
         for others, table in views[i]:
@@ -105,10 +120,10 @@ def cover(
             if -1 not in picked:
                 gain += table[(slice(None), *picked)]
         for level in np.argsort(-gain).tolist():
-            if possible[level]:
+            if possible[i] >> level & 1:
                 longer = [*row[:i], level, *row[i + 1 :]]
                 if allowed({names[j]: levels[j][x] for j, x in enumerate(longer) if x >= 0}):
-                    found = complete(longer)
+                    found = complete(longer, narrowed(possible, i, level))
                     if found is not None:
                         return found
         return None
@@ -117,13 +132,15 @@ def cover(
     for group in sorted(groups, key=len, reverse=True):  # triples first: the pairs come with them
         for choice in random.permutation(np.argwhere(open_[group])).tolist():
             if open_[group][tuple(choice)]:
-                begun = dict(zip(group, choice, strict=True))
-                row = complete([begun.get(i, -1) for i in range(len(names))])
+                row, possible = [-1] * len(names), [-1] * len(names)
+                for i, level in zip(group, choice, strict=True):
+                    row[i], possible = level, narrowed(possible, i, level)
+                found = complete(row, possible)
                 open_[group][tuple(choice)] = False  # also where no row has it
-                if row is not None:
+                if found is not None:
                     for other in groups:
-                        open_[other][tuple(row[i] for i in other)] = False
-                    rows.append({name: levels[i][row[i]] for i, name in enumerate(names)})
+                        open_[other][tuple(found[i] for i in other)] = False
+                    rows.append({name: levels[i][found[i]] for i, name in enumerate(names)})
     return rows
 
 
@@ -352,7 +369,7 @@ def names(levels: Levels, dtypes: Sequence[str]) -> dict[str, tuple[tuple[str, s
 
 
 def _text(level: Any) -> str:
-    return level if isinstance(level, str) else f"{level:.3g}"
+    return level if isinstance(level, str) else f"{level:.3g}" if isinstance(level, (int, float)) else str(level)
 
 
 @lru_cache(maxsize=16)

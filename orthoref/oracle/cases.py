@@ -544,7 +544,7 @@ def drawn(
     ]
     nothing = 0 in shape
     values = {
-        "members": "-" if prod(shape[:-2]) < 2 else members,
+        "members": "-" if nothing or prod(shape[:-2]) < 2 else members,
         "memory": memory,
         "structure": "-" if nothing else structure,
         "spectrum": "-" if nothing or spectrum is None else spectrum,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations, product
 from math import prod
 
@@ -77,12 +78,16 @@ def test_the_seed_decides():
 
 def completes(row, factors):
     """Whether an assignment is part of a complete row: by trying, with nothing but ``allowed``."""
-    if not battery.allowed(row):
+    left = {
+        name: [x for x in factors[name] if battery.allowed({**row, name: x})] for name in factors if name not in row
+    }
+    if not battery.allowed(row) or not all(left.values()):
         return False
-    name = next((name for name in factors if name not in row), None)
-    return name is None or any(completes({**row, name: level}, factors) for level in factors[name])
+    name = min(left, key=lambda name: len(left[name]), default=None)
+    return name is None or any(completes({**row, name: level}, factors) for level in left[name])
 
 
+@cache
 def table(levels, dtypes):
     factors = battery.factors(levels, dtypes)
     return factors, cover(factors, triples=[battery.TRIPLE], allowed=battery.allowed)
@@ -218,10 +223,12 @@ def test_the_first_cases_cover_most():
     def pairs(some):
         return len({(x, y) for case in some for x, y in combinations(case.factors.items(), 2) if "-" not in (*x, *y)})
 
-    assert pairs(battery.cases(GENERAL, dtypes=FOUR, max_cases=100)) > 1.5 * pairs(found[::5][:100])
+    assert pairs(battery.cases(GENERAL, dtypes=FOUR, max_cases=100)) > 1.2 * pairs(found[::5][:100])
 
 
 # Claims narrow the battery
+
+FEW = Levels(order=(1, 2, 5, 257, 300), spectrum=("geometric", "graded"), cond=(10.0, 1e13))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +251,7 @@ def test_the_first_cases_cover_most():
 )
 def test_levels_can_be_left_out(skip, factor, gone):
     with_, without = (
-        {case.factors[factor] for case in battery.cases(GENERAL, dtypes=FOUR[1::2], skip=s)} for s in ([], skip)
+        {case.factors[factor] for case in battery.cases(FEW, dtypes=FOUR[1::2], skip=s)} for s in ([], skip)
     )
     assert gone <= with_ and without == with_ - gone - ({"byteswapped"} if skip == ["layouts"] else set())
 
