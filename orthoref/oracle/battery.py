@@ -116,9 +116,9 @@ def cover(
         gain = 0.75 * random.uniform(size=len(levels[i]))
         gain[0] += 0.25
         for others, table in views[i]:
-            picked = [row[j] for j in others]
+            picked: list[Any] = [row[j] for j in others]
             if -1 not in picked:
-                gain += table[(slice(None), *picked)]
+                gain += table[:, *picked]
         for level in np.argsort(-gain).tolist():
             if possible[i] >> level & 1:
                 longer = [*row[:i], level, *row[i + 1 :]]
@@ -273,7 +273,7 @@ def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...]
         }[class_]
     found = []
     for m, n in plain:
-        lengths = {
+        lengths: list[tuple[int, ...]] = {
             "none": [()],
             "one axis": [(next(d for d in (3, 4, 5, 6) if d not in (m, n)),)],
             "two axes": [(2, 3)],
@@ -345,9 +345,7 @@ def cases(
         raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
     if all(case.factors["class"] == "empty" or case.factors["batch"] == "length 0" for case in found):
         raise ValueError("nothing to judge: all shapes are empty")
-    if max_cases is not None:
-        found = sorted(by_coverage(found)[:max_cases], key=_small_first)
-    return list(found)
+    return list(found) if max_cases is None else sorted(by_coverage(found)[:max_cases], key=_small_first)
 
 
 def names(levels: Levels, dtypes: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -462,7 +460,7 @@ def _named(
 ) -> list[Case]:
     """The gallery: every pair of matrix, order and dtype; exhaustive: all three."""
     orders = levels.gallery_orders if shapes is None else [s[0] for s in shapes if len(s) == 2 and s[0] == s[1] > 0]
-    factors_ = {
+    factors_: dict[str, Sequence[Any]] = {
         "structure": [name for name in levels.gallery if ("structure", f"gallery {name}") not in without],
         "order": [n for n in orders if not without & set(cases_.factors_of((n, n)).items())],
         "dtype": kept["dtype"],

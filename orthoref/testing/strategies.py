@@ -45,11 +45,12 @@ def cases(
     size = st.integers(1, max_order)
     batch = draw(st.lists(st.integers(1, max_batch), max_size=1)) if max_batch else []
     decades = draw(st.integers(0, int(-log10(precision.eps)) + 1))
+    scales: tuple[float | str, ...] = (1.0, "near overflow", "near underflow")
     return drawn(
         (*batch, draw(size), draw(size)),
         draw(st.sampled_from(tuple(spectra))),
         10.0**decades,
         dtype,
-        scale=draw(st.sampled_from((1.0, "near overflow", "near underflow"))),
+        scale=draw(st.sampled_from(scales)),
         seed=draw(st.integers(0, 2**16)),
     )
