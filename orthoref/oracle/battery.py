@@ -273,7 +273,7 @@ def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...]
         }[class_]
     found = []
     for m, n in plain:
-        lengths: list[tuple[int, ...]] = {
+        lengths: dict[str, list[tuple[int, ...]]] = {
             "none": [()],
             "one axis": [(next(d for d in (3, 4, 5, 6) if d not in (m, n)),)],
             "two axes": [(2, 3)],
@@ -281,8 +281,8 @@ def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...]
             "length 1": [(1,)],
             "length 2": [(2,)],
             "matrix dimension": [(d,) for d in sorted({m, n}) if d > 2 and d * m * n <= ENTRIES],
-        }[batch]
-        found += [(*axes, m, n) for axes in lengths]
+        }
+        found += [(*axes, m, n) for axes in lengths[batch]]
     return tuple(found)
 
 
