@@ -65,6 +65,9 @@ def cover(
     """
     names, random = [*factors], np.random.RandomState(seed)
     levels = [list(factors[name]) for name in names]
+    if not all(levels):
+        return []
+    places = range(len(names))
     groups = [tuple(sorted(names.index(name) for name in triple)) for triple in triples]
     groups += [group for group in combinations(range(len(names)), strength) if group not in groups]
 
@@ -87,26 +90,40 @@ def cover(
             for group, table in open_.items()
             if i in group
         ]
-        for i in range(len(names))
+        for i in places
     ]
 
-    def complete(row: list[int]) -> list[int] | None:
+    # sets of levels as bits of an int: fits[i][level][j] are those of factor j that go with a level of factor i
+    fits = [
+        [
+            [sum(1 << x for x, yes in enumerate(can[i, j][level].tolist()) if yes) if j != i else -1 for j in places]
+            for level in range(len(levels[i]))
+        ]
+        for i in places
+    ]
+
+    def narrowed(possible: list[int], i: int, level: int) -> list[int]:
+        """Levels of the other factors that go with a level, of those that were possible."""
+        return [old & new for old, new in zip(possible, fits[i][level], strict=True)]
+
+    def complete(row: list[int], possible: list[int]) -> list[int] | None:
         """The row with a level in place of each -1, the best of those that leave a complete row; None if none does."""
         if -1 not in row:
             return row
+        if not all(possible):
+            return None
         i = row.index(-1)
-        possible = np.logical_and.reduce([can[i, j][:, x] for j, x in enumerate(row) if x >= 0])
         gain = 0.75 * random.uniform(size=len(levels[i]))
         gain[0] += 0.25
         for others, table in views[i]:
-            picked = [row[j] for j in others]
+            picked: list[Any] = [row[j] for j in others]
             if -1 not in picked:
-                gain += table[(slice(None), *picked)]
+                gain += table[:, *picked]
         for level in np.argsort(-gain).tolist():
-            if possible[level]:
+            if possible[i] >> level & 1:
                 longer = [*row[:i], level, *row[i + 1 :]]
                 if allowed({names[j]: levels[j][x] for j, x in enumerate(longer) if x >= 0}):
-                    found = complete(longer)
+                    found = complete(longer, narrowed(possible, i, level))
                     if found is not None:
                         return found
         return None
@@ -115,13 +132,15 @@ def cover(
     for group in sorted(groups, key=len, reverse=True):  # triples first: the pairs come with them
         for choice in random.permutation(np.argwhere(open_[group])).tolist():
             if open_[group][tuple(choice)]:
-                begun = dict(zip(group, choice, strict=True))
-                row = complete([begun.get(i, -1) for i in range(len(names))])
+                row, possible = [-1] * len(names), [-1] * len(names)
+                for i, level in zip(group, choice, strict=True):
+                    row[i], possible = level, narrowed(possible, i, level)
+                found = complete(row, possible)
                 open_[group][tuple(choice)] = False  # also where no row has it
-                if row is not None:
+                if found is not None:
                     for other in groups:
-                        open_[other][tuple(row[i] for i in other)] = False
-                    rows.append({name: levels[i][row[i]] for i, name in enumerate(names)})
+                        open_[other][tuple(found[i] for i in other)] = False
+                    rows.append({name: levels[i][found[i]] for i, name in enumerate(names)})
     return rows
 
 
@@ -254,7 +273,7 @@ def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...]
         }[class_]
     found = []
     for m, n in plain:
-        lengths = {
+        lengths: dict[str, list[tuple[int, ...]]] = {
             "none": [()],
             "one axis": [(next(d for d in (3, 4, 5, 6) if d not in (m, n)),)],
             "two axes": [(2, 3)],
@@ -262,8 +281,8 @@ def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...]
             "length 1": [(1,)],
             "length 2": [(2,)],
             "matrix dimension": [(d,) for d in sorted({m, n}) if d > 2 and d * m * n <= ENTRIES],
-        }[batch]
-        found += [(*axes, m, n) for axes in lengths]
+        }
+        found += [(*axes, m, n) for axes in lengths[batch]]
     return tuple(found)
 
 
@@ -326,9 +345,7 @@ def cases(
         raise ValueError("no case is left: dtypes, shapes and skip exclude everything")
     if all(case.factors["class"] == "empty" or case.factors["batch"] == "length 0" for case in found):
         raise ValueError("nothing to judge: all shapes are empty")
-    if max_cases is not None:
-        found = sorted(by_coverage(found)[:max_cases], key=_small_first)
-    return list(found)
+    return list(found) if max_cases is None else sorted(by_coverage(found)[:max_cases], key=_small_first)
 
 
 def names(levels: Levels, dtypes: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -350,7 +367,7 @@ def names(levels: Levels, dtypes: Sequence[str]) -> dict[str, tuple[tuple[str, s
 
 
 def _text(level: Any) -> str:
-    return level if isinstance(level, str) else f"{level:.3g}"
+    return level if isinstance(level, str) else f"{level:.3g}" if isinstance(level, (int, float)) else str(level)
 
 
 @lru_cache(maxsize=16)
@@ -443,7 +460,7 @@ def _named(
 ) -> list[Case]:
     """The gallery: every pair of matrix, order and dtype; exhaustive: all three."""
     orders = levels.gallery_orders if shapes is None else [s[0] for s in shapes if len(s) == 2 and s[0] == s[1] > 0]
-    factors_ = {
+    factors_: dict[str, Sequence[Any]] = {
         "structure": [name for name in levels.gallery if ("structure", f"gallery {name}") not in without],
         "order": [n for n in orders if not without & set(cases_.factors_of((n, n)).items())],
         "dtype": kept["dtype"],

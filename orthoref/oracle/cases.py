@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import log2, prod, sqrt
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -198,13 +197,10 @@ def matrix(
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """The shape as a tuple of int; ValueError unless it is two or more non-negative integers."""
-    if (
-        not isinstance(shape, (tuple, list))
-        or len(shape) < 2
-        or not all(isinstance(d, Integral) and not isinstance(d, bool) and d >= 0 for d in shape)
-    ):
+    given: list[Any] = list(shape) if isinstance(shape, (tuple, list)) else []
+    if len(given) < 2 or any(isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < 0 for d in given):
         raise ValueError(f"shape={shape!r} is not a tuple of two or more non-negative integers")
-    return tuple(int(d) for d in shape)
+    return tuple(int(d) for d in given)
 
 
 def cast(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -573,7 +569,7 @@ def drawn(
     ]
     nothing = 0 in shape
     values = {
-        "members": "-" if prod(shape[:-2]) < 2 else members,
+        "members": "-" if nothing or prod(shape[:-2]) < 2 else members,
         "memory": memory,
         "structure": "-" if nothing else structure,
         "spectrum": "-" if nothing or spectrum is None else spectrum,
