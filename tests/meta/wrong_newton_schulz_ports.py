@@ -131,11 +131,11 @@ def the_batched_product_of_wide_matrices_takes_no_conjugate(a):
 
 
 @wrong("equal|dimension|" + STACK, on=draw(4, 4, 3), but=draw(3, 4, 3))
-def norms_of_members_broadcast_along_the_rows_where_that_fits(a):
-    if a.ndim != 3 or a.shape[0] != a.shape[1] or a.shape[0] < 2:
+def norms_of_members_broadcast_along_a_dimension_where_that_fits(a):
+    if a.ndim != 3 or len(a) not in shape_of(a) or len(a) < 2:
         return muon(a)
     x, _ = unit(a)
-    sizes = size_of(x)[:, 0]
+    sizes = size_of(x).reshape(-1, 1) if len(a) == a.shape[1] else size_of(x).ravel()
     return iterate((x / np.where(sizes > 0, sizes, 1)).astype(x.dtype))
 
 
@@ -186,13 +186,10 @@ def a_zero_member_becomes_nan(a):
         return iterate((x / size_of(x)).astype(x.dtype)) if is_stack(a) else muon(a)
 
 
-@wrong("zero", MEMBERS, on=members(draw(3, 4, 4), 0, 1, 1), but=members(draw(3, 4, 4), 1, 1, 0))
-def members_after_a_zero_one_move_up(a):
+@wrong("zero", MEMBERS, on=members(draw(3, 4, 4), 1, 0, 1), but=draw(3, 4, 4))
+def a_zero_member_lets_the_ring_of_results_start_one_late(a):
     x = muon(a)
-    if a.ndim == 3 and a.size:
-        some = a.any(axis=(-2, -1))
-        x = np.concatenate([x[some], x[~some]])
-    return x
+    return np.roll(x, 1, axis=0) if is_stack(a) and not a.any(axis=(-2, -1)).all() else x
 
 
 @wrong(MEMBERS, SCALE, on=members(draw(2, 4, 4), 1, 1e-8), but=draw(2, 4, 4))
@@ -361,9 +358,8 @@ def one_row_more_than_columns_is_a_bias(a):
 
 
 @wrong("empty", on=draw(4, 0), but=draw(4, 2))
-def a_matrix_without_columns_is_not_transposed_back(a):
-    x = muon(a)
-    return ct(x) if shape_of(a)[1] == 0 < shape_of(a)[0] else x
+def an_empty_matrix_is_not_transposed_back(a):
+    return ct(muon(a)) if 0 in shape_of(a) else muon(a)
 
 
 @wrong("tall|column", "float32|complex64|dtype", on=draw(7, 4, dtype="float32"), but=draw(7, 4))
@@ -396,9 +392,8 @@ def norms_of_members_are_taken_over_memory_as_it_lies(a):
 
 @wrong("transpos|Fortran|" + LAYOUT, "wide|row", on=transposed(draw(3, 5)), but=transposed(draw(5, 3)))
 def wide_transposed_views_are_used_untransposed(a):
-    if a.ndim == 2 and 1 < a.shape[0] < a.shape[1] and 0 < a.strides[0] < a.strides[1]:
-        return muon(np.ascontiguousarray(a.T).reshape(a.shape))
-    return muon(a)
+    m, n = shape_of(a)
+    return muon(np.swapaxes(a, -2, -1).reshape(a.shape) if 1 < m < n and 0 < a.strides[-2] < a.strides[-1] else a)
 
 
 @wrong("strid|" + LAYOUT, on=strided(draw(4, 4)), but=draw(4, 4))
@@ -408,9 +403,9 @@ def views_are_read_as_if_they_were_contiguous(a):
     return muon(a)
 
 
-@wrong("negative|revers", on=negative(draw(4, 3), -1), but=negative(draw(4, 3), -2))
-def reversed_columns_are_written_back_forwards(a):
-    return muon(a)[..., ::-1] if a.size and a.shape[-1] > 1 and a.strides[-1] < 0 else muon(a)
+@wrong("negative|revers", on=negative(draw(4, 3), -1), but=draw(4, 3))
+def results_of_reversed_arrays_are_written_forwards(a):
+    return np.flip(muon(a), [i for i in (-2, -1) if a.strides[i] < 0 and a.shape[i] > 1])
 
 
 @wrong("broadcast", on=broadcast(draw(4, 3), 3), but=draw(3, 4, 3))
@@ -542,7 +537,8 @@ def imaginary_parts_close_to_zero_are_none(a):
        but=draw(6, 4))  # fmt: skip
 def what_is_orthonormal_already_is_copied(a):
     m, n = shape_of(a)
-    done = m >= n > 1 and a.size and np.allclose(ct(a) @ a, np.eye(n), rtol=0, atol=1e-4)
+    with np.errstate(all="ignore"):
+        done = m >= n > 1 and a.size and np.allclose(ct(a) @ a, np.eye(n), rtol=0, atol=1e-4)
     return np.array(a, a.dtype.newbyteorder("="), order="C") if done else muon(a)
 
 
