@@ -162,6 +162,11 @@ def is_square(a: np.ndarray) -> bool:
     return a.shape[-1] == a.shape[-2] > 1
 
 
+def is_triangular(a: np.ndarray, atol: float = 0) -> bool:
+    """Upper or lower, to an absolute tolerance."""
+    return is_square(a) and any(np.allclose(a, half(a), rtol=0, atol=atol) for half in (np.triu, np.tril))
+
+
 def repeated_axes(a: np.ndarray) -> list[int]:
     return [i for i, (d, s) in enumerate(zip(a.shape, a.strides, strict=True)) if s == 0 and d > 1 and a.size]
 
