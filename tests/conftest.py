@@ -1,9 +1,13 @@
 import os
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before the first import of JAX: float64 is off there by default
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices in parallel workers: threads cost more than they bring
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 HERE = str(Path(__file__).parent)  # the helpers beside this file (backends, exact), wherever the folder was copied to
 if HERE not in sys.path:
@@ -11,6 +15,64 @@ if HERE not in sys.path:
 
 import pytest  # noqa: E402
 from backends import BACKENDS  # noqa: E402
+
+SECONDS = pytest.StashKey[float]()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--limit-seconds",
+        type=float,
+        metavar="S",
+        help="fail a test that is not marked exhaustive and takes more than S seconds of processor time",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm(pytestconfig):
+    """What the first test would pay for, beside what it tests: imports, and the compiled kernels or their cache."""
+    if pytestconfig.getoption("--limit-seconds") is None:
+        return
+    import numpy as np
+    import scipy.linalg  # noqa: F401
+
+    import orthoref
+
+    for package in ("flint", "hypothesis", "hypothesis.extra.numpy", "matplotlib.pyplot", "rich.console"):
+        if find_spec(package.partition(".")[0]) is not None:
+            __import__(package)
+    for dtype in ("float32", "float64"):
+        orthoref.polar(np.stack([np.eye(2, dtype=dtype)]), method="newton")
+
+
+def processor_time():
+    """Of this process and of the children that have ended: a loaded machine changes it little."""
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    start = processor_time()
+    try:
+        return (yield)
+    finally:
+        item.stash[SECONDS] = processor_time() - start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    limit = item.config.getoption("--limit-seconds")
+    if limit is None or report.when != "call" or not report.passed or item.get_closest_marker("exhaustive"):
+        return report
+    if not item.stash[SECONDS] <= limit:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{item.nodeid}: {item.stash[SECONDS]:.2f} s of processor time, the limit is {limit} s; "
+            "make it smaller or mark it exhaustive"
+        )
+    return report
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)

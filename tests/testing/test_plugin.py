@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,7 +24,8 @@ def test_wrong():
 
 def run(folder, *arguments):
     command = [sys.executable, "-m", "pytest", *PLUGIN, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # options of this run
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120, env=env)
 
 
 def test_cases_and_a_short_failure(tmp_path):
