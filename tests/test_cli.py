@@ -98,6 +98,7 @@ def test_as_a_command():
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("orthoref 0.")
 
 
+@pytest.mark.exhaustive
 def test_native_code_that_holds_the_interpreter_lock_is_ended(ports):
     # ctypes.PyDLL keeps the lock: no Python thread can act, the process has to be ended from C
     (ports / "native.py").write_text("import ctypes\ndef f(a): ctypes.PyDLL(None).sleep(1000)\n")
@@ -126,6 +127,9 @@ def test_schedule_prints_the_published_coefficients_and_their_certificate(schedu
     status, out, err = schedule("jordan")
     assert (status, err) == (0, "") and coefficients(out) == [(3.4445, -4.775, 2.0315)] * 5
     assert "jordan, 5 steps, singular values in [0.001, 1]" in out
+
+
+def test_schedule_of_other_steps_and_another_interval(schedule):
     _, out, _ = schedule("jordan", "--steps", "3", "--lower", "1/8", "--upper", "1.01")
     assert len(coefficients(out)) == 3 and "jordan, 3 steps, singular values in [0.125, 1.01]" in out
 
@@ -240,6 +244,6 @@ def test_schedule_lists(schedule):
 @pytest.mark.parametrize("arguments", [["jordan"], ["--compare", "jordan", "aol-a"]])
 def test_schedule_draws(arguments, schedule):
     pytest.importorskip("matplotlib")
-    assert schedule(*arguments, "--plot", "f.png")[0] == 0
+    assert schedule(*arguments, "--steps", "2", "--plot", "f.png")[0] == 0
     png = Path("f.png").read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n" and min(struct.unpack(">2I", png[16:24])) >= 1000

@@ -705,7 +705,8 @@ def grid():
                 for count, kind in enumerate(KINDS if backend is not JAX else KINDS[:2]):
                     for form, restart in FORMS[count % 2 :: 2]:
                         label = "-".join(map(str, (backend.name, dtype, *shape, kind, form, *restart)))
-                        yield pytest.param(backend, dtype, shape, kind, form, restart, id=label)
+                        marks = pytest.mark.exhaustive if backend is JAX else ()
+                        yield pytest.param(backend, dtype, shape, kind, form, restart, id=label, marks=marks)
 
 
 def shapes(backend, dtype):

@@ -56,7 +56,8 @@ def grid():
                     sides = ("right", "left") if options in ({}, METHODS[1]) else (("right", "left")[count % 2],)
                     for side in sides:
                         label = "-".join(map(str, (backend.name, dtype, *shape, name(options), side)))
-                        yield pytest.param((backend, dtype, shape, options, side), id=label)
+                        marks = pytest.mark.exhaustive if backend is JAX else ()
+                        yield pytest.param(backend, dtype, shape, options, side, id=label, marks=marks)
 
 
 def shapes(backend, dtype):
@@ -70,26 +71,6 @@ def shapes(backend, dtype):
 def promised(a):
     """c eps, the limit in the docstring of polar."""
     return max(8, min(a.shape[-2:])) * float(np.finfo(a.dtype).eps)
-
-
-class Case:
-    """One decomposition, as handed out and lifted to NumPy."""
-
-    def __init__(self, backend, dtype, shape, options, side):
-        backend.require()
-        self.before = draw(shape, dtype, cond=1e3, seed=len(shape))
-        self.array = backend.asarray(self.before)
-        self.result = polar(self.array, side=side, **options)
-        self.after = backend.to_numpy(self.array)
-        self.u, self.h = (backend.to_numpy(x) for x in self.result)
-        self.side, self.n = side, min(shape[-2:])
-        self.eps = float(np.finfo(dtype).eps)
-        self.order = shape[-1] if side == "right" else shape[-2]
-
-
-@pytest.fixture(scope="module", params=list(grid()))
-def case(request):
-    return Case(*request.param)
 
 
 def matrices(*stacks):
@@ -117,32 +98,24 @@ def negative_part(h, n):
 # --- every backend, dtype, shape, side and method -------------------------------------------------------------
 
 
-def test_reconstructs(case):
-    assert all(reconstruction(a, u, h, case.side) <= PROMISE for a, u, h in matrices(case.before, case.u, case.h))
-
-
-def test_orthonormal(case):
-    assert all(orthonormality(u) <= PROMISE for (u,) in matrices(case.u))
-
-
-def test_hermitian_to_the_last_bit(case):
-    np.testing.assert_array_equal(case.h, ct(case.h))
-
-
-def test_positive_semidefinite(case):
-    # the project's limit; eigvalsh itself is good to about eps |H|
-    assert all(negative_part(h, case.n) <= 10 for (h,) in matrices(case.h))
-
-
-def test_same_kind_of_array(case):
-    for x, shape in zip(case.result, (case.u.shape, (*case.u.shape[:-2], case.order, case.order)), strict=True):
-        assert type(x) is type(case.array) and x.dtype == case.array.dtype and x.device == case.array.device
-        assert tuple(x.shape) == shape
-    assert case.u.shape == case.before.shape
-
-
-def test_input_untouched(case):
-    assert case.after.tobytes() == case.before.tobytes()
+@pytest.mark.parametrize(("backend", "dtype", "shape", "options", "side"), list(grid()))
+def test_everywhere(backend, dtype, shape, options, side):
+    backend.require()
+    before = draw(shape, dtype, cond=1e3, seed=len(shape))
+    array = backend.asarray(before)
+    result = polar(array, side=side, **options)
+    assert backend.to_numpy(array).tobytes() == before.tobytes()
+    order = shape[-1] if side == "right" else shape[-2]
+    for x, expected in zip(result, (shape, (*shape[:-2], order, order)), strict=True):
+        assert type(x) is type(array) and x.dtype == array.dtype and x.device == array.device
+        assert tuple(x.shape) == expected
+    u, h = (backend.to_numpy(x) for x in result)
+    for a_i, u_i, h_i in matrices(before, u, h):
+        assert reconstruction(a_i, u_i, h_i, side) <= PROMISE
+        assert orthonormality(u_i) <= PROMISE
+        # the project's limit; eigvalsh itself is good to about eps |H|
+        assert negative_part(h_i, min(shape[-2:])) <= 10
+    np.testing.assert_array_equal(h, ct(h))  # to the last bit
 
 
 @pytest.mark.parametrize("options", [{}, METHODS[1], METHODS[3]], ids=name)

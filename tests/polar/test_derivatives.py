@@ -83,7 +83,8 @@ def everywhere():
             for shape in BATCHES if backend is not JAX else {"float64": [(5, 5)], "complex64": [(4, 7)]}.get(dtype, []):
                 for side in ("right", "left"):
                     label = "-".join(map(str, (backend.name, dtype, *shape, side)))
-                    yield pytest.param(backend, dtype, shape, side, id=label)
+                    marks = pytest.mark.exhaustive if backend is JAX else ()
+                    yield pytest.param(backend, dtype, shape, side, id=label, marks=marks)
 
 
 @pytest.mark.parametrize(("backend", "dtype", "shape", "side"), list(everywhere()))
