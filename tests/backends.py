@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,10 @@ def ct(x: np.ndarray) -> np.ndarray:
 
 def norm(x: np.ndarray) -> float:
     """Frobenius norm in float64, free of overflow."""
-    x = np.asarray(x, np.result_type(x, np.float64)).ravel()
-    size = float(np.max(np.abs(x), initial=0.0))
-    return size * float(np.linalg.norm(x / size)) if 0 < size < np.inf else size
+    x = np.asarray(x)
+    x = abs(x.astype(np.result_type(x, np.float64), copy=False)).ravel()
+    size = float(x.max(initial=0.0))
+    if not 0 < size < np.inf:
+        return size
+    x = x / size
+    return size * sqrt(x @ x)
