@@ -72,6 +72,14 @@ JAX = Backend("jax", "jax", _jax)
 
 BACKENDS = (NUMPY, STRICT, DEVICE1, NO_FLOAT64, TORCH, JAX)
 
+
+def late(backend: Backend) -> Any:
+    """A parameter; JAX, which compiles every operation for every shape and dtype, is left to the exhaustive run."""
+    return pytest.param(backend, id=backend.name, marks=pytest.mark.exhaustive if backend is JAX else ())
+
+
+JAX_LATE = pytest.mark.parametrize("backend", [late(backend) for backend in BACKENDS], indirect=True)
+
 SPECTRA = ("geometric", "arithmetic", "one-small", "clustered", "repeated", "rank-deficient")
 
 

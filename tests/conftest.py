@@ -1,8 +1,11 @@
 import os
 import sys
-import time
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
+from pkgutil import walk_packages
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before the first import of JAX: float64 is off there by default
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -30,17 +33,23 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session", autouse=True)
 def warm(pytestconfig):
-    """What the first test would pay for, beside what it tests: imports, and the compiled kernels or their cache."""
+    """What the first test would pay for, beside what it tests: imports, fonts, the compiled kernels or their cache."""
     if pytestconfig.getoption("--limit-seconds") is None:
         return
     import numpy as np
-    import scipy.linalg  # noqa: F401
 
     import orthoref
 
-    for package in ("flint", "hypothesis", "hypothesis.extra.numpy", "matplotlib.pyplot", "rich.console"):
-        if find_spec(package.partition(".")[0]) is not None:
-            __import__(package)
+    for module in walk_packages(orthoref.__path__, "orthoref."):
+        with suppress(ImportError):  # an extra is missing
+            import_module(module.name)
+    for name in ("scipy.linalg", "flint", "hypothesis.extra.numpy", "rich.console", "torch", "jax.numpy"):
+        if find_spec(name.partition(".")[0]) is not None:
+            import_module(name)
+    if find_spec("matplotlib") is not None:
+        figure = import_module("matplotlib.figure").Figure()
+        figure.subplots().loglog([1, 2], [1, 2])
+        figure.savefig(BytesIO())
     for dtype in ("float32", "float64"):
         orthoref.polar(np.stack([np.eye(2, dtype=dtype)]), method="newton")
 

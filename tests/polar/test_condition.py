@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from backends import NUMPY, ct, draw, norm
+from backends import JAX_LATE, NUMPY, ct, draw, norm
 from exact import derivative_hp, exact_polar
 
 from orthoref import polar_condition, polar_jvp
@@ -143,6 +143,7 @@ def test_extremes():
     assert polar_condition(np.eye(2, dtype="float32") * np.float32(2.0**-126)) == 2.0**126
 
 
+@JAX_LATE
 @pytest.mark.parametrize("factor", ["u", "h"])
 def test_kind_of_array(backend, factor):
     for dtype in backend.dtypes[:: 3 if backend.name == "jax" else 1]:

@@ -12,6 +12,7 @@ from backends import (
     BACKENDS,
     DEVICE1,
     JAX,
+    JAX_LATE,
     NO_FLOAT64,
     NUMPY,
     SPECTRA,
@@ -444,6 +445,7 @@ def test_sigma_in_the_message():
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
+@JAX_LATE
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, complex(0, np.nan), complex(np.inf, 1)])
 def test_non_finite(backend, value):
     a = np.zeros((2, 3, 4, 5), "complex64" if isinstance(value, complex) else "float32")

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PLUGIN = ["-p", "no:cacheprovider", "-p", "no:randomly"]
 
 TEST = """
@@ -28,6 +30,7 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120, env=env)
 
 
+@pytest.mark.exhaustive
 def test_cases_and_a_short_failure(tmp_path):
     (tmp_path / "test_port.py").write_text(TEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
