@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -17,7 +18,7 @@ if HERE not in sys.path:
     sys.path.insert(0, HERE)
 
 import pytest  # noqa: E402
-from backends import BACKENDS  # noqa: E402
+from backends import BACKENDS, JAX, TORCH  # noqa: E402
 
 SECONDS = pytest.StashKey[float]()
 
@@ -43,15 +44,22 @@ def warm(pytestconfig):
     for module in walk_packages(orthoref.__path__, "orthoref."):
         with suppress(ImportError):  # an extra is missing
             import_module(module.name)
-    for name in ("scipy.linalg", "flint", "hypothesis.extra.numpy", "rich.console", "torch", "jax.numpy"):
+    for name in ("scipy.linalg", "flint", "hypothesis.extra.numpy", "rich.console"):
         if find_spec(name.partition(".")[0]) is not None:
             import_module(name)
     if find_spec("matplotlib") is not None:
         figure = import_module("matplotlib.figure").Figure()
         figure.subplots().loglog([1, 2], [1, 2])
         figure.savefig(BytesIO())
+    for backend in (TORCH, JAX):
+        if find_spec(backend.package) is not None:
+            orthoref.newton_schulz(backend.asarray(np.eye(2, dtype="float32")), steps=1)
     for dtype in ("float32", "float64"):
         orthoref.polar(np.stack([np.eye(2, dtype=dtype)]), method="newton")
+
+
+def pytest_collection_finish():
+    gc.freeze()  # the tests are here to stay: to look through them again and again would be charged to some of them
 
 
 def processor_time():
@@ -73,7 +81,10 @@ def pytest_runtest_call(item):
 def pytest_runtest_makereport(item, call):
     report = yield
     limit = item.config.getoption("--limit-seconds")
-    if limit is None or report.when != "call" or not report.passed or item.get_closest_marker("exhaustive"):
+    if limit is None or report.when != "call" or not report.passed:
+        return report
+    # JAX compiles every operation for every shape and dtype: the first test of a process pays for the others
+    if item.get_closest_marker("exhaustive") or "jax" in item.name:
         return report
     if not item.stash[SECONDS] <= limit:
         report.outcome = "failed"

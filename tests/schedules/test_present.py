@@ -132,6 +132,7 @@ def test_listing():
     assert all(line.endswith(schedules.get(line.split()[0]).source) for line in lines)
 
 
+@pytest.mark.exhaustive
 def test_figure_draws_the_function_and_the_certificate(pairs):
     pytest.importorskip("matplotlib")
     top, bottom = present.figure(pairs[:1]).axes
