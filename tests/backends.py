@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,14 @@ JAX = Backend("jax", "jax", _jax)
 
 BACKENDS = (NUMPY, STRICT, DEVICE1, NO_FLOAT64, TORCH, JAX)
 
+
+def late(backend: Backend) -> Any:
+    """A parameter; JAX, which compiles every operation for every shape and dtype, is left to the exhaustive run."""
+    return pytest.param(backend, id=backend.name, marks=pytest.mark.exhaustive if backend is JAX else ())
+
+
+JAX_LATE = pytest.mark.parametrize("backend", [late(backend) for backend in BACKENDS], indirect=True)
+
 SPECTRA = ("geometric", "arithmetic", "one-small", "clustered", "repeated", "rank-deficient")
 
 
@@ -123,6 +132,10 @@ def ct(x: np.ndarray) -> np.ndarray:
 
 def norm(x: np.ndarray) -> float:
     """Frobenius norm in float64, free of overflow."""
-    x = np.asarray(x, np.result_type(x, np.float64)).ravel()
-    size = float(np.max(np.abs(x), initial=0.0))
-    return size * float(np.linalg.norm(x / size)) if 0 < size < np.inf else size
+    x = np.asarray(x)
+    x = abs(x.astype(np.result_type(x, np.float64), copy=False)).ravel()
+    size = float(x.max(initial=0.0))
+    if not 0 < size < np.inf:
+        return size
+    x = x / size
+    return size * sqrt(x @ x)

@@ -1,16 +1,98 @@
+import gc
 import os
 import sys
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
+from pkgutil import walk_packages
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before the first import of JAX: float64 is off there by default
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices in parallel workers: threads cost more than they bring
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 HERE = str(Path(__file__).parent)  # the helpers beside this file (backends, exact), wherever the folder was copied to
 if HERE not in sys.path:
     sys.path.insert(0, HERE)
 
 import pytest  # noqa: E402
-from backends import BACKENDS  # noqa: E402
+from backends import BACKENDS, JAX, TORCH  # noqa: E402
+
+SECONDS = pytest.StashKey[float]()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--limit-seconds",
+        type=float,
+        metavar="S",
+        help="fail a test that is not marked exhaustive and takes more than S seconds of processor time",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm(pytestconfig):
+    """What the first test would pay for, beside what it tests: imports, fonts, the compiled kernels or their cache."""
+    if pytestconfig.getoption("--limit-seconds") is None:
+        return
+    import numpy as np
+
+    import orthoref
+
+    for module in walk_packages(orthoref.__path__, "orthoref."):
+        with suppress(ImportError):  # an extra is missing
+            import_module(module.name)
+    for name in ("scipy.linalg", "flint", "hypothesis.extra.numpy", "rich.console"):
+        if find_spec(name.partition(".")[0]) is not None:
+            import_module(name)
+    if find_spec("matplotlib") is not None:
+        figure = import_module("matplotlib.figure").Figure()
+        figure.subplots().loglog([1, 2], [1, 2])
+        figure.savefig(BytesIO())
+    for backend in (TORCH, JAX):
+        if find_spec(backend.package) is not None:
+            orthoref.newton_schulz(backend.asarray(np.eye(2, dtype="float32")), steps=1)
+    for dtype in ("float32", "float64"):
+        orthoref.polar(np.stack([np.eye(2, dtype=dtype)]), method="newton")
+
+
+def pytest_collection_finish():
+    gc.freeze()  # the tests are here to stay: to look through them again and again would be charged to some of them
+
+
+def processor_time():
+    """Of this process and of the children that have ended: a loaded machine changes it little."""
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    start = processor_time()
+    try:
+        return (yield)
+    finally:
+        item.stash[SECONDS] = processor_time() - start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    limit = item.config.getoption("--limit-seconds")
+    if limit is None or report.when != "call" or not report.passed:
+        return report
+    # JAX compiles every operation for every shape and dtype: the first test of a process pays for the others
+    if item.get_closest_marker("exhaustive") or "jax" in item.name:
+        return report
+    if not item.stash[SECONDS] <= limit:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{item.nodeid}: {item.stash[SECONDS]:.2f} s of processor time, the limit is {limit} s; "
+            "make it smaller or mark it exhaustive"
+        )
+    return report
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)

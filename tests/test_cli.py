@@ -71,6 +71,7 @@ def test_usage_errors_have_status_2(arguments, capsys):
     assert stop.value.code == 2 and "usage" in capsys.readouterr().err
 
 
+@pytest.mark.exhaustive
 def test_files(ports, capsys):
     pytest.importorskip("matplotlib")
     assert (
@@ -84,7 +85,13 @@ def test_files(ports, capsys):
     assert "FAILS" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("array", ["torch", "jax"])
+def test_json_of_a_run_that_holds(ports, capsys):
+    assert main(["check", "someports:right", "--shape", "3x2", "--dtype", "float64", "--json", "r.json"]) == 0
+    assert json.loads((ports / "r.json").read_text())["port"] == "someports:right"
+    assert "HOLDS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("array", ["torch", pytest.param("jax", marks=pytest.mark.exhaustive)])
 def test_arrays_of_a_framework(array, ports, capsys):
     pytest.importorskip(array)
     assert (
@@ -98,6 +105,7 @@ def test_as_a_command():
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("orthoref 0.")
 
 
+@pytest.mark.exhaustive
 def test_native_code_that_holds_the_interpreter_lock_is_ended(ports):
     # ctypes.PyDLL keeps the lock: no Python thread can act, the process has to be ended from C
     (ports / "native.py").write_text("import ctypes\ndef f(a): ctypes.PyDLL(None).sleep(1000)\n")
@@ -126,6 +134,9 @@ def test_schedule_prints_the_published_coefficients_and_their_certificate(schedu
     status, out, err = schedule("jordan")
     assert (status, err) == (0, "") and coefficients(out) == [(3.4445, -4.775, 2.0315)] * 5
     assert "jordan, 5 steps, singular values in [0.001, 1]" in out
+
+
+def test_schedule_of_other_steps_and_another_interval(schedule):
     _, out, _ = schedule("jordan", "--steps", "3", "--lower", "1/8", "--upper", "1.01")
     assert len(coefficients(out)) == 3 and "jordan, 3 steps, singular values in [0.125, 1.01]" in out
 
@@ -141,6 +152,11 @@ def test_schedule_designs(schedule):
 
     _, out, _ = schedule("--minimax", "1e-2")
     assert coefficients(out) == schedules.minimax("1e-2", 5).coefficients() and "values in [0.01, 1]" in out
+
+
+def test_schedule_designs_by_the_options(schedule):
+    from orthoref import schedules
+
     _, out, _ = schedule(
         *("--minimax", "1e-2", "--degree", "9", "--steps", "2"), *("--cushion", "0.1", "--safety", "1/100")
     )
@@ -222,12 +238,12 @@ def test_schedule_with_a_changed_sign_is_printed(schedule):
 
 
 def test_schedule_compares(schedule):
-    status, out, _ = schedule("--compare", "jordan", "you-6", "--dtype", "float16", "--json", "c.json", "--steps", "4")
+    status, out, _ = schedule("--compare", "jordan", "you-6", "--dtype", "float16", "--json", "c.json", "--steps", "2")
     lines = [line.split() for line in out.splitlines()]
-    assert status == 0 and [line[:4] for line in lines[1:3]] == [[n, "in", "float16", "4"] for n in ("jordan", "you-6")]
+    assert status == 0 and [line[:4] for line in lines[1:3]] == [[n, "in", "float16", "2"] for n in ("jordan", "you-6")]
     found = json.loads(Path("c.json").read_text())
     assert [s["name"] for s in found["schedules"]] == ["jordan in float16", "you-6 in float16"]
-    assert len(found["schedules"][0]["coefficients"]) == 4
+    assert len(found["schedules"][0]["coefficients"]) == 2
 
 
 def test_schedule_lists(schedule):
@@ -237,6 +253,7 @@ def test_schedule_lists(schedule):
     assert status == 0 and [line.split()[0] for line in out.splitlines()] == schedules.names()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("arguments", [["jordan"], ["--compare", "jordan", "aol-a"]])
 def test_schedule_draws(arguments, schedule):
     pytest.importorskip("matplotlib")

@@ -1,7 +1,8 @@
 """What the benchmarks share: inputs, thread limits, quick mode and the paired ratio.
 
 A benchmark that cannot run here raises NotImplementedError in ``setup``, which asv records as skipped. Parameters
-never depend on what is installed, so that results of two machines have the same shape.
+never depend on what is installed, so that results of two machines have the same shape. They do depend on the quick
+mode, whose results are for nobody to keep.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from orthoref.oracle import cases
 Clock = Callable[[], float]
 
 QUICK = os.environ.get("ORTHOREF_BENCH_QUICK", "") not in ("", "0")
-PAIRS = 3 if QUICK else 9
+PAIRS = 1 if QUICK else 9
 SAMPLE = 0.005 if QUICK else 0.02  # seconds that one timed sample lasts at least
 LONG = 1.0  # a function slower than this many seconds is timed three times at most
 SETTLE = 0.05  # seconds; OpenBLAS workers spin for about 30 ms after their last task
@@ -44,8 +45,9 @@ def skip_if(condition: bool, why: str) -> None:
         raise NotImplementedError(why)
 
 
-def skip_in_quick_mode(condition: bool) -> None:
-    skip_if(QUICK and condition, "left out by ORTHOREF_BENCH_QUICK")
+def few(values: Sequence[Any], *quick: Any) -> list[Any]:
+    """The values of a parameter; in quick mode the ``quick`` ones, the first where none are named."""
+    return list(quick or values[:1]) if QUICK else list(values)
 
 
 class Limited:
@@ -76,7 +78,7 @@ def paired_ratio(f: Callable[[], Any], g: Callable[[], Any], *, threads: int = 1
     """
     clock, settle = (time.process_time, 0.0) if threads == 1 else (time.perf_counter, SETTLE)
     number_f, number_g = _number(f, clock), _number(g, clock)
-    pairs = 3 if max(_seconds(f, 1, clock), _seconds(g, 1, clock)) > LONG else PAIRS
+    pairs = min(3, PAIRS) if max(_seconds(f, 1, clock), _seconds(g, 1, clock)) > LONG else PAIRS
     return median(_pairs((f, number_f), (g, number_g), pairs, clock, settle))
 
 

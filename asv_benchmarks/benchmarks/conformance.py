@@ -7,13 +7,13 @@ from typing import Any
 import orthoref
 from orthoref.oracle import conformance
 
-from .common import Limited, skip_in_quick_mode
+from .common import Limited, few
 
 
 class Check(Limited):
     """Default battery of 'polar' on NumPy arrays; the port and the judging together."""
 
-    params = (["orthoref", "scipy"], [1, 2])
+    params = (few(["orthoref", "scipy"]), few([1, 2]))
     param_names = ("port", "threads")
     timeout = 600
     rounds = 1
@@ -23,7 +23,6 @@ class Check(Limited):
     min_run_count = 1
 
     def setup(self, port: str, threads: int) -> None:
-        skip_in_quick_mode((port, threads) != ("orthoref", 2))
         self.limit_threads(threads)
         if port == "orthoref":
             self.port = orthoref.polar

@@ -7,20 +7,19 @@ from typing import Any
 
 import orthoref
 
-from .common import Limited, matrix, require, skip_if, skip_in_quick_mode
+from .common import Limited, few, matrix, require, skip_if
 
 
 class Namespaces(Limited):
     """Seconds in float32 (JAX has no float64 by default), host to host or device to device, one BLAS thread."""
 
-    params = (["numpy", "torch", "jax", "cupy"], [(256, 256), (100, 32, 32)], ["svd", "newton"])
+    params = (["numpy", "torch", "jax", "cupy"], few([(256, 256), (100, 32, 32)], (32, 32)), few(["svd", "newton"]))
     param_names = ("library", "shape", "method")
     rounds = 1
     repeat = (1, 3, 10.0)
 
     def setup(self, library: str, shape: tuple[int, ...], method: str) -> None:
         require(library)
-        skip_in_quick_mode((shape, method) != ((100, 32, 32), "newton"))  # a second or two to import a library
         self.limit_threads(1)
         self.a, self.wait = on(library, matrix(shape, "float32"))
         self.time_polar(library, shape, method)  # whatever is compiled is compiled here

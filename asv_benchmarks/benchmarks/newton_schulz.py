@@ -11,7 +11,7 @@ import numpy as np
 import orthoref
 from orthoref import schedules
 
-from .common import QUICK, Limited, matrix, paired_ratio, require, skip_in_quick_mode
+from .common import QUICK, Limited, few, matrix, paired_ratio, require
 
 JORDAN = (3.4445, -4.7750, 2.0315)
 STEPS = 5
@@ -23,12 +23,11 @@ class Step(Limited):
     The difference of nine steps and one is taken, so that the normalization does not count.
     """
 
-    params = ([1024, 2048], ["float32", "float64"])
+    params = (few([1024, 2048], 256), few(["float32", "float64"]))
     param_names = ("n", "dtype")
     timeout = 300
 
     def setup(self, n: int, dtype: str) -> None:
-        skip_in_quick_mode(n == 2048)
         self.limit_threads(1)
         self.a = matrix((n, n), dtype)
         self.b = matrix((n, n), dtype, cond=10.0)
@@ -54,7 +53,7 @@ class Step(Limited):
 class Forms(Limited):
     """Five steps: the Gram form over the standard form, and both over a plain torch loop of the same schedule."""
 
-    params = ([(1024, 1024), (2048, 512), (512, 2048)], ["float32", "float64"])
+    params = (few([(1024, 1024), (2048, 512), (512, 2048)], (512, 256)), few(["float32", "float64"]))
     param_names = ("shape", "dtype")
     timeout = 300
 

@@ -17,22 +17,22 @@ import orthoref
 from orthoref.oracle.polar import ratios
 from orthoref.oracle.precision import PRECISIONS
 
-from .common import Limited, matrix, paired_ratio, require, skip_if, skip_in_quick_mode
+from .common import Limited, few, matrix, paired_ratio, require, skip_if
 
-SHAPES = [(64, 64), (256, 256), (1024, 1024), (2048, 2048), (4096, 256), (10000, 4, 4), (1024, 32, 32)]
+SHAPES = few([(64, 64), (256, 256), (1024, 1024), (2048, 2048), (4096, 256), (10000, 4, 4), (1024, 32, 32)])
+THREADS = few([1, 2])
 METHODS = ["svd", "newton", "qdwh", "zolotarev"]
 
 
 class Auto(Limited):
     """Seconds of the default method."""
 
-    params = (SHAPES, [1, 2])
+    params = (SHAPES, THREADS)
     param_names = ("shape", "threads")
     rounds = 1
     repeat = (1, 5, 20.0)
 
     def setup(self, shape: tuple[int, ...], threads: int) -> None:
-        skip_in_quick_mode(shape == (2048, 2048) or threads > 1)
         self.limit_threads(threads)
         self.a = matrix(shape)
 
@@ -43,13 +43,12 @@ class Auto(Limited):
 class Single(Limited):
     """Seconds of the default method in float32, one thread."""
 
-    params = ([(64, 64), (1024, 1024), (4096, 256)],)
+    params = (few([(64, 64), (1024, 1024), (4096, 256)]),)
     param_names = ("shape",)
     rounds = 1
     repeat = (1, 5, 20.0)
 
     def setup(self, shape: tuple[int, ...]) -> None:
-        skip_in_quick_mode(shape == (1024, 1024))
         self.limit_threads(1)
         self.a = matrix(shape, "float32")
 
@@ -60,13 +59,12 @@ class Single(Limited):
 class Methods(Limited):
     """Seconds of every method, one thread."""
 
-    params = ([(64, 64), (256, 256), (1024, 1024), (4096, 256), (10000, 4, 4), (1024, 32, 32)], METHODS)
+    params = (few([(64, 64), (256, 256), (1024, 1024), (4096, 256), (10000, 4, 4), (1024, 32, 32)]), METHODS)
     param_names = ("shape", "method")
     rounds = 1
     repeat = (1, 3, 20.0)
 
     def setup(self, shape: tuple[int, ...], method: str) -> None:
-        skip_in_quick_mode(shape == (1024, 1024))
         self.limit_threads(1)
         self.a = matrix(shape)
 
@@ -77,11 +75,10 @@ class Methods(Limited):
 class Ratio(Limited):
     """Time of the default method in units of another function's, measured in the same run."""
 
-    params = (SHAPES, [1, 2])
+    params = (SHAPES, THREADS)
     param_names = ("shape", "threads")
 
     def setup(self, shape: tuple[int, ...], threads: int) -> None:
-        skip_in_quick_mode(shape == (2048, 2048) or threads > 1)
         self.limit_threads(threads)
         self.a = matrix(shape)
 
@@ -107,7 +104,7 @@ class Ratio(Limited):
 class Kernel(Limited):
     """How many times faster the compiled twin is than the array-API path (Newton, stacks of small matrices)."""
 
-    params = ([(10000, 4, 4), (1000, 8, 8)],)
+    params = (few([(10000, 4, 4), (1000, 8, 8)], (100, 4, 4)),)
     param_names = ("shape",)
 
     def setup(self, shape: tuple[int, ...]) -> None:
@@ -129,7 +126,11 @@ class Kernel(Limited):
 class Accuracy(Limited):
     """Ratios of the oracle, worst of the stack: O(1) is backward stable, the oracle refuses more than 10."""
 
-    params = ([(64, 64), (256, 256), (512, 128), (100, 32, 32)], ["auto", *METHODS[1:]], ["float64", "float32"])
+    params = (
+        few([(64, 64), (256, 256), (512, 128), (100, 32, 32)]),
+        few(["auto", *METHODS[1:]]),
+        few(["float64", "float32"]),
+    )
     param_names = ("shape", "method", "dtype")
     only_the_worst = True  # summary.py shows one line
 
@@ -171,11 +172,10 @@ class Accuracy(Limited):
 class Memory(Limited):
     """Peak memory of one call. ``peakmem_`` counts the interpreter and the input, the tracked number does not."""
 
-    params = (["auto 1024", "auto 2048", "newton 1024", "qdwh 1024", "zolotarev 1024"],)
+    params = (few(["auto 1024", "auto 2048", "newton 1024", "qdwh 1024", "zolotarev 1024"], "auto 256"),)
     param_names = ("call",)
 
     def setup(self, call: str) -> None:
-        skip_in_quick_mode(call != "auto 1024")
         self.limit_threads(1)
         self.method, n = call.split()
         self.a = np.random.RandomState(0).standard_normal((int(n), int(n)))

@@ -11,19 +11,19 @@ MAX_STEPS, MAX_POLISHING_STEPS = 20, 8
 
 def newton_polished(x: np.ndarray, scaling: str) -> np.ndarray:
     """Orthogonal polar factors of a real stack (..., n, n), orthonormal to rounding; NaN where the iteration fails."""
-    flat = np.ascontiguousarray(x).reshape(-1, *x.shape[-2:])
-    return _stack(flat, scaling == "byers-xu", np.finfo(x.dtype).eps ** 0.5).reshape(x.shape)
+    u = np.array(x, order="C")  # writable, whatever x is: one type to compile for
+    _stack(u.reshape(-1, *x.shape[-2:]), scaling == "byers-xu", np.finfo(x.dtype).eps ** 0.5)
+    return u
 
 
 @jit
 def _stack(x, byers_xu, tolerance):
-    u = np.empty_like(x)
-    y, g = np.empty_like(x[0]), np.empty_like(x[0])
-    for i in range(x.shape[0]):
-        u[i] = x[i]
-        if not (_newton(u[i], y, g, byers_xu) and _polish(u[i], y, g, tolerance)):
-            u[i] = np.nan
-    return u
+    """In place."""
+    n = x.shape[1]
+    y, work = np.empty((n, n), x.dtype), np.empty((n, n), x.dtype)
+    for u in x:
+        if not (_newton(u, y, work, byers_xu) and _polish(u, y, work, tolerance)):
+            u.fill(np.nan)
 
 
 @jit
@@ -32,7 +32,9 @@ def _newton(x, y, work, byers_xu):
     n = x.shape[0]
     zeta = a = b = 1.0
     for step in range(MAX_STEPS):
-        work[:] = x
+        for i in range(n):
+            for j in range(n):  # an assignment of slices takes seconds to compile
+                work[i, j] = x[i, j]
         if not _inverse(work, y):
             return False
         if step == 0 or not byers_xu:

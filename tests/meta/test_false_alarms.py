@@ -24,6 +24,7 @@ def test_lapacks_svd_route_passes(shape, dtype):
             testing.assert_polar(a, *scipy.linalg.polar(a))
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(strategies.cases(max_batch=2))
 def test_our_own_results_pass_with_a_tenth_of_the_limit(case):

@@ -312,6 +312,7 @@ def test_one_flipped_direction_of_64_is_caught_in_bfloat16(flip):
         testing.assert_newton_schulz(a, flipped, precision="bfloat16")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("flip", [0, 3, 11])
 @pytest.mark.parametrize("precision", ["float16", "float32"])
 def test_one_flipped_direction_is_caught_in_every_shape(flip, precision):
@@ -398,6 +399,7 @@ PORTS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("fault", PORTS)
 def test_a_broken_port_is_a_finding(fault):
@@ -418,6 +420,7 @@ def test_the_right_batched_norm_holds():
     assert report.holds, report.text()
 
 
+@pytest.mark.exhaustive
 def test_a_missing_safety_factor_is_a_finding_of_every_case_but_zero():
     report = conformance.check(
         lambda a: newton_schulz(a, "polar-express-nanogpt", normalize="frobenius"),
@@ -431,6 +434,7 @@ def test_a_missing_safety_factor_is_a_finding_of_every_case_but_zero():
     assert "the norm was not multiplied by 1.02" in report.text()
 
 
+@pytest.mark.exhaustive
 def test_eps_is_seen_at_small_scales():
     a = 1e-8 * SQUARE
     for claimed, done in (({"eps": 1e-7}, {"eps": 1e-6}), ({"eps": 1e-15}, {}), ({}, {"eps": 1e-15})):

@@ -114,6 +114,7 @@ def test_h_is_fixed_where_u_is_a_partial_isometry_too():
         testing.assert_polar(np.zeros((0, 3)), np.zeros((0, 3)), 5 * np.eye(3))
 
 
+@pytest.mark.exhaustive
 def test_a_qr_factor_is_caught_in_16_bits():
     for n in (16, 64, 128, 512):
         a = np.random.RandomState(n).standard_normal((n, n))
@@ -196,7 +197,7 @@ def test_results_in_the_order_h_u_are_recognised():
     ).holds
 
 
-@pytest.mark.parametrize("n", [1, 4, 64, 256, 1024])
+@pytest.mark.parametrize("n", [1, 4, 64, 256, pytest.param(1024, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("precision", ["bfloat16", "float16", "tf32", "float32", "float64"])
 def test_no_unit_is_so_coarse_that_zero_passes(n, precision):
     # (CAP): the limit is at most half of what U = 0 scores, in every precision

@@ -350,7 +350,8 @@ def everywhere():
                 for kind in KINDS if backend is not JAX else ("aol",):
                     for method in METHODS if backend in (NUMPY, TORCH) else METHODS[:1]:
                         label = "-".join(map(str, (backend.name, dtype, *shape, kind, method)))
-                        yield pytest.param(backend, dtype, shape, kind, method, id=label)
+                        marks = pytest.mark.exhaustive if backend is JAX else ()
+                        yield pytest.param(backend, dtype, shape, kind, method, id=label, marks=marks)
 
 
 def shapes(backend, dtype):

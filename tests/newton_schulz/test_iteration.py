@@ -251,7 +251,11 @@ def integers(shape, dtype, bits=10, seed=3):
 # --- every schedule, normalization, form, dtype and shape ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+# a real format of one precision and a complex one of the other; all four where less is varied
+BOTH = ["float64", "complex64", *(pytest.param(x, marks=pytest.mark.exhaustive) for x in ("float32", "complex128"))]
+
+
+@pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("name", names())
 def test_schedules(name, dtype):
     """As shipped: the published number of steps and normalization."""
@@ -264,7 +268,7 @@ def test_schedules(name, dtype):
             assert distance(got, x) <= limit(a, start, rows, how, form, restart), (shape, form, restart)
 
 
-@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+@pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["muon", "newton-schulz-9"])
 def test_normalizations(name, kind, dtype):
@@ -705,7 +709,8 @@ def grid():
                 for count, kind in enumerate(KINDS if backend is not JAX else KINDS[:2]):
                     for form, restart in FORMS[count % 2 :: 2]:
                         label = "-".join(map(str, (backend.name, dtype, *shape, kind, form, *restart)))
-                        yield pytest.param(backend, dtype, shape, kind, form, restart, id=label)
+                        marks = pytest.mark.exhaustive if backend is JAX else ()
+                        yield pytest.param(backend, dtype, shape, kind, form, restart, id=label, marks=marks)
 
 
 def shapes(backend, dtype):

@@ -8,7 +8,7 @@ points again. Where all are points, the result is determined to the last bit.
 
 import numpy as np
 import pytest
-from backends import BACKENDS, JAX, NUMPY, ct, draw, gaussian, norm
+from backends import BACKENDS, JAX, JAX_LATE, NUMPY, ct, draw, gaussian, norm
 from exact import lower
 from newton_schulz.test_iteration import distance, exact, standard_limit, start_error
 
@@ -93,6 +93,7 @@ def test_complex(precision, dtype):
     np.testing.assert_array_equal(got.imag, cast(z.imag.astype(np.float32), precision))
 
 
+@JAX_LATE
 @pytest.mark.parametrize("precision", FORMATS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
 def test_backends(backend, precision, dtype):

@@ -27,6 +27,7 @@ def failing():
     return conformance.check(lambda a: np.linalg.qr(a), returns="uh", name="qr", **SMALL)
 
 
+@pytest.mark.exhaustive
 def test_our_own_polar_holds_in_every_dtype_and_shape():
     shapes = [(1, 1), (5, 5), (16, 16), (9, 4), (4, 9), (3, 4, 4)]
     report = conformance.check(polar, shapes=shapes, progress=False, limit=1)
@@ -153,6 +154,7 @@ class References(HTMLParser):
         self.found += [value for key, value in attrs if key in ("src", "href") and not value.startswith("data:")]
 
 
+@pytest.mark.exhaustive
 def test_html_is_self_contained(failing):
     pytest.importorskip("matplotlib")
     page = failing.html()
@@ -162,6 +164,7 @@ def test_html_is_self_contained(failing):
     assert "QR factorization" in page and page.count("<details") == len(failing.findings())
 
 
+@pytest.mark.exhaustive
 def test_html_of_hostile_results():
     pytest.importorskip("matplotlib")
 

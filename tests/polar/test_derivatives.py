@@ -43,16 +43,14 @@ def order(shape, side):
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", NUMPY.dtypes)
-@pytest.mark.parametrize("cond", [1.0, 30.0, 1e6])
-def test_against_400_bits(shape, dtype, cond, side):
+def test_against_400_bits(shape, dtype, side):
     pytest.importorskip("flint", reason="python-flint gives the reference")
-    if cond > 1e3 and dtype in ("float32", "complex64"):
-        cond = 1e3
-    a, e = draw(shape, dtype, cond=cond, seed=1), gaussian(shape, dtype, 2)
-    truth = derivative_hp(a, e, side)
-    got = polar_jvp(a, e, side=side)
-    for x, y, limit in zip(got, truth, limits(a, e), strict=True):
-        assert norm(x - y) <= limit
+    for cond in (1.0, 30.0, 1e3 if dtype in ("float32", "complex64") else 1e6):
+        a, e = draw(shape, dtype, cond=cond, seed=1), gaussian(shape, dtype, 2)
+        truth = derivative_hp(a, e, side)
+        got = polar_jvp(a, e, side=side)
+        for x, y, limit in zip(got, truth, limits(a, e), strict=True):
+            assert norm(x - y) <= limit, cond
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -83,7 +81,8 @@ def everywhere():
             for shape in BATCHES if backend is not JAX else {"float64": [(5, 5)], "complex64": [(4, 7)]}.get(dtype, []):
                 for side in ("right", "left"):
                     label = "-".join(map(str, (backend.name, dtype, *shape, side)))
-                    yield pytest.param(backend, dtype, shape, side, id=label)
+                    marks = pytest.mark.exhaustive if backend is JAX else ()
+                    yield pytest.param(backend, dtype, shape, side, id=label, marks=marks)
 
 
 @pytest.mark.parametrize(("backend", "dtype", "shape", "side"), list(everywhere()))

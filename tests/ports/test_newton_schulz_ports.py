@@ -10,7 +10,7 @@ from orthoref.errors import PortFailure
 from orthoref.oracle import cases
 from orthoref.schedules import Normalization
 
-pytestmark = pytest.mark.port
+pytestmark = [pytest.mark.port, pytest.mark.exhaustive]
 
 SHAPES = [(1, 1), (1, 6), (5, 5), (16, 16), (24, 7), (7, 24)]
 OVERFLOWS = "overflows {}: a norm has to scale before it squares"

@@ -9,7 +9,7 @@ import scipy.linalg
 from orthoref import conformance, testing
 from orthoref.errors import PortFailure
 
-pytestmark = pytest.mark.port
+pytestmark = [pytest.mark.port, pytest.mark.exhaustive]
 
 SHAPES = [(1, 1), (2, 2), (5, 5), (16, 16), (24, 7)]
 

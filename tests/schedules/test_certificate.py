@@ -176,8 +176,16 @@ RELATIVES = (
 )
 PRESETS = [name for name in names() if name not in RELATIVES]
 SOUND = [name for name in PRESETS if name != "aol-a"]  # without AOL rescaling that one changes signs on [0, 1]
+LONG = ("deepseek-v4", "polar-express")  # 8 and 10 different rows
+
+
+def marked(*names):
+    return [pytest.param(name, marks=pytest.mark.exhaustive if name in LONG else ()) for name in names]
+
+
 CASES = [
-    *((name, "0.001", "1") for name in [*PRESETS, *RATIONAL]),
+    *((name, "0.001", "1") for name in [*PRESETS, *RATIONAL] if name not in LONG),
+    *(pytest.param(name, "0.001", "1", marks=pytest.mark.exhaustive) for name in LONG),
     ("jordan", "0.01", "1"),
     ("jordan", "0", "1.2"),
     ("two-step-tail", "0.8", "0.82"),  # its maximum is inside
@@ -215,7 +223,7 @@ def positive(name):
     return RATIONAL[name].slope() is not None if name in RATIONAL else True
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *RATIONAL])
+@pytest.mark.parametrize("name", marked(*PRESETS, *RATIONAL))
 def test_slope(name):
     """The product of the first coefficients, and the quotient f(h)/h for a tiny h."""
     found, rows = certificate(name), the_rows(name)
@@ -232,7 +240,7 @@ def test_slope(name):
     assert abs(quotient / product - 1) <= Fraction(1, 10**15)
 
 
-@pytest.mark.parametrize("name", [*SOUND, *RATIONAL])
+@pytest.mark.parametrize("name", marked(*SOUND, *RATIONAL))
 def test_highest_and_sign(name):
     found, rows = certificate(name), the_rows(name)
     bottom = Fraction(0) if positive(name) else Fraction(1, 1000)
@@ -270,7 +278,7 @@ def test_a_sign_that_changes_in_a_later_step():
     assert not certify(Schedule.of("s", [("1.8",), last]), "0.1", 1).sign_safe
 
 
-@pytest.mark.parametrize("name", [*SOUND, *RATIONAL])
+@pytest.mark.parametrize("name", marked(*SOUND, *RATIONAL))
 def test_kept_just_inside_and_just_outside(name):
     found, rows = certificate(name), the_rows(name)
     kept = Fraction(found.kept)
@@ -280,7 +288,7 @@ def test_kept_just_inside_and_just_outside(name):
         assert path_of(rows)(fixed(outside))[-1] < ONE // 2
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *RATIONAL])
+@pytest.mark.parametrize("name", marked(*PRESETS, *RATIONAL))
 def test_tolerated_just_inside_and_just_outside(name):
     found, rows = certificate(name), the_rows(name)
     tolerated, path = Fraction(found.tolerated), path_of(rows)
@@ -307,7 +315,7 @@ def test_level_and_ceiling_of_the_identity(level, ceiling):
     assert (found.level, found.ceiling) == (float(level), float(ceiling))
 
 
-@pytest.mark.parametrize("name", [*SOUND, *RATIONAL])
+@pytest.mark.parametrize("name", marked(*SOUND, *RATIONAL))
 def test_amplification(name):
     """max (x/x_max)/(f(x)/f_max) over the interval that a step sees, sampled."""
     found, rows = certificate(name), the_rows(name)
@@ -326,7 +334,7 @@ def test_amplification_is_infinite_where_the_function_vanishes():
     assert certificate("aol-a").amplification[0] == inf
 
 
-@pytest.mark.parametrize("name", [*SOUND, *RATIONAL])
+@pytest.mark.parametrize("name", marked(*SOUND, *RATIONAL))
 def test_steps_to(name):
     """The first number of steps whose image is within 1e-3 of 1; before it some point lies outside, after every step.
 
@@ -395,7 +403,10 @@ def options(steps):
     return {} if steps is None else {"steps": steps}
 
 
-@pytest.mark.parametrize(("name", "steps"), TABLE)
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [pytest.param(*key, marks=pytest.mark.exhaustive if key[0] == "polar-express" else ()) for key in TABLE],
+)
 def test_the_table(name, steps):
     line = TABLE[name, steps]
     assert agrees(certificate(name, **options(steps)), line)
@@ -637,7 +648,7 @@ def test_a_slope_beyond_the_range_of_floats():
         assert certify(Schedule("steep", (row,), past="repeat"), "0.001", steps=6).slope == inf
 
 
-@pytest.mark.parametrize("steps", [20])
+@pytest.mark.parametrize("steps", [8, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_many_steps_remain_sharp(steps):
     """Pade [16/0] on [1/2, 1]: x <= f <= 1, of order 17 at 1: all is 1 to hundreds of digits after ten steps."""
     schedule = pade(16)
@@ -783,6 +794,10 @@ def test_the_text_has_the_numbers():
         assert d <= float(printed) <= d * 1.01
     wrong = certificate("aol-a").text()
     assert "CHANGES for some singular value" in wrong and ">= 0.5 from".ljust(29) + "none" in wrong
+
+
+@pytest.mark.exhaustive
+def test_the_text_has_the_steps_to_convergence():
     assert "steps to 1 +- 0.001".ljust(29) + "7" in certificate("polar-express").text()
 
 

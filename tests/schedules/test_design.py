@@ -671,7 +671,10 @@ def test_scaled_newton(lower, upper):
     assert (schedule.past, schedule.normalization) == ("stop", Normalization("spectral"))
 
 
-@pytest.mark.parametrize(("kappa", "count"), [("1e2", 6), ("1e8", 8), ("1e16", 9)])
+@pytest.mark.parametrize(
+    ("kappa", "count"),
+    [("1e2", 6), *(pytest.param(*x, marks=pytest.mark.exhaustive) for x in (("1e8", 8), ("1e16", 9)))],
+)
 def test_the_steps_of_scaled_newton(kappa, count):
     """To 1e-16, as Byers and Xu have it (9 for 1e16); certified, with every image [1, B_j].
 

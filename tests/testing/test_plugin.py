@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 PLUGIN = ["-p", "no:cacheprovider", "-p", "no:randomly"]
 
@@ -23,9 +26,11 @@ def test_wrong():
 
 def run(folder, *arguments):
     command = [sys.executable, "-m", "pytest", *PLUGIN, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # options of this run
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120, env=env)
 
 
+@pytest.mark.exhaustive
 def test_cases_and_a_short_failure(tmp_path):
     (tmp_path / "test_port.py").write_text(TEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")

@@ -19,6 +19,7 @@ ALIKE = ["jordan", "polar-express", "polar-express-list", "polar-express-nvidia"
 
 
 @pytest.mark.parametrize("name", presets.names())
+@pytest.mark.exhaustive
 def test_every_preset_is_identified(name):
     eps = EPSILONS[3 + presets.names().index(name) % 6]
     rule = ("add", "clamp")[presets.names().index(name) % 2]
@@ -36,6 +37,7 @@ def test_every_preset_is_identified(name):
     assert len(found.alike) == (1 if name == "jordan" and among is None else 0), found.text()
 
 
+@pytest.mark.exhaustive
 def test_five_steps_of_deepseek_v4_are_those_of_jordan():
     found = identify(lambda a: newton_schulz(a, "deepseek-v4", steps=5), candidates=["jordan", "deepseek-v4"])
     assert {found.match.schedule.name} | {text.partition(",")[0] for text in found.alike} == {"jordan", "deepseek-v4"}
@@ -43,6 +45,7 @@ def test_five_steps_of_deepseek_v4_are_those_of_jordan():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 7, 12])
+@pytest.mark.exhaustive
 def test_the_number_of_steps(steps):
     found = identify(lambda a: newton_schulz(a, "jordan", steps=steps), candidates=FEW)
     assert found.match is not None and (found.match.schedule.name, found.match.steps) == ("jordan", steps)
@@ -51,6 +54,7 @@ def test_the_number_of_steps(steps):
 @pytest.mark.parametrize(
     ("kind", "factor"), [("frobenius", "1"), ("schatten4", "1.01"), ("spectral", "1.02"), ("aol", "1.05")]
 )
+@pytest.mark.exhaustive
 def test_the_normalization(kind, factor):
     how = Normalization(kind, factor)
     found = identify(lambda a: newton_schulz(a, "you-6", normalize=how), candidates=["you-6", "jordan"])
@@ -61,6 +65,7 @@ def test_the_normalization(kind, factor):
     "scale",
     ["sqrt(max(1, m/n))", "sqrt(max(1, n/m))", "0.2 sqrt(max(m, n))", "sqrt(m/n)", "sqrt(n/m)", "sqrt(max(m, n))"],
 )
+@pytest.mark.exhaustive
 def test_the_update_scale(scale):
     def port(a):
         m, n = a.shape
@@ -73,17 +78,20 @@ def test_the_update_scale(scale):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.exhaustive
 def test_the_precision(precision):
     found = identify(lambda a: newton_schulz(a, "you-6", precision=precision), candidates=["you-6", "you-5", "jordan"])
     assert found.match is not None and found.match.schedule.name == "you-6"
     assert found.precision == precision and found.ratio <= 1
 
 
+@pytest.mark.exhaustive
 def test_float64():
     found = identify(lambda a: newton_schulz(a, eps=1e-7), candidates=FEW, dtype="float64")
     assert (found.precision, found.match.eps, found.match.schedule.name) == ("float64", 1e-7, "jordan")
 
 
+@pytest.mark.exhaustive
 def test_a_schedule_of_ones_own():
     mine = Schedule.of("mine", [["3", "-3.2", "1.2"]], past="repeat", default_steps=4)
     found = identify(lambda a: newton_schulz(a, mine), candidates=["jordan", mine])
@@ -91,6 +99,7 @@ def test_a_schedule_of_ones_own():
     assert identify(lambda a: newton_schulz(a, mine), candidates=FEW).match is None
 
 
+@pytest.mark.exhaustive
 def test_torch_muon():
     torch = pytest.importorskip("torch")
     muon = pytest.importorskip("torch.optim._muon")
@@ -112,6 +121,7 @@ def test_torch_muon():
         ("schatten", "jordan, 5 steps, norm schatten4, eps 0.0001 (clamp)"),  # |x x^T|_F, a square, clipped at 1e-8
     ],
 )
+@pytest.mark.exhaustive
 def test_optax(mode, text):
     jax = pytest.importorskip("jax")
     muon = pytest.importorskip("optax.contrib._muon")
@@ -142,6 +152,7 @@ NONE_OF_THESE = {
 
 @pytest.mark.parametrize("name", NONE_OF_THESE)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.exhaustive
 def test_none_of_these(name):
     found = identify(NONE_OF_THESE[name], candidates=FEW)
     assert found.match is None, found.text()
@@ -150,12 +161,14 @@ def test_none_of_these(name):
 
 
 @pytest.mark.parametrize("port", [lambda a: svd(a, np.ones_like), lambda a: svd(a, lambda s: 1 - 1e-5 * s)])
+@pytest.mark.exhaustive
 def test_the_polar_factor_is_every_converged_iteration(port):
     found = identify(port, candidates=FEW)
     assert found.match is None
     assert found.text().startswith("the polar factor to ") and "every converged iteration fits" in found.text()
 
 
+@pytest.mark.exhaustive
 def test_a_qr_factor_is_not_taken_for_the_polar_factor():
     # they agree on diagonal matrices
     found = identify(qr, candidates=FEW)
@@ -183,6 +196,7 @@ def test_bad_arguments():
         identify(lambda a: None, candidates=["jordan"])
 
 
+@pytest.mark.exhaustive
 def test_the_port_may_write_into_its_input():
     def port(a):
         x = newton_schulz(a)
@@ -192,6 +206,7 @@ def test_the_port_may_write_into_its_input():
     assert identify(port, candidates=["jordan", "you-5"]).match.schedule.name == "jordan"
 
 
+@pytest.mark.exhaustive
 def test_the_scalar_map_and_its_figure():
     pytest.importorskip("matplotlib")
     found = identify(newton_schulz, candidates=["jordan", "you-5"])
@@ -208,6 +223,7 @@ def test_the_scalar_map_and_its_figure():
 
 
 @pytest.mark.parametrize("kind", ["frobenius", "schatten4", "spectral"])
+@pytest.mark.exhaustive
 def test_the_curve_goes_through_the_points(kind):
     """The curve is of 2000 points and drawn through them: what it misses is the second difference."""
     pytest.importorskip("matplotlib")
@@ -220,6 +236,7 @@ def test_the_curve_goes_through_the_points(kind):
 @pytest.mark.parametrize(
     "wrong", [{"eps": 1e-3, "eps_rule": "clamp"}, {"eps": 5e-7}, {"normalize": Normalization("frobenius", "1.03")}]
 )
+@pytest.mark.exhaustive
 def test_what_is_not_on_the_grid_is_none_of_these(wrong):
     """Not a float16 computation of the nearest: the error does not show in every probe."""
     found = identify(lambda a: newton_schulz(a, "muon", **wrong), candidates=["jordan", "you-6"])
@@ -227,11 +244,13 @@ def test_what_is_not_on_the_grid_is_none_of_these(wrong):
 
 
 @pytest.mark.parametrize("options", [{}, {"restart": (2,)}])
+@pytest.mark.exhaustive
 def test_the_gram_form(options):
     found = identify(lambda a: newton_schulz(a, "muon", form="gram", **options), candidates=["jordan", "you-6"])
     assert found.match.schedule.name == "jordan" and found.precision == "float32" and found.ratio <= 1
 
 
+@pytest.mark.exhaustive
 def test_a_stored_format_is_seen_in_the_results():
     """Undecided in bfloat16, but bfloat16 it is."""
     port = partial(newton_schulz, schedule="polar-express-timm", steps=5, precision="bfloat16")

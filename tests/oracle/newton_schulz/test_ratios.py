@@ -55,6 +55,7 @@ def judged(a, x, precision, **claimed):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.exhaustive
 def test_a_transcription_passes_and_the_unit_is_sharp(dtype):
     precision = {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
     ratios = {}
@@ -72,6 +73,7 @@ def test_a_transcription_passes_and_the_unit_is_sharp(dtype):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+@pytest.mark.exhaustive
 def test_the_emulated_port_passes_where_it_is_decided(precision, form):
     ratios, directions = {}, {}
     for name in presets.names():
@@ -92,6 +94,7 @@ def test_the_emulated_port_passes_where_it_is_decided(precision, form):
     assert directions[worst] <= 0.5, (worst, directions[worst])  # half of what fails
 
 
+@pytest.mark.exhaustive
 def test_gram_form_in_float64():
     ratios = []
     for name in presets.names():
@@ -112,6 +115,7 @@ def test_a_schedule_that_tolerates_nothing_above_1_is_not_judged_where_rounding_
     assert not one.decided or one.forward <= LIMIT, one.forward
 
 
+@pytest.mark.exhaustive
 def test_every_normalization_scale_and_eps_passes():
     for shape in ((9, 9), (14, 5), (5, 14)):
         for dtype in ("float32", "complex128"):
@@ -389,6 +393,7 @@ def test_squares_that_underflow_are_judged(size, kind, form):
         assert judged(a, -x, "float64", **claimed).direction == pytest.approx(2, abs=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_a_small_start_that_grows_is_judged_as_it_is():
     """600 steps take 1e-100 to 1: the iteration is not linear, whatever the size of its start."""
     schedule = Schedule.of("cubic", [["1.5", "-0.5"]], past="repeat")

@@ -95,6 +95,7 @@ def test_the_error_is_that_of_the_model(shape, name, form):
             assert np.all(column <= limit**2 * error.outside)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("n", [1, 4])
 def test_independent_entries_are_carried_to_the_end(n, dtype):
