@@ -24,7 +24,6 @@ from orthoref.oracle.factors import concentrated
 from orthoref.oracle.operation import Check, Measured, Operation
 from orthoref.oracle.verdict import Verdict
 
-
 NEARLY_ALL = 0.1  # where fewer cases hold, it is not the input that matters
 
 
