@@ -158,6 +158,14 @@ GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 ENTRIES = 2**17  # largest input of a generated case: order 300, or 33 matrices of order 33
+LARGE = 100  # orders above see few levels of the other factors, since what they cost grows with the cube
+SEEN_BY_LARGE: dict[str, tuple[Any, ...]] = {
+    "memory": ("C", "F", "strided"),
+    "structure": ("general", "hermitian", "triangular", None),
+    "spectrum": ("geometric", "repeated", "rank_deficient", None),
+    "cond": (10.0, 1e3, 1e8, "1/eps", None),
+    "scale": (1.0, None),
+}
 QUICK = 40  # cases of the quick battery before the levels that these do not have
 FLOPS = 2**25  # largest count * m * n * min(m, n), what an SVD costs up to a factor: order 300, but one matrix only
 
@@ -235,6 +243,7 @@ def allowed(row: Row) -> bool:
         and none_iff("scale", nothing or structure is None, "class", "batch")
         and none_iff("spectrum", own or cond is None, "class", "batch", "structure", "scale")
         and none_iff("cond", own or spectrum is None, "class", "batch", "structure", "scale")
+        and ((row.get("order") or 0) < LARGE or all(row.get(f, some[0]) in some for f, some in SEEN_BY_LARGE.items()))
         and not (structure in SQUARE and class_ not in (..., "square"))
         and not (structure == "real" and p and not dtype.startswith("complex"))
         and not (structure == "integer" and scale not in (..., 1.0))

@@ -456,6 +456,11 @@ class Call:
         """The input, built anew."""
         return self.function(*self.arguments, **dict(self.options))
 
+    def reseeded(self) -> Call:
+        """The call with the next seed."""
+        options = dict(self.options)
+        return replace(self, options=tuple((options | {"seed": options.get("seed", 0) + 1}).items()))
+
     def __str__(self) -> str:
         given = [*map(repr, self.arguments), *(f"{name}={value!r}" for name, value in self.options)]
         return f"{self.function.__module__}.{self.function.__qualname__}({', '.join(given)})"
@@ -497,19 +502,7 @@ class Case:
 
     def reseeded(self) -> Case:
         """Other numbers of the same kind."""
-        return self._changed(lambda call: replace(call, options=_with(call.options, seed=_seed(call) + 1)))
-
-    def transposed(self) -> Case:
-        """Other numbers, rows and columns exchanged."""
-
-        def changed(call: Call) -> Call:
-            *batch, m, n = call.arguments[0]
-            return Call(call.function, ((*batch, n, m),), _with(call.options, seed=_seed(call) + 2))
-
-        return self._changed(changed)
-
-    def _changed(self, change: Callable[[Call], Call]) -> Case:
-        return replace(self, calls=tuple((name, change(call)) for name, call in self.calls))
+        return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
     @property
     def recreate(self) -> str:
@@ -517,14 +510,6 @@ class Case:
         if len(self.calls) == 1:
             return str(self.calls[0][1])
         return "\n".join(f"{name} = {call}" for name, call in self.calls)
-
-
-def _seed(call: Call) -> int:
-    return int(dict(call.options).get("seed", 0))
-
-
-def _with(options: tuple[tuple[str, Any], ...], **changed: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple((dict(options) | changed).items())
 
 
 def drawn(

@@ -18,7 +18,6 @@ from orthoref.oracle.operation import Law, Operation
 from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
-from orthoref.oracle.residual import condition
 from orthoref.oracle.run import Raised, Run, order_of
 from orthoref.oracle.verdict import Verdict
 from orthoref.oracle.vote import Failure, vote
@@ -202,14 +201,16 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
         for case in _shown(cases, progress, report.port):
             _one(run, case, report, failures, raised, observed)
         _require_a_result(raised, report.outcomes)
-        for case in chosen([(outcome.case, outcome.verdict.state == "holds") for outcome in report.outcomes]):
+        held = chosen([(outcome.case, outcome.verdict.state == "holds") for outcome in report.outcomes])
+        for case in held:
+            other = next((each for each in reversed(held) if each.shape != case.shape), case)
             for law in laws:
-                words = broken(run, law, case)
+                words = broken(run, law, case, other)
                 verdict = Verdict(case.id, faults=[words] if words else [], judged=(1, 1))
-                report.outcomes.append(Outcome(case, condition(case.matrix()), verdict, law.call, law.name))
+                report.outcomes.append(Outcome(case, verdict, law.call, law.name))
     except Hung as error:
         case = cases[len(report.outcomes)] if len(report.outcomes) < len(cases) else cases[-1]
-        report.outcomes.append(Outcome(case, condition(case.matrix()), Verdict(case.id, faults=[str(error)])))
+        report.outcomes.append(Outcome(case, Verdict(case.id, faults=[str(error)])))
         report.stopped = f"{max(len(cases) - len(report.outcomes), 0)} cases not run after the port hung"
     verdicts, key, fits = vote(run.row, run.claimed, run.limit, list(failures.values()))
     for i, verdict in zip(failures, verdicts, strict=True):
@@ -223,15 +224,14 @@ def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], rai
          observed: list[Any]) -> None:  # fmt: skip
     """One case, without reasons."""
     given, before = run.give(case)
-    size = condition(next(iter(before.values())).value)
-    if outside := run.row.outside(before, run.claimed):
-        report.outcomes.append(Outcome(case, size, Verdict(case.id, notes=[outside])))
-        return
     try:
         called = run.call(given, before)
     except Raised as error:
-        raised.append(error)
-        report.outcomes.append(Outcome(case, size, Verdict(case.id, faults=[f"raised {error}"])))
+        outside = run.row.outside(before, run.claimed)
+        if not outside:
+            raised.append(error)
+        verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[f"raised {error}"])
+        report.outcomes.append(Outcome(case, verdict))
         return
     verdict = run.judge(case, called)
     if not verdict.holds:
@@ -240,7 +240,7 @@ def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], rai
         )
     if verdict.observed is not None:
         observed.append(verdict.observed)
-    report.outcomes.append(Outcome(case, size, verdict))
+    report.outcomes.append(Outcome(case, verdict))
 
 
 def _require_a_result(raised: Sequence[Raised], outcomes: Sequence[Outcome]) -> None:

@@ -126,7 +126,8 @@ class Variant:
 class Law:
     """What several calls of a port have to do with each other.
 
-    ``broken(run, case)`` says how it is broken, or nothing; ``run`` calls and judges, see :mod:`orthoref.oracle.run`.
+    ``broken(run, case, other)`` says how it is broken, or nothing; ``run`` calls and judges, see
+    :mod:`orthoref.oracle.run`, and ``other`` is a case of another shape, if there is one.
     ``call`` is its level of the factor "call" in the table of passes and failures.
     """
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from math import isfinite, isnan, prod
 from string import Template
@@ -22,6 +23,7 @@ from orthoref._version import __version__
 from orthoref.oracle.cases import Case
 from orthoref.oracle.factors import concentrated
 from orthoref.oracle.operation import Check, Measured, Operation
+from orthoref.oracle.residual import condition
 from orthoref.oracle.verdict import Verdict
 
 NEARLY_ALL = 0.1  # where fewer cases hold, it is not the input that matters
@@ -32,10 +34,14 @@ class Outcome:
     """One case of a run; ``call`` is which of several calls was judged, ``law`` the law that was tried at it."""
 
     case: Case
-    condition: float
     verdict: Verdict
     call: str = "first"
     law: str = ""
+
+    @cached_property
+    def condition(self) -> float:
+        """Condition number of the first input, the worst of a stack."""
+        return condition(self.case.matrix())
 
     @property
     def factors(self) -> dict[str, str]:
@@ -359,8 +365,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def _size(outcome: Outcome) -> tuple[int, float, str]:
-    return prod(outcome.case.shape), outcome.condition, outcome.case.id
+def _size(outcome: Outcome) -> tuple[int, str]:
+    return prod(outcome.case.shape), outcome.case.id
 
 
 def _number(x: float) -> str:

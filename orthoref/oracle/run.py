@@ -10,6 +10,7 @@ from typing import Any
 import array_api_compat as compat
 import numpy as np
 
+from orthoref.errors import OutsideDomain
 from orthoref.oracle.cases import Case
 from orthoref.oracle.lift import Lifted, lift
 from orthoref.oracle.operation import Operation
@@ -99,6 +100,8 @@ class Run:
                 also=self.precision or "",
                 reasons=reasons,
             )
+        except OutsideDomain as error:  # the exact result does not exist
+            return Verdict(case.id, notes=[f"not judged: {error}"])
         except Exception as error:  # no result may end the run
             return Verdict(case.id, faults=[f"the result could not be judged: {described(error)}"])
         verdict.faults.extend(contract(called))

@@ -35,31 +35,31 @@ def near(a, x):
 
 @pytest.fixture(scope="module")
 def remembering():
-    """Judge equal results at equal inputs once: a wrong port has the bits of the right one wherever it is right."""
+    """Measure equal results at equal inputs once: a wrong port has the bits of the right one wherever it is right."""
     with pytest.MonkeyPatch.context() as patch:
         for operation, row in OPERATIONS.items():
-            patch.setitem(OPERATIONS, operation, replace(row, judge=remembered(row.judge)))
+            patch.setitem(OPERATIONS, operation, replace(row, measure=remembered(row.measure)))
         yield
 
 
-def remembered(judge):
+def remembered(measure):
     kept = {}
 
-    def judged(a, outputs, **options):
-        digest = hashlib.blake2b(repr(options).encode())
-        for name, x in {"a": a, **outputs}.items():
+    def measured(inputs, outputs, *rest):
+        digest = hashlib.blake2b(repr(rest).encode())
+        for name, x in {**inputs, **outputs}.items():
             digest.update(f"{name} {x.dtype} {x.value.dtype} {x.value.shape}".encode() + x.value.tobytes())
         key = digest.digest()
         if key not in kept:
-            kept[key] = judge(a, outputs, **options)
-        return replace(kept[key], faults=[*kept[key].faults])  # the caller adds to them
+            kept[key] = measure(inputs, outputs, *rest)
+        return kept[key]
 
-    return judged
+    return measured
 
 
 def explanation(report):
-    """Where the failures concentrate, in words."""
-    return report.text()
+    """Where the failures concentrate, in words: the sentence from the table, and the laws that are broken."""
+    return "; ".join([report.where, *(finding.reason for finding in report.findings() if finding.example.law)])
 
 
 @pytest.mark.parametrize(("operation", "name"), WRONG, ids=ids(WRONG))

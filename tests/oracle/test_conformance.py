@@ -12,10 +12,8 @@ from inspect import signature
 
 import numpy as np
 import pytest
-import scipy.linalg
 
 from orthoref import conformance, newton_schulz, polar
-from orthoref.oracle import cases
 from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.residual import condition
 
@@ -32,12 +30,12 @@ def test_our_own_polar_holds_in_every_dtype_and_shape():
     shapes = [(1, 1), (5, 5), (16, 16), (9, 4), (4, 9), (3, 4, 4)]
     report = conformance.check(polar, shapes=shapes, progress=False, limit=1)
     assert report.holds, report.text()
-    assert len(report.outcomes) == len(conformance.battery(shapes=shapes))
+    assert len([o for o in report.outcomes if not o.law]) == len(conformance.battery(shapes=shapes))
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_left_and_u_only(side):
-    assert conformance.check(lambda a: scipy.linalg.polar(a, side=side)[0], side=side, **SMALL).holds
+    assert conformance.check(lambda a: polar(a, side=side)[0], side=side, **SMALL).holds
 
 
 def test_python_code_that_hangs_is_stopped():
@@ -67,8 +65,9 @@ def test_what_is_given_is_what_is_claimed():
 
 def test_families_can_be_left_out():
     all_, some = conformance.battery(), conformance.battery(skip=["gallery", "extreme scale", "graded"])
-    assert {case.family for case in all_} - {case.family for case in some} == {"gallery", "extreme scale", "graded"}
+    assert {case.family for case in all_} - {case.family for case in some} >= {"gallery", "extreme scale", "graded"}
     assert "zero" not in {case.name for case in conformance.battery(skip=["zero"])}
+    assert all(case.factors["batch"] == "none" for case in conformance.battery(skip=["stacks"]))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,10 @@ def test_families_can_be_left_out():
         ({"skip": "gallery"}, "must be a sequence"),
         ({"dtypes": "float64"}, "must be a sequence"),
         ({"dtypes": []}, "no case is left"),
-        ({"skip": ["gallery", "extreme scale", *cases.SPECTRA]}, "no case is left"),
+        ({"skip": ["C", "layouts"]}, "no case is left"),
+        ({"shapes": [(3.5, 3)]}, "3.5"),
+        ({"shapes": [(0, 3), (2, 0, 0)]}, "nothing to judge"),
+        ({"dtypes": ["bfloat16"]}, "needs convert=: NumPy has no bfloat16"),
         ({"convert": lambda a: a.astype("float32")}, "convert made float32 of a float64 input"),
     ],
 )
@@ -116,13 +118,13 @@ def test_where_the_exact_iteration_diverges_nothing_is_judged():
     port, claims = partial(newton_schulz, normalize="none"), {"normalize": "none", "dtypes": ["float32"]}
     report = conformance.check(port, "newton_schulz", shapes=[(5, 12)], progress=False, **claims)
     assert report.holds, report.text()
-    (large,) = [o for o in report.outcomes if not o.verdict.checks]
-    assert "1e+30" in large.case.id and "the iteration overflows" in large.verdict.notes[0]
+    large = [o for o in report.outcomes if o.case.factors["scale"] == "1e+30"]
+    assert large and all("the iteration overflows" in o.verdict.notes[0] for o in large)
 
 
 def test_text(failing):
     text = failing.text()
-    assert text.startswith("qr as polar (returns=uh, claimed=side=right): FAILS, ")
+    assert text.startswith("qr as polar (side=right, returns=uh, dtypes=float64, shapes=3x3): FAILS, ")
     assert "QR factorization" in text
     recreate = re.search(r"recreate: (orthoref\.oracle.*)", text)[1]
     import orthoref
@@ -184,7 +186,7 @@ def test_condition_of_the_plot():
 
 def test_rows_of_the_table_are_complete():
     for name, row in OPERATIONS.items():
-        assert row.name == name and row.checks and row.outputs and row.cases(["float32"], [(2, 2)])
+        assert row.name == name and row.checks and row.outputs and row.levels
         assert all(callable(x) for x in (row.reference, row.jvp, row.vjp, row.claim, row.measure))
         assert row.condition is None or callable(row.condition)
 
@@ -195,7 +197,9 @@ def test_hostile_ports_do_not_end_the_run():
             raise RuntimeError
 
     def broken(a):
-        raise Broken
+        if a[0, 0] > 0:
+            raise Broken
+        return polar(a)
 
     def reshapes(a):
         result = polar(a)
@@ -204,7 +208,7 @@ def test_hostile_ports_do_not_end_the_run():
 
     for port, words in ((broken, "raised Broken"), (reshapes, "changed in place")):
         report = conformance.check(port, **SMALL)
-        assert len(report.failed) == len(report.outcomes) and words in report.text()
+        assert not report.holds and words in report.text()
 
 
 def test_sizes_of_numpy_and_zero_are_sizes():
