@@ -20,7 +20,7 @@ from orthoref._schedules.schedule import Normalization, Row, Schedule
 from orthoref.arrays import require_choice
 from orthoref.errors import OutsideDomain
 from orthoref.oracle.foreign import Lifted
-from orthoref.oracle.forward_error import Expected, expected, of_aol, shaken
+from orthoref.oracle.forward_error import ColumnNorms, Expected, Norm, expected, shaken
 from orthoref.oracle.judge import Check, Verdict, dtype_faults
 from orthoref.oracle.precision import PRECISIONS, Precision
 
@@ -132,12 +132,17 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     aol = claimed.normalization.kind == "aol"
     sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
     divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
-    of_columns = of_aol(tall, divisor / float(claimed.normalization.factor), precision) if aol else None
+    # the factor of AOL is no part of the error
+    norm = (
+        replace(ColumnNorms.of(tall, divisor / float(claimed.normalization.factor), precision), t=divisor)
+        if aol
+        else Norm(float(divisor))
+    )
     rows = claimed.schedule.steps(claimed.steps)
     lift = _lift(float(np.max(starts, initial=0.0)), rows)
     lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
-    error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, divisor, of_columns)
-    beyond = shaken(error, rows, lifted, claimed.form, claimed.restart, of_columns)
+    error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, norm)
+    beyond = shaken(error)
     # in float64 the reference is as inaccurate as the port
     unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
     difference, size = (float(np.linalg.norm(z * 2.0**lift)) for z in (x - reference, reference))
