@@ -136,8 +136,8 @@ class ColumnNorms:
     relative: np.ndarray
 
     @classmethod
-    def of(cls, a: np.ndarray, t: np.ndarray, precision: Precision) -> ColumnNorms:
-        """Divisors t_k = (sum_j |a_k^H a_j| + eps)^(1/2), times a factor that does not matter, of the columns of A.
+    def of(cls, a: np.ndarray, t: np.ndarray, precision: Precision, factor: float = 1.0) -> ColumnNorms:
+        """Divisors t_k = factor (sum_j |a_k^H a_j| + eps)^(1/2) of the columns a_k of A.
 
         The computed modulus of a product of two columns is too large on average where it is small beside its error.
         """
@@ -145,7 +145,7 @@ class ColumnNorms:
         arithmetic = u, v, w = Arithmetic.of(precision)
         if not a.any():
             return cls(t, np.zeros(n))
-        power, root = 1 - int(np.frexp(np.max(np.abs(a)))[1]), t
+        power, root = 1 - int(np.frexp(np.max(np.abs(a)))[1]), t / factor
         for half in (power // 2, power - power // 2):
             a, root = a * 2.0**half, root * 2.0**half
         gram = np.abs(a.conj().T @ a)
