@@ -52,11 +52,11 @@ def normalized(x, claimed):
     return torch.where(t > 0, x / t, torch.zeros_like(x))
 
 
-def polynomial_without_constant(g, c):
+def polynomial_without_constant(g, c, times=torch.matmul):
     """S by Horner's rule."""
     s = c[-1] * g
     for a in c[-2:0:-1]:
-        s = a * g + g @ s
+        s = a * g + times(g, s)
     return s
 
 
@@ -86,31 +86,39 @@ def shifted(x, c):
     return (s + c[0] * torch.eye(len(s), dtype=s.dtype)) @ x
 
 
-def gram(x, rows, restart, formed, left):
-    """Gram form; with P formed, and without: c_0 Q + Q S; multiplied from the right or from the left."""
+def mirrored(y, z):
+    """Y Z as kernels for symmetric products compute it: one triangle, and its mirror image."""
+    lower = torch.tril(y @ z)
+    return lower + torch.tril(lower, -1).mH
 
-    def times(q, z):
-        return z @ q if left else q @ z
 
-    g, q = x @ x.mH, None
+def gram(x, rows, restart, formed, update, times=torch.matmul):
+    """Gram form; with P formed, and without: c_0 Q + Q S; Q multiplied from either side."""
+    g, q = times(x, x.mH), None
     for k, c in enumerate(rows):
         if k in restart:
             x, q = q @ x, None
-            g = x @ x.mH
-        s = polynomial_without_constant(g, c) if len(c) > 1 else torch.zeros_like(g)
+            g = times(x, x.mH)
+        s = polynomial_without_constant(g, c, times) if len(c) > 1 else torch.zeros_like(g)
         p = s + c[0] * torch.eye(len(s), dtype=s.dtype)
-        q = p if q is None else times(q, p) if formed else c[0] * q + times(q, s)
+        q = p if q is None else update(q, p) if formed else c[0] * q + update(q, s)
         if k + 1 < len(rows):
-            g = p @ (g @ p) if formed else c[0] * (c[0] * g + s @ g) + (c[0] * g + s @ g) @ s
+            half = times(g, p) if formed else c[0] * g + times(g, s)
+            g = times(p, half) if formed else c[0] * half + times(s, half)
     return x if q is None else q @ x
+
+
+def left(q, p):
+    return p @ q
 
 
 STANDARD = {"Horner": horner, "powers": powers, "chain": chain, "shifted": shifted}
 GRAM = {
-    "Gram, Q P": (True, False),
-    "Gram, P Q": (True, True),
-    "Gram, c_0 Q + Q S": (False, False),
-    "Gram, c_0 Q + S Q": (False, True),
+    "Gram, Q P": (True, torch.matmul),
+    "Gram, P Q": (True, left),
+    "Gram, c_0 Q + Q S": (False, torch.matmul),
+    "Gram, c_0 Q + S Q": (False, left),
+    "Gram, one triangle": (False, mirrored, mirrored),
 }
 
 
