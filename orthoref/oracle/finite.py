@@ -132,7 +132,9 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     aol = claimed.normalization.kind == "aol"
     sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
     divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
-    norm = ColumnNorms.of(tall, divisor, precision, float(claimed.normalization.factor)) if aol else Norm(float(divisor))
+    norm = (
+        ColumnNorms.of(tall, divisor, precision, float(claimed.normalization.factor)) if aol else Norm(float(divisor))
+    )
     rows = claimed.schedule.steps(claimed.steps)
     lift = _lift(float(np.max(starts, initial=0.0)), rows)
     lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))

@@ -297,7 +297,11 @@ class Carry:
 
 
 class Sources:
-    """(SOURCES) What storing and accumulating add, for the iterates of one X_0; y, z are eigenvalues, in one order."""
+    """(SOURCES) What storing and accumulating add, for the iterates of one X_0.
+
+    s are singular values, t = s^2, y and z eigenvalues of matrices of order n that commute with X_0^H X_0, in the order
+    of the columns of V.
+    """
 
     def __init__(self, x: np.ndarray, p: np.ndarray, vh: np.ndarray, arithmetic: Arithmetic) -> None:
         (self.m, self.n), self.x, self.arithmetic = x.shape, x, arithmetic
@@ -309,32 +313,37 @@ class Sources:
         return alike(self.x, 2 * self.arithmetic.u)
 
     @cached_property
+    def first_gram(self) -> np.ndarray:
+        """X_0^H X_0."""
+        return self.x.conj().T @ self.x
+
+    @cached_property
     def gram_alike(self) -> float:
         """(REPEAT) Mean square of the relative error that all entries of X^H X have in common."""
-        return _same(self.x.conj().T @ self.x, self.x, self.m, self.arithmetic)
+        return _same(self.first_gram, self.x, self.m, self.arithmetic)
 
     @cached_property
     def product_alike(self) -> float:
         """(REPEAT) The same of a product of order n."""
-        gram = self.x.conj().T @ self.x
-        return _same(gram, gram, self.n, self.arithmetic)
+        return _same(self.first_gram, self.first_gram, self.n, self.arithmetic)
 
     @cached_property
     def terms_alike(self) -> float:
-        """(REPEAT) Mean square of the relative errors of the entries of X^H X, sums of equal terms, if not in common."""
-        gram, v = self.x.conj().T @ self.x, self.arithmetic.v
-        return _same(gram, self.x, self.m, Arithmetic(0.0, v, 0.0)) * (1 - alike(gram, v * self.m))
+        """(REPEAT) Mean square of the relative errors of sums of equal terms that are not themselves equal."""
+        v = self.arithmetic.v
+        sums = _same(self.first_gram, self.x, self.m, Arithmetic(0.0, v, 0.0))
+        return sums * (1 - alike(self.first_gram, v * self.m))
 
     def nothing(self) -> Variance:
         """No error."""
         return Variance(np.zeros((self.n, self.n)), np.zeros(self.n))
 
     def summed(self, y: np.ndarray, z: np.ndarray) -> float:
-        """(ACCUMULATED) Of all entries of the product of Y V^H and V Z."""
+        """(ACCUMULATED) Of |E|_F^2 for the product of Y, with these singular values, and Z."""
         return float(self.arithmetic.v**2 * (y**2 @ self.right @ z**2))
 
     def added(self, y: np.ndarray, c0: float, tail: np.ndarray) -> float:
-        """Of all entries of c_0 Y + Y S: both terms stored, Y S accumulated."""
+        """Of |E|_F^2 for c_0 Y + Y S: both terms stored, Y S accumulated."""
         return self.arithmetic.u**2 * (c0**2 * _square(y) + _square(y * tail)) + self.summed(y, tail)
 
     def gram(self, s: np.ndarray) -> float:

@@ -291,7 +291,9 @@ def test_what_underflows_is_counted():
     start = w * 24**0.5 * slope
     total = expected(x, rows, PRECISIONS["float16"]).total()
     assert 2**0.5 * start <= total <= 1.1 * 2**0.5 * start  # and of the later X_k, a geometric sum
-    assert expected(x, rows, PRECISIONS["float16"], norm=Norm(1e-3)).total() == pytest.approx(1e3 * start, rel=1e-3, abs=0)
+    assert expected(x, rows, PRECISIONS["float16"], norm=Norm(1e-3)).total() == pytest.approx(
+        1e3 * start, rel=1e-3, abs=0
+    )
     assert expected(0 * x, rows, PRECISIONS["float16"]).total() == 0
 
 
