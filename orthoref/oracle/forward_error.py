@@ -392,6 +392,7 @@ def _segment(values: list[np.ndarray], coefficients: list[np.ndarray], sources: 
     before = [np.ones(n)]
     for p in factors:
         before.append(before[-1] * p)  # eigenvalues of Q
+    turned = _mirrored(values, coefficients, sources)
     of_q = np.zeros((n, n))
     to_q, after = np.zeros((n, n)), np.ones(n)  # what an error of G, of Q after the step does to the last Q
     for k in range(len(coefficients) - 1, -1, -1):
@@ -399,7 +400,7 @@ def _segment(values: list[np.ndarray], coefficients: list[np.ndarray], sources: 
         ti, tj, pi, pj, tail = t[:, None], t[None, :], p[:, None], p[None, :], _tail(c, t)
         size = np.abs(p) + np.abs(tail)
         of_p = sources.arithmetic.u**2 * (_square(p) + _square(tail)) / n**2 + sources.tail(c, t)
-        of_product = sources.added(q, c[0], tail) / n**2 if k else 0.0  # Q P, after this step
+        of_product = sources.added(q, c[0], tail) / n**2 + turned[k] if k else 0.0  # Q P, after this step
         of_q += after[None, :] ** 2 * (of_product + q[:, None] ** 2 * of_p)
         same = sources.product_alike * len(c)
         of_q += np.diag(same * (after * np.max(np.abs(q)) * size) ** 2)
@@ -417,6 +418,24 @@ def _segment(values: list[np.ndarray], coefficients: list[np.ndarray], sources: 
     stored = sources.arithmetic.u**2 * _square(values[-1]) + sources.summed(s, before[-1])
     made = sources.nothing().of_all(stored / (sources.m * n))
     return made._replace(inside=made.inside + s[:, None] ** 2 * of_q)
+
+
+def _mirrored(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sources) -> list[float]:
+    """(MIRROR) Variances of one entry of each Q P of which one triangle is computed: of the skew part, turned around."""
+    y, found, errors = np.ones(sources.n), [], []
+    for k, (c, s) in enumerate(zip(coefficients, values, strict=False)):
+        t, total = s**2, 0.0
+        p, difference = _value(c, t), _tail_difference(c, t[:, None], t[None, :])
+        grow = np.outer(p, p) + difference * np.add.outer(t * p, t * p)
+        variance = sources.next_gram(coefficients[k - 1], values[k - 1] ** 2) if k else sources.gram(s)
+        errors.append((variance, np.ones_like(grow), np.zeros_like(grow)))
+        for at, (variance, in_g, in_q) in enumerate(errors):
+            now = in_q * p + y[:, None] * difference * in_g
+            total += variance * _square(now - now.T) / 4
+            errors[at] = (variance, grow * in_g, (now + now.T) / 2)
+        found.append(total / sources.n**2)
+        y = y * p
+    return found
 
 
 def accumulated(y: np.ndarray) -> np.ndarray:
