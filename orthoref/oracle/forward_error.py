@@ -421,7 +421,7 @@ def _segment(values: list[np.ndarray], coefficients: list[np.ndarray], sources: 
 
 
 def _mirrored(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sources) -> list[float]:
-    """(MIRROR) Variances of one entry of each Q P of which one triangle is computed: of the skew part, turned around."""
+    """(MIRROR) Of one entry of each Q P of which one triangle is computed: variance of the skew part, turned around."""
     y, found, errors = np.ones(sources.n), [], []
     for k, (c, s) in enumerate(zip(coefficients, values, strict=False)):
         t, total = s**2, 0.0

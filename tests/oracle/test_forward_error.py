@@ -37,21 +37,30 @@ def normalized(shape, cond=10.0, seed=3, dtype="float64"):
     return a / (1.02 * np.linalg.norm(a))
 
 
-def simulated(x, rows, form, restart, random, fused, left=False):
+def triangle(y):
+    """The lower one, and its mirror image."""
+    lower = np.tril(y)
+    return lower + np.tril(lower, -1).T
+
+
+def simulated(x, rows, form, restart, random, fused, side="Q P"):
     """The iteration with every stored entry multiplied by 1 + U z, z of variance 1, written from the model (STORE).
 
-    Not fused, both terms of a sum are stored and then the sum, and P = c_0 I + S is never formed. Q P or, from the
-    left, P Q.
+    Not fused, both terms of a sum are stored and then the sum, and P = c_0 I + S is never formed. ``side``: "Q P",
+    "P Q", or "one triangle" of all matrices of order n, and its mirror image.
     """
-
-    def times(q, p):
-        return p @ q if left else q @ p
 
     def store(y):
         return y * (1 + U * random.standard_normal(y.shape))
 
-    def plus(y, z):
+    def symmetric(y):
+        return triangle(store(y)) if side == "one triangle" else store(y)
+
+    def plus(y, z, store=symmetric):
         return store(y + z) if fused else store(store(y) + store(z))
+
+    def times(q, p):
+        return p @ q if side == "P Q" else q @ p
 
     def tail(g, c):
         s = plus(c[-2] * g, c[-1] * (g @ g)) if len(c) > 2 else c[1] * g
@@ -62,29 +71,22 @@ def simulated(x, rows, form, restart, random, fused, left=False):
     x = store(store(x)) * (1 + U * random.standard_normal(3)).prod()
     if form == "standard":
         for c in rows:
-            x = plus(c[0] * x, x @ tail(store(x.T @ x), c))
+            x = plus(c[0] * x, x @ tail(symmetric(x.T @ x), c), store)
         return x
-    if not fused:
-        q, g = None, store(x.T @ x)
-        for k, c in enumerate(rows):
-            if k in restart:
-                x = store(x @ q)
-                q, g = None, store(x.T @ x)
-            s = tail(g, c)
-            q = store(c[0] * np.eye(len(g)) + s) if q is None else plus(c[0] * q, times(q, s))
-            if k + 1 < len(rows):
-                h = plus(c[0] * g, g @ s)
-                g = plus(c[0] * h, s @ h)
-        return store(x @ q)
-    q, g = None, store(x.T @ x)
+    q, g = None, symmetric(x.T @ x)
     for k, c in enumerate(rows):
         if k in restart:
             x = store(x @ q)
-            q, g = None, store(x.T @ x)
-        p = store(c[0] * np.eye(len(g)) + tail(g, c))
-        q = p if q is None else store(times(q, p))
-        if k + 1 < len(rows):
-            g = store(store(p @ g) @ p)
+            q, g = None, symmetric(x.T @ x)
+        s = tail(g, c)
+        p = symmetric(c[0] * np.eye(len(g)) + s)
+        if fused:
+            q = p if q is None else symmetric(times(q, p))
+            g = symmetric(symmetric(p @ g) @ p) if side != "one triangle" else symmetric(p @ symmetric(g @ p))
+        else:
+            q = p if q is None else plus(c[0] * q, times(q, s))
+            h = plus(c[0] * g, g @ s)
+            g = plus(c[0] * h, s @ h)
     return store(x @ q)
 
 
@@ -99,19 +101,19 @@ def test_the_error_is_that_of_the_model(shape, name, form):
     x = normalized(shape)
     error = expected(x, rows, COARSE, kind, restart)
     random, exact = np.random.RandomState(0), (error.p * error.f) @ error.vh
-    sides = (False, True) if kind == "gram" else (False,)
+    sides = ("Q P", "P Q", "one triangle") if kind == "gram" else ("Q P",)
     draws = {
-        (fused, left): [simulated(x, coefficients, kind, restart, random, fused, left) - exact for _ in range(100)]
+        (fused, side): [simulated(x, coefficients, kind, restart, random, fused, side) - exact for _ in range(50)]
         for fused in (True, False)
-        for left in sides
+        for side in sides
     }
     ratios = {way: np.sqrt(np.mean([np.sum(e**2) for e in seen])) / error.total() for way, seen in draws.items()}
     # variances are averaged over the entries of every stored matrix: exact for none, an upper bound for the total
     # where the largest singular values are those that the remaining steps carry least. The rounding of a sum of
     # stored terms is not counted: with terms of one size a factor (3/2)^(1/2). In the Gram form every entry has the
-    # larger variance of both sides, which is at most 2^(1/2) times that of the worse side in the norm
+    # larger variance of both sides, and what one triangle adds: at most 3^(1/2) times the worst of them
     assert all(ratio <= (1.0 if fused else 1.5) for (fused, _), ratio in ratios.items()), ratios
-    assert max(ratios[False, left] for left in sides) >= (0.35 if kind == "standard" else 0.35 / 2**0.5), ratios
+    assert max(ratios[False, side] for side in sides) >= (0.35 if kind == "standard" else 0.35 / 3**0.5), ratios
     for (fused, _), seen in draws.items():
         limit = 2.0 if fused else 2.0 * 1.5**0.5
         inside = np.mean([(error.p.T @ e @ error.vh.T) ** 2 for e in seen], axis=0)
@@ -651,17 +653,22 @@ def test_terms_of_one_sign_are_no_false_alarm(name, schedule, restart, dtype):
         assert one.decided and one.forward <= 2.5
 
 
-def in_gram_form(a, rows, left):
-    """Of a wide matrix, with Q P or P Q, as a port would write it."""
-    g = a @ a.T
-    q, eye = None, np.eye(len(g), dtype=a.dtype)
-    for c in rows:
-        c0, c1, c2 = map(a.dtype.type, c)
-        s = c1 * g + c2 * g @ g
-        p = s + c0 * eye
-        q = p if q is None else p @ q if left else q @ p
-        g = p @ (g @ p)
-    return q @ a
+def mirrored(y, z):
+    return triangle(y @ z)
+
+
+def in_gram_form(x, rows, left, times=np.matmul):
+    """Of a wide normalized matrix, with Q P or P Q, as a port would write it."""
+    g, q, eye = times(x, x.T), None, np.eye(len(x), dtype=x.dtype)
+    for row in rows:
+        c = [x.dtype.type(c) for c in row]
+        s = c[-1] * g
+        for k in range(len(c) - 2, 0, -1):
+            s = c[k] * g + times(g, s)
+        p = s + c[0] * eye
+        q = p if q is None else times(p, q) if left else times(q, p)
+        g = times(p, times(g, p))
+    return q @ x
 
 
 @pytest.mark.parametrize("name", ["jordan", "polar-express-nanogpt"])
@@ -678,6 +685,20 @@ def test_both_sides_of_the_product_with_q(name):
     assert max(ratios[False] + ratios[True]) <= 2.0
     assert max(np.median(ratios[side]) for side in (False, True)) >= 0.1
     assert np.median(ratios[False]) > 2 * np.median(ratios[True])  # wide: X_k = Q_k X_0
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_one_triangle_of_the_products_with_q(left):
+    """(MIRROR) A matrix of rank 1 in float64, seven steps: without it the ratio is 30 and more."""
+    schedule = presets.get("newton-schulz-9")
+    claimed = finite.iteration(schedule, form="gram", steps=7, normalize="spectral")
+    ratios = []
+    for seed in range(5):
+        random = np.random.RandomState(seed)
+        a = np.outer(random.standard_normal(33), random.standard_normal(60))
+        x = in_gram_form(a / np.linalg.norm(a, 2), schedule.coefficients(7), left, mirrored)
+        ratios.append(finite.compare(a, x, claimed, PRECISIONS["float64"]).forward)
+    assert max(ratios) <= 2.0 and np.median(ratios) >= 0.05, ratios
 
 
 def test_entries_of_nearly_equal_modulus():
