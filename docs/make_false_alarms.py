@@ -87,9 +87,10 @@ def shifted(x, c):
 
 
 def mirrored(y, z):
-    """Y Z as kernels for symmetric products compute it: one triangle, and its mirror image."""
-    lower = torch.tril(y @ z)
-    return lower + torch.tril(lower, -1).mH
+    """Y Z as kernels for Hermitian products compute it: a real diagonal, one triangle, and its mirror image."""
+    product = y @ z
+    lower = torch.tril(product, -1)
+    return lower + lower.mH + torch.diag(torch.diagonal(product).real).to(product.dtype)
 
 
 def gram(x, rows, restart, formed, update, times=torch.matmul):

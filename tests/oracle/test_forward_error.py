@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from orthoref.oracle.forward_error import (
     Norm,
     Sources,
     Variance,
+    _mirrored,
     accumulated,
     alike,
     expected,
@@ -734,3 +736,68 @@ def test_no_false_alarm_in_some_hundred_draws():
         judged += ratio is not None
         assert ratio is None or ratio <= finite.LIMIT, (precision, way, claimed, kind, a.shape)
     assert judged > 200
+
+
+def squares_of_partial_sums(terms):
+    """Of matrices that are added one after the other, linear between; and their sum."""
+    sums = np.cumsum([0 * terms[0], *terms], axis=0)
+    return sum(np.sum(np.abs(a) ** 2 + np.real(a.conj() * b) + np.abs(b) ** 2) / 3 for a, b in pairwise(sums))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_all_partial_sums_of_a_product_from_those_of_the_singular_vectors(dtype):
+    """(ACCUMULATED) of X^H X and of a product of commuting matrices, in the basis in which they are computed."""
+    x = normalized((11, 6), dtype=dtype)
+    p, s, vh = np.linalg.svd(x, full_matrices=False)
+    sources = Sources(x, p, vh, Arithmetic(0.0, 1.0, 0.0))
+    grows = squares_of_partial_sums([np.outer(row.conj(), row) for row in x])
+    found = float(s**2 @ sources.left @ s**2)
+    assert found == pytest.approx(grows + np.sum(s**2) ** 2, rel=1e-12, abs=0)
+    y, z = s**3 - 0.2, 1.5 - s
+    left, right = ((vh.conj().T * e) @ vh for e in (y, z))
+    grows = squares_of_partial_sums([np.outer(left[:, k], right[k]) for k in range(6)])
+    assert sources.summed(y, z) == pytest.approx(grows + np.sum(y**2) * np.sum(z**2), rel=1e-12, abs=0)
+
+
+def test_equal_terms_in_sums_of_different_length():
+    x, v = np.triu(np.ones((9, 9))), 2.0**-20
+    p, _, vh = np.linalg.svd(x)
+    sources = Sources(x, p, vh, Arithmetic(0.0, v, 0.0))
+    assert sources.gram_alike == pytest.approx((9 * v / 7) ** 2, rel=1e-9, abs=0)
+    assert 0.5 * sources.gram_alike <= sources.terms_alike < sources.gram_alike
+    assert sources.product_alike < 0.5 * (9 * v / 7) ** 2
+
+
+def test_what_one_triangle_turns_around():
+    """(MIRROR) against the iteration of a Gram matrix of order 2, an error in G_1; Q keeps its Hermitian part.
+
+    An error of G_0 is one of all that follows: everything still commutes.
+    """
+    rows, s, small = presets.get("you-6").coefficients(4), np.asarray([0.8, 0.1]), 1e-6
+    coefficients = [np.asarray([float(c) for c in row]) for row in rows]
+    values = [s]
+    for c in coefficients:
+        values.append(values[-1] * np.polynomial.polynomial.polyval(values[-1] ** 2, c))
+
+    class One:
+        """Variances: 1 of the entries of G_1, 1 of those of G_0 where it makes no difference."""
+
+        n = 2
+
+        @staticmethod
+        def gram(s):
+            return 1.0
+
+        @staticmethod
+        def next_gram(c, t):
+            return float(np.array_equal(t, values[0] ** 2))
+
+    g, q, turned = np.diag(s**2), np.eye(2), []
+    for k, c in enumerate(coefficients):
+        g = g + (k == 1) * small * np.asarray([[0.0, 1.0], [1.0, 0.0]])
+        p = sum(a * np.linalg.matrix_power(g, power) for power, a in enumerate(c))
+        product = q @ p
+        turned.append(2 * ((product - product.T)[0, 1] / 2 / small) ** 2 / 4)
+        q, g = (product + product.T) / 2, p @ g @ p
+    found = _mirrored(values, coefficients, One())
+    assert found[0] == 0 and np.allclose(found[1:], turned[1:], rtol=1e-5, atol=0) and min(turned[1:]) > 1e-3
