@@ -29,7 +29,7 @@ ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "fl
 COHERENT = 7.0  # a sum of k equal terms errs by kv/7: half of them fall into the last binade, and round alike
 KNOWN = 2.0**-40  # relative: finer differences of the entries of X_0 may come from its computation
 PARTS = 16  # of a sum, between which its partial sums are taken to grow linearly
-GRIDS = 16  # positions of the grid of rounding over which (REPEAT) is averaged
+GRIDS = 8  # positions of the grid of rounding over which (REPEAT) is averaged
 
 
 class Arithmetic(NamedTuple):
@@ -460,10 +460,13 @@ def alike(x: np.ndarray, grid: float) -> float:
     size = np.abs(x[x != 0])
     if not size.size:
         return 0.0
-    weight = (size / np.max(size)) ** 2
-    weight, logarithm = weight / weight.sum(), np.log(size / np.max(size))
-    turns = (logarithm / (max(grid, KNOWN) * 2 ** (k / GRIDS)) for k in range(GRIDS))
-    return float(np.mean([np.abs(weight @ np.exp(2j * np.pi * (turn - np.rint(turn)))) ** 2 for turn in turns]))
+    weight, logarithm = (size / np.max(size)) ** 2, np.log(size / np.max(size))
+    weight, total = (weight / weight.sum()).astype(np.float32), 0.0
+    for k in np.linspace(0, 1, GRIDS, endpoint=False):
+        turn = logarithm / (max(grid, KNOWN) * 2**k)
+        angle = (2 * np.pi * (turn - np.rint(turn))).astype(np.float32)  # much faster, and good to 1e-7
+        total += float(weight @ np.cos(angle)) ** 2 + float(weight @ np.sin(angle)) ** 2
+    return total / GRIDS
 
 
 def _same(stored: np.ndarray, terms: np.ndarray, count: int, arithmetic: Arithmetic) -> float:

@@ -190,7 +190,7 @@ def test_the_unit_is_proportional_to_the_precision(form):
     one, other = (expected(x, rows, COARSE._replace(eps=2 * u), kind, restart).total() for u in (U, U / 4))
     assert one / other == pytest.approx(4, rel=1e-2, abs=0)  # the accumulation in float32 stays
     fine, finer = (expected(x, rows, PRECISIONS[p], kind, restart).total() for p in ("float32", "float64"))
-    assert fine / finer == pytest.approx(2.0**29, rel=0.02, abs=0)  # with the accumulation; rho by 16 grids
+    assert fine / finer == pytest.approx(2.0**29, rel=0.02, abs=0)  # with the accumulation; rho by 8 grids
 
 
 def test_shapes_and_signs():
@@ -226,15 +226,15 @@ def test_the_share_of_equal_entries(x, share):
 
 
 def test_the_share_of_different_entries_is_that_of_their_fourth_powers():
-    # |sum w_j e^(i theta_j)|^2, theta_j independent: mean sum w_j^2 = r, standard deviation below r; of 16 positions
-    # of the grid and 40 matrices, a mean within 5/(16 40)^(1/2) < 0.2 of it
+    # |sum w_j e^(i theta_j)|^2, theta_j independent: mean sum w_j^2 = r, standard deviation below r; of 8 positions
+    # of the grid and 40 matrices, a mean within 5/(8 40)^(1/2) < 0.3 of it
     random = np.random.RandomState(0)
     for shape in ((2, 1), (6, 4), (20, 30)):
         matrices = [random.standard_normal(shape) for _ in range(40)]
         exact = [np.sum(x**4) / np.sum(x**2) ** 2 for x in matrices]
         for grid in (2.0**-23, 2.0**-14):
             # neighbours of nearly one modulus are alike: of two numbers a few times in 40
-            assert np.mean([alike(x, grid) for x in matrices]) == pytest.approx(np.mean(exact), rel=0.2, abs=0)
+            assert np.mean([alike(x, grid) for x in matrices]) == pytest.approx(np.mean(exact), rel=0.3, abs=0)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.02, 0.1, 10.0])
