@@ -461,10 +461,10 @@ def alike(x: np.ndarray, grid: float) -> float:
     if not size.size:
         return 0.0
     weight, logarithm = (size / np.max(size)) ** 2, np.log(size / np.max(size))
-    weight, total = (weight / weight.sum()).astype(np.float32), 0.0
+    weight, total = weight / weight.sum(), 0.0
     for k in np.linspace(0, 1, GRIDS, endpoint=False):
         turn = logarithm / (max(grid, KNOWN) * 2**k)
-        angle = (2 * np.pi * (turn - np.rint(turn))).astype(np.float32)  # much faster, and good to 1e-7
+        angle = (2 * np.pi * (turn - np.rint(turn))).astype(np.float32)  # much faster, and 1e-7 is enough
         total += float(weight @ np.cos(angle)) ** 2 + float(weight @ np.sin(angle)) ** 2
     return total / GRIDS
 
