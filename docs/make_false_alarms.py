@@ -1,6 +1,6 @@
 """Random correct Newton-Schulz ports on random and structured matrices: how near to the limit do they come?
 
-Writes the table of docs/derivations/newton_schulz. Run by hand: python docs/make_false_alarms.py [MATRICES]
+Writes the table of docs/derivations/newton_schulz. Run by hand: python docs/make_false_alarms.py [MATRICES [SEED]]
 
 Needs torch. One port is one way to write the iteration down, in the arithmetic of torch on the CPU: nothing is fused,
 norms are squared without scaling, so that matrices are of ordinary size.
@@ -54,11 +54,11 @@ def normalized(x, claimed):
     return torch.where(t > 0, x / t, torch.zeros_like(x))
 
 
-def polynomial_without_constant(g, c):
+def polynomial_without_constant(g, c, times=torch.matmul):
     """S by Horner's rule."""
     s = c[-1] * g
     for a in c[-2:0:-1]:
-        s = a * g + g @ s
+        s = a * g + times(g, s)
     return s
 
 
@@ -88,23 +88,41 @@ def shifted(x, c):
     return (s + c[0] * torch.eye(len(s), dtype=s.dtype)) @ x
 
 
-def gram(x, rows, restart, formed):
-    """Gram form; with P formed, and without: c_0 Q + S Q."""
-    g, q = x @ x.mH, None
+def mirrored(y, z):
+    """Y Z as kernels for Hermitian products compute it: a real diagonal, one triangle, and its mirror image."""
+    product = y @ z
+    lower = torch.tril(product, -1)
+    return lower + lower.mH + torch.diag(torch.diagonal(product).real).to(product.dtype)
+
+
+def gram(x, rows, restart, formed, update, times=torch.matmul):
+    """Gram form; with P formed, and without: c_0 Q + Q S; Q multiplied from either side."""
+    g, q = times(x, x.mH), None
     for k, c in enumerate(rows):
         if k in restart:
             x, q = q @ x, None
-            g = x @ x.mH
-        s = polynomial_without_constant(g, c) if len(c) > 1 else torch.zeros_like(g)
+            g = times(x, x.mH)
+        s = polynomial_without_constant(g, c, times) if len(c) > 1 else torch.zeros_like(g)
         p = s + c[0] * torch.eye(len(s), dtype=s.dtype)
-        q = p if q is None else p @ q if formed else c[0] * q + s @ q
+        q = p if q is None else update(q, p) if formed else c[0] * q + update(q, s)
         if k + 1 < len(rows):
-            g = p @ (g @ p) if formed else c[0] * (c[0] * g + s @ g) + (c[0] * g + s @ g) @ s
+            half = times(g, p) if formed else c[0] * g + times(g, s)
+            g = times(p, half) if formed else c[0] * half + times(s, half)
     return x if q is None else q @ x
 
 
+def left(q, p):
+    return p @ q
+
+
 STANDARD = {"Horner": horner, "powers": powers, "chain": chain, "shifted": shifted}
-GRAM = {"Gram, P formed": True, "Gram, P not formed": False}
+GRAM = {
+    "Gram, Q P": (True, torch.matmul),
+    "Gram, P Q": (True, left),
+    "Gram, c_0 Q + Q S": (False, torch.matmul),
+    "Gram, c_0 Q + S Q": (False, left),
+    "Gram, one triangle": (False, mirrored, mirrored),
+}
 
 
 def compute(a, claimed, precision, way):
@@ -115,7 +133,7 @@ def compute(a, claimed, precision, way):
     x = normalized(x.mH if tall else x, claimed)
     rows = claimed.schedule.coefficients(claimed.steps)
     if way in GRAM:
-        x = gram(x, rows, claimed.restart, GRAM[way])
+        x = gram(x, rows, claimed.restart, *GRAM[way])
     else:
         for c in rows:
             x = STANDARD[way](x, c) if len(c) > 1 else c[0] * x
@@ -124,51 +142,72 @@ def compute(a, claimed, precision, way):
 
 
 def matrix(random, m, n, dtype):
-    """Random, of a chosen spectrum, or with structure that repeats or separates entries."""
+    """Random, of a chosen spectrum, or with structure that repeats or separates entries or gives them one sign."""
     k = min(m, n)
 
     def normal(*shape):
         return random.standard_normal(shape) + (1j * random.standard_normal(shape) if dtype == "complex" else 0)
 
-    kind = random.randint(12)
-    if kind == 0:
-        return normal(m, 1) @ normal(1, n)
-    if kind == 1:
-        return normal(m, n) * (random.uniform(size=(m, 1)) < 0.5)
-    if kind == 2:
-        return np.eye(m, n)
-    if kind == 3:
-        return np.ones((m, n))
-    if kind == 4:
-        return np.eye(m, n)[:, random.permutation(n)] * random.choice([-1, 1], n)
-    if kind == 5:
-        return normal(m, n) * 10.0 ** random.uniform(-4, 0, (m, 1))
-    if kind == 6:
-        return np.where(np.arange(m * n).reshape(m, n) == random.randint(m * n), 1.3, 0)
-    if kind == 7:
-        return random.randint(-2, 3, (m, n)).astype(float)
-    if kind == 8:
-        return np.pad(np.diag(10.0 ** random.uniform(-3, 0, k)), ((0, m - k), (0, n - k)))
-    if kind == 9:
-        spectrum, cond = random.choice(list(cases.SPECTRA)), 10.0 ** random.uniform(0, 5)
-        return cases.matrix((m, n), spectrum=spectrum, cond=cond, seed=random.randint(10**6), dtype=dtype + "128"
-                            if dtype == "complex" else "float64")  # fmt: skip
-    return np.abs(normal(m, n)) if kind == 10 else normal(m, n)
+    def spectrum():
+        chosen = {"spectrum": random.choice(list(cases.SPECTRA)), "cond": 10.0 ** random.uniform(0, 5)}
+        full = "complex128" if dtype == "complex" else "float64"
+        return cases.matrix((m, n), **chosen, seed=random.randint(10**6), dtype=full)
+
+    rows, columns = np.arange(m)[:, None], np.arange(n)
+    x, y = (rows + 0.5) / m, (columns + 0.5) / n
+    frequency, entry, size = random.uniform(0, 10), random.randint(m * n), random.uniform(0.1, 1)
+    turn = np.exp(2j * np.pi * random.uniform()) if dtype == "complex" else 1.0
+    kinds = {
+        "normal": lambda: normal(m, n),
+        "rank one": lambda: normal(m, 1) @ normal(1, n),
+        "low rank": lambda: normal(m, min(3, k)) @ normal(min(3, k), n),
+        "zero rows": lambda: normal(m, n) * (random.uniform(size=(m, 1)) < 0.5),
+        "identity": lambda: np.eye(m, n),
+        "permutation": lambda: np.eye(m, n)[:, random.permutation(n)] * random.choice([-1, 1], n),
+        "graded rows": lambda: normal(m, n) * 10.0 ** random.uniform(-4, 0, (m, 1)),
+        "one entry": lambda: np.where(rows * n + columns == entry, 1.3, 0),
+        "integers": lambda: random.randint(-2, 3, (m, n)).astype(float),
+        "diagonal": lambda: np.pad(np.diag(10.0 ** random.uniform(-3, 0, k)), ((0, m - k), (0, n - k))),
+        "spectrum": spectrum,
+        "positive": lambda: np.abs(normal(m, n)),
+        "constant": lambda: turn * size * np.ones((m, n)),
+        "signs": lambda: size * random.choice([-1.0, 1.0], (m, n)),
+        "triangular": lambda: size * random.choice([np.triu, np.tril])(np.ones((m, n))),
+        "constant and noise": lambda: turn + 10.0 ** random.uniform(-7, 0) * normal(m, n),
+        "constant and low rank": lambda: turn + 10.0 ** random.uniform(-3, 0) * normal(m, 1) @ normal(1, n),
+        "cosine": lambda: np.cos(frequency * (x + 0.7 * y)) + 0.3 * np.cos(frequency * x * y),
+        "kernel": lambda: 1 / (x + y + size),
+        "bell": lambda: np.exp(-frequency * (x - y) ** 2),
+        "minimum": lambda: np.minimum(x, y),
+        "waves": lambda: np.cos(np.pi * x * columns),
+        "equal moduli": lambda: size * np.exp(2j * np.pi * random.uniform(size=(m, n))),
+        "equal moduli, rank one": lambda: size * np.exp(2j * np.pi * (random.uniform(size=(m, 1)) + frequency * y**2)),
+        "Fourier": lambda: size * np.exp(2j * np.pi * rows * columns / max(m, n)),
+    }
+    kind = random.choice(list(kinds))
+    result = kinds[kind]()
+    return kind, result if dtype == "complex" else np.real(result)
 
 
-def draw(random):
-    """A precision, a way to compute, a claim and a matrix."""
+def shape(random, large):
+    """Small, since few entries do not average; a few up to 300, since long sums do not either."""
+    if random.uniform() < large:
+        return tuple(int(np.exp(random.uniform(np.log(8), np.log(301)))) for _ in range(2))
+    return tuple(1 if random.uniform() < 0.15 else random.randint(1, 20) for _ in range(2))
+
+
+def draw(random, large=0.1):
+    """A precision, a way to compute, a claim, the kind of matrix and a matrix; a share of large ones."""
     precision = random.choice(["bfloat16", "float16", "float32", "float64"])
     wide = precision in ("float32", "float64")
     dtype = "complex" if wide and random.uniform() < 0.25 else "float"
-    way = random.choice([*STANDARD, *GRAM, *GRAM])
+    way = random.choice([*STANDARD, *GRAM])
     schedule = schedules.get(random.choice(NAMES))
     steps = random.randint((len(schedule.rows) if schedule.past == "stop" else 8) + 1)
     restart = ()
     if way in GRAM and steps > 1:
         restart = tuple(sorted({int(k) for k in random.randint(1, steps, random.randint(3))}))
-    m, n = (1 if random.uniform() < 0.15 else random.randint(1, 20) for _ in range(2))
-    a = matrix(random, m, n, dtype)
+    kind, a = matrix(random, *shape(random, large), dtype)
     if wide:
         a = a * 10.0 ** random.uniform(*((-7, 7) if precision == "float32" else (-70, 70)))
     elif a.any():  # squares of small numbers underflow in float16
@@ -188,37 +227,53 @@ def draw(random):
         form="gram" if way in GRAM else "standard",
         restart=restart,
     )
-    return precision, way, claimed, a
+    return precision, way, claimed, kind, a
+
+
+def ratio_of(precision, way, claimed, a):
+    """The larger of both ratios, that of directions in units of its limit 1; None where nothing is judged."""
+    x = compute(a, claimed, precision, way)
+    with np.errstate(all="ignore"):
+        one = compare(a.astype(x.dtype), x, claimed, PRECISIONS[precision])
+    if not one.decided:
+        return None
+    ratio = max(one.forward / one.limit(LIMIT), one.direction) * LIMIT
+    return ratio if np.isfinite(ratio) else np.inf
+
+
+def quantiles(seen):
+    """Cells of a table."""
+    return " | ".join(f"{q:.2g}" for q in np.quantile(seen or [np.nan], (0.5, 0.99, 0.999, 1)))
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40000
+    count, seed = (int(sys.argv[k]) if len(sys.argv) > k else default for k, default in ((1, 40000), (2, 0)))
     torch.set_num_threads(1)
-    random = np.random.RandomState(0)
-    ratios, undecided, refused = defaultdict(list), defaultdict(int), 0
+    random = np.random.RandomState(seed)
+    ratios, undecided, kinds, refused = defaultdict(list), defaultdict(int), defaultdict(list), 0
     largest: tuple[float, str] = (0.0, "")
     for _ in track(range(count), description="ports"):
-        precision, way, claimed, a = draw(random)
-        x = compute(a, claimed, precision, way)
+        precision, way, claimed, kind, a = draw(random)
         try:
-            with np.errstate(all="ignore"):
-                one = compare(a.astype(x.dtype), x, claimed, PRECISIONS[precision])
+            ratio = ratio_of(precision, way, claimed, a)
         except orthoref.OutsideDomain:  # the exact iteration diverges
             refused += 1
             continue
-        if not one.decided:
+        if ratio is None:
             undecided[precision, way] += 1
             continue
-        ratio = max(one.forward, LIMIT * one.direction)
-        ratio = ratio if np.isfinite(ratio) else np.inf
         ratios[precision, way].append(ratio)
-        largest = max(largest, (ratio, f"{precision}, {way}: {claimed}, {a.shape[0]} x {a.shape[1]}"))
+        kinds[kind].append(ratio)
+        described = f"{precision}, {way}: {claimed}, {kind}, {a.dtype}, {a.shape[0]} x {a.shape[1]}"
+        if not ratio <= LIMIT / 2:
+            print(f"{ratio:.3g}: {described}", flush=True)
+        largest = max(largest, (ratio, described))
     versions = f"Python {platform.python_version()}, numpy {version('numpy')}, torch {version('torch')}"
     lines = [
         "<!-- Written by docs/make_false_alarms.py: do not edit. -->",
         "",
         (
-            f"{count} matrices from 1 x 1 to 19 x 19, {datetime.date.today().isoformat()}, {platform.machine()} "
+            f"{count} matrices from 1 x 1 to 300 x 300, {datetime.date.today().isoformat()}, {platform.machine()} "
             f"{platform.system()}, {versions}. For {refused} of them the claimed iteration itself diverges. "
             f"Above the limit: {sum(ratio > LIMIT for each in ratios.values() for ratio in each)}. "
             f"The largest: {largest[0]:.3g} ({largest[1]})."
@@ -230,8 +285,10 @@ def main() -> None:
     for precision in ("bfloat16", "float16", "float32", "float64"):
         for way in (*STANDARD, *GRAM):
             seen = ratios[precision, way]
-            shown = " | ".join(f"{q:.2g}" for q in np.quantile(seen, (0.5, 0.99, 0.999, 1)))
-            lines.append(f"| {precision} | {way} | {len(seen)} | {undecided[precision, way]} | {shown} |")
+            lines.append(f"| {precision} | {way} | {len(seen)} | {undecided[precision, way]} | {quantiles(seen)} |")
+    lines += ["", "By kind of matrix:", "", "| kind | judged | median | 99 % | 99.9 % | largest |"]
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
+    lines += [f"| {kind} | {len(seen)} | {quantiles(seen)} |" for kind, seen in sorted(kinds.items())]
     Path(__file__).with_name("false_alarms_table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from orthoref._newton_schulz.normalization import normalized
-from orthoref._schedules.schedule import Row
+from orthoref._schedules.row import Row
 from orthoref.oracle.newton_schulz.claim import Iteration, run
-from orthoref.oracle.newton_schulz.rounding_error import Expected, expected, of_aol, shaken
+from orthoref.oracle.newton_schulz.rounding_error import ColumnNorms, Expected, Norm, expected, shaken
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
@@ -70,12 +70,13 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     aol = claimed.normalization.kind == "aol"
     sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
     divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
-    of_columns = of_aol(tall, divisor / float(claimed.normalization.factor), precision) if aol else None
+    times = float(claimed.normalization.factor)
+    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor))
     rows = claimed.schedule.steps(claimed.steps)
     lift = _lift(float(np.max(starts, initial=0.0)), rows)
     lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
-    error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, divisor, of_columns)
-    beyond = shaken(error, rows, lifted, claimed.form, claimed.restart, of_columns)
+    error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, norm)
+    beyond = shaken(error)
     # in float64 the reference is as inaccurate as the port
     unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
     difference, size = (float(np.linalg.norm(z * 2.0**lift)) for z in (x - reference, reference))

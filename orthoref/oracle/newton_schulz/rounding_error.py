@@ -1,28 +1,38 @@
 """How far rounding moves the result of a finite Newton-Schulz iteration. Derivation: docs/derivations/newton_schulz.
 
 To first order, every matrix that is stored and every sum that is accumulated adds a small random matrix, and the
-derivative of the remaining iteration carries it to the end. In the singular bases of the normalized input that
-derivative multiplies entry by entry, by divided differences of the composed polynomial (equation (DK)), so the root
-mean square of the final error is a sum over sources: equations (SOURCES), (CARRY) and, for the Gram form, (GRAM).
+derivative of the remaining iteration carries it to the end. In the singular bases P, V of the normalized input that
+derivative multiplies entry by entry. So the variance of every entry of P^H E V (``inside``), and that of the entries of
+each column of the rest of E V, which is orthogonal to P (``outside``), are sums over sources:
+
+- (NORM-ERROR), (AOL-ERROR): :class:`Norm`, :class:`ColumnNorms`, what the input was divided by
+- (SOURCES), (ACCUMULATED), (REPEAT): :class:`Sources`, what one stored matrix or one product adds
+- ``_step`` and ``_segment``: the sources of a step of the standard form, of the steps between two restarts (GRAM-ERROR)
+- (CARRY): :class:`Carry`, to the end
+- (SHAKEN): :func:`shaken`, beyond first order
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from orthoref._schedules.schedule import Row
+from orthoref._schedules.row import Row
+from orthoref.formats import FORMATS
 from orthoref.oracle.precision import Precision
 
-ACCUMULATION = {"bfloat16": 2.0**-24, "float16": 2.0**-24, "tf32": 2.0**-24, "float32": 2.0**-24, "float64": 2.0**-53}
-
-
 COHERENT = 7.0  # a sum of k equal terms errs by kv/7: half of them fall into the last binade, and round alike
+KNOWN = 2.0**-40  # relative: finer differences of the entries of X_0 may come from its computation
+PARTS = 16  # of a sum, between which its partial sums are taken to grow linearly
+GRIDS = 8  # positions of the grid of rounding over which (REPEAT) is averaged
 
 
-class Roundoff(NamedTuple):
+class Arithmetic(NamedTuple):
     """Unit roundoff of the format and of the accumulation, half the smallest subnormal number of the format."""
 
     u: float
@@ -30,9 +40,52 @@ class Roundoff(NamedTuple):
     w: float
 
     @classmethod
-    def of(cls, precision: Precision) -> Roundoff:
+    def of(cls, precision: Precision) -> Arithmetic:
         """Of a precision."""
-        return cls(precision.eps / 2, ACCUMULATION[precision.name], precision.tiny / 2)
+        return cls(precision.eps / 2, FORMATS[precision.name].accumulation, precision.tiny / 2)
+
+
+class Variance(NamedTuple):
+    """Of the entries of P^H E V; of the entries of each column of the part of E V orthogonal to P."""
+
+    inside: np.ndarray
+    outside: np.ndarray
+
+    def plus(self, other: Variance) -> Variance:
+        """Of the sum of independent errors."""
+        return Variance(self.inside + other.inside, self.outside + other.outside)
+
+    def of_all(self, variance: float) -> Variance:
+        """With a variance that every entry has in addition."""
+        return Variance(self.inside + variance, self.outside + variance)
+
+    def of_diagonal(self, variance: np.ndarray | float) -> Variance:
+        """With variances that the entries (i, i) have in addition: of factors of the singular values."""
+        return Variance(self.inside + np.diag(np.broadcast_to(variance, self.outside.shape)), self.outside)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The exact iteration in the bases P, V: singular values of X_0, X_1, ..., coefficients, ends of the segments."""
+
+    p: np.ndarray
+    vh: np.ndarray
+    values: list[np.ndarray]
+    coefficients: list[np.ndarray]
+    form: str
+    restart: tuple[int, ...]
+
+    @classmethod
+    def of(cls, x: np.ndarray, rows: Sequence[Row], form: str, restart: Collection[int]) -> Exact:
+        """From X_0, (m, n) with m >= n."""
+        p, s, vh = np.linalg.svd(x, full_matrices=False)
+        coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
+        return cls(p, vh, _iterate(s, coefficients), coefficients, form, tuple(sorted(restart)))
+
+    def segments(self) -> Iterator[tuple[int, int]]:
+        """The steps k, ..., l - 1 between two X that are formed, X_k and X_l."""
+        count = len(self.coefficients)
+        return pairwise([0, *self.restart, count] if self.form == "gram" else range(count + 1))
 
 
 class Expected(NamedTuple):
@@ -51,11 +104,80 @@ class Expected(NamedTuple):
     outside: np.ndarray
     rows: int
     stored: dict[int, np.ndarray]
+    exact: Exact
+    sources: Sources
+    norm: Norm | ColumnNorms
 
     def total(self) -> float:
         """Root mean square of |E|_F."""
         n = len(self.f)
         return float(np.sqrt(self.inside.sum() + (self.rows - n) * self.outside.sum()))
+
+
+@dataclass(frozen=True)
+class Norm:
+    """(NORM-ERROR) One divisor, X_0 = A/t."""
+
+    t: float = 1.0
+
+    def error(self, sources: Sources, carry: Carry, exact: Exact) -> np.ndarray:
+        """Variances at the end: t has the errors of the sum of squares, the root, the factor and eps."""
+        u, v, _ = sources.arithmetic
+        count = sources.m * sources.n
+        sums = count / 12 + alike(sources.x, v * count / 2) * (count / COHERENT / 2) ** 2
+        return np.diag((3 * u**2 + v**2 * sums) * carry.along(exact.values[0]))
+
+
+@dataclass(frozen=True)
+class ColumnNorms:
+    """(AOL-ERROR) A divisor for each column, X_0 = A diag(t)^-1, and the variances of their relative errors."""
+
+    t: np.ndarray
+    relative: np.ndarray
+
+    @classmethod
+    def of(cls, a: np.ndarray, t: np.ndarray, precision: Precision, factor: float = 1.0) -> ColumnNorms:
+        """Divisors t_k = factor (sum_j |a_k^H a_j| + eps)^(1/2) of the columns a_k of A.
+
+        The computed modulus of a product of two columns is too large on average where it is small beside its error.
+        """
+        m, n = a.shape
+        arithmetic = u, v, w = Arithmetic.of(precision)
+        if not a.any():
+            return cls(t, np.zeros(n))
+        power, root = 1 - int(np.frexp(np.max(np.abs(a)))[1]), t / factor
+        for half in (power // 2, power - power // 2):
+            a, root = a * 2.0**half, root * 2.0**half
+        gram = np.abs(a.conj().T @ a)
+        variance = u**2 * gram**2 + v**2 * accumulated(a) + w**2
+        sums, bias = gram.sum(axis=1), np.sum(np.hypot(gram, np.sqrt(variance)) - gram, axis=1)
+        same = v**2 * n / 12 + _same(gram, gram, n, arithmetic) + _same(gram, a, m, arithmetic._replace(u=0.0))
+        with np.errstate(all="ignore"):  # infinite where nothing is left of a column
+            relative = (variance.sum(axis=1) + bias**2 + same * sums**2) / (4 * root**4)
+        return cls(t, np.where(gram.diagonal() > 0, 3 * u**2 + relative, 0.0))
+
+    def error(self, sources: Sources, carry: Carry, exact: Exact) -> np.ndarray:
+        """Variances at the end of E = X_0 diag(d), d_k independent; the same for equal entries."""
+        s, weights = exact.values[0], np.abs(exact.vh) ** 2
+        x, y = s[:, None], s[None, :]
+        either = (weights * self.relative) @ weights.T
+        independent = (carry.minus[0] * (x + y) / 2 + carry.plus[0] * (x - y) / 2) ** 2 * either
+        same = sources.entries_alike * float(np.max(self.relative, initial=0.0))
+        return independent + np.diag(same * carry.along(s))
+
+    def shaken(self, exact: Exact) -> float:
+        """(SHAKEN) How far four times their errors, one sign for all, move the result."""
+        s, worst = exact.values[0], 0.0
+        for sign in (4, -4):
+            t_squared = np.maximum(1 + 2 * sign * np.sqrt(self.relative), 0)  # where it may be 0, X may be anything
+            moved = (exact.p * s) @ (exact.vh / np.sqrt(t_squared))
+            if not np.all(np.abs(moved) < 1e100):
+                return float("inf")
+            p, moved_s, vh = np.linalg.svd(moved, full_matrices=False)
+            f = _iterate(moved_s, exact.coefficients)[-1]
+            away = float(np.linalg.norm((p * f) @ vh - (exact.p * exact.values[-1]) @ exact.vh))
+            worst = max(worst, away if np.isfinite(away) else float("inf"))
+        return worst
 
 
 def expected(
@@ -64,136 +186,89 @@ def expected(
     precision: Precision,
     form: str = "standard",
     restart: Collection[int] = (),
-    divisor: float | np.ndarray = 1.0,
-    of_columns: np.ndarray | None = None,
+    norm: Norm | ColumnNorms | None = None,
 ) -> Expected:
-    """Result and error of the iteration from a normalized matrix x = a/divisor, (m, n) with m >= n, in float64.
+    """Result and error of the iteration from a normalized matrix x, (m, n) with m >= n, in float64.
 
-    ``of_columns`` are the variances of the relative errors of the n divisors of the columns, from :func:`of_aol`.
+    ``norm`` is what it was divided by, :class:`Norm` or :class:`ColumnNorms`; 1 by default.
     """
-    p, s, vh = np.linalg.svd(x, full_matrices=False)
-    m, n = x.shape
-    coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
-    values = [s]
-    for c in coefficients:
-        values.append(values[-1] * _value(c, values[-1] ** 2))
-    carry = _Carry(values, coefficients, not np.iscomplexobj(x))
-    roundoff = Roundoff.of(precision) if s.any() else Roundoff.of(precision)._replace(w=0.0)  # zero has no underflow
-    u, v, w = roundoff
+    norm = norm or Norm()
+    exact = Exact.of(x, rows, form, restart)
+    s, arithmetic = exact.values[0], Arithmetic.of(precision)
+    if not s.any():
+        arithmetic = arithmetic._replace(w=0.0)  # zero has no underflow
+    sources = Sources(x, exact.p, exact.vh, arithmetic)
+    carry = Carry(exact.values, exact.coefficients, not np.iscomplexobj(x))
+    u, _, w = arithmetic
 
-    # the input and its quotient by t are stored; t is one number and has the errors of the norm, the factor and eps
-    repeated, of_gram = _repetition(x), _repetition(x.conj().T @ x)
-    underflow = w**2 + float(np.mean((w / np.asarray(divisor)) ** 2))
-    inside, outside = carry.isotropic(0, 2 * u**2 * _square(s) / (m * n) + underflow)
-    if of_columns is None:
-        relative = 3 * u**2 + v**2 * (m * n / 12 + repeated * (m * n / COHERENT / 2) ** 2)
-    else:
-        relative = repeated * float(np.max(of_columns, initial=0.0))
-        inside = inside + carry.columns(s, vh, of_columns)
-    inside = inside + np.diag((relative + 2 * u**2 * repeated) * (s * np.diagonal(carry.minus[0])) ** 2)
-    ends = [*sorted(restart), len(rows)] if form == "gram" else range(1, len(rows) + 1)
-    start, stored = 0, {}
-    for end in ends:
+    # A and its quotient by t are stored
+    underflow = w**2 + float(np.mean((w / np.asarray(norm.t)) ** 2))
+    start = sources.nothing().of_all(2 * u**2 * _square(s) / x.size + underflow)
+    error = carry.to_end(0, start.of_diagonal(2 * u**2 * sources.entries_alike * s**2))
+    error = error._replace(inside=error.inside + norm.error(sources, carry, exact))
+    stored = {}
+    for k, end in exact.segments():
         local = _step if form == "standard" else _segment
-        near, far = local(values[start : end + 1], coefficients[start:end], m, roundoff, of_gram)
-        near = near + np.diag(u**2 * repeated * values[end] ** 2)
-        stored[end] = np.sqrt(np.diagonal(near) + w**2)
-        more_inside, more_outside = carry.to_end(end, near + w**2, far + w**2)
-        inside, outside = inside + more_inside, outside + more_outside
-        start = end
-    return Expected(p, s, values[-1], vh, inside, outside, m, stored)
-
-
-def of_aol(a: np.ndarray, t: np.ndarray, precision: Precision) -> np.ndarray:
-    """(AOL-ERROR) Variances of the relative errors of t_k = (sum_j |a_k^H a_j| + eps)^(1/2), for the columns a_k of a.
-
-    Of the products of two columns the computed modulus is too large on average where it is small beside its error.
-    """
-    m, n = a.shape
-    u, v, w = Roundoff.of(precision)
-    if not a.any():
-        return np.zeros(n)
-    power = 1 - int(np.frexp(np.max(np.abs(a)))[1])
-    for half in (power // 2, power - power // 2):
-        a, t = a * 2.0**half, t * 2.0**half
-    gram, norms = np.abs(a.conj().T @ a), np.linalg.norm(a, axis=0)
-    accumulated = v**2 * np.where(np.eye(n, dtype=bool), m / 3, 1.0) * (norms[:, None] * norms) ** 2
-    variance = u**2 * gram**2 + accumulated + w**2
-    sums, bias = gram.sum(axis=1), np.sum(np.hypot(gram, np.sqrt(variance)) - gram, axis=1)
-    alike = v**2 * n / 12 + _repetition(gram) * (u**2 + (v * (m + n) / COHERENT) ** 2)
-    with np.errstate(all="ignore"):  # infinite where nothing is left of a column
-        relative = (variance.sum(axis=1) + bias**2 + alike * sums**2) / (4 * t**4)
-    return np.where(norms > 0, 3 * u**2 + relative, 0.0)
+        made = local(exact.values[k : end + 1], exact.coefficients[k:end], sources)
+        made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
+        stored[end] = np.sqrt(np.diagonal(made.inside))
+        error = error.plus(carry.to_end(end, made))
+    return Expected(
+        exact.p, s, exact.values[-1], exact.vh, error.inside, error.outside, len(x), stored, exact, sources, norm
+    )  # fmt: skip
 
 
 @np.errstate(all="ignore")  # what overflows is infinite
-def shaken(
-    error: Expected,
-    rows: Sequence[Row],
-    precision: Precision,
-    form: str = "standard",
-    restart: Collection[int] = (),
-    of_columns: np.ndarray | None = None,
-) -> float:
+def shaken(error: Expected) -> float:
     """(SHAKEN) How far single errors of several times their size move the result, to all orders.
 
     They are errors 4u of every iterate, the same for all singular values; those of one singular value in a step, twice
     their size, and a quarter of what four times their size does; of one eigenvalue of a Gram matrix in the Gram form;
-    of the divisors of the columns (variances ``of_columns``). That is far more than to first order where the schedule
-    does not tolerate what they let through.
+    of the divisors of the columns. That is far more than to first order where the schedule does not tolerate what they
+    let through.
     """
-    u, v, w = Roundoff.of(precision)
-    coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
-    values, worst = [error.s], 0.0
-    for c in coefficients:
-        values.append(values[-1] * _value(c, values[-1] ** 2))
+    exact, u = error.exact, error.sources.arithmetic.u
+    values = exact.values
 
-    def finish(x: np.ndarray, k: int) -> np.ndarray:
-        for c in coefficients[k:]:
-            x = x * _value(c, x**2)
-        return np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf)
+    def moved(x: np.ndarray, k: int) -> np.ndarray:
+        return _infinite(np.abs(_iterate(x, exact.coefficients[k:])[-1] - values[-1]))
 
-    for k in range(len(rows)):
-        for shift in (4 * u, -4 * u):
-            worst = max(worst, float(np.linalg.norm(finish(values[k] * (1 + shift), k))))
-    if of_columns is not None:
-        for sign in (4, -4):
-            t_squared = np.maximum(1 + 2 * sign * np.sqrt(of_columns), 0)  # where it may be zero, X may be anything
-            moved = (error.p * error.s) @ (error.vh / np.sqrt(t_squared))
-            if not np.all(np.abs(moved) < 1e100):
-                return float("inf")
-            p, s, qh = np.linalg.svd(moved, full_matrices=False)
-            for c in coefficients:
-                s = s * _value(c, s**2)
-            away = float(np.linalg.norm((p * s) @ qh - (error.p * error.f) @ error.vh))
-            worst = max(worst, away if np.isfinite(away) else float("inf"))
+    found = [0.0]
+    for k in range(len(exact.coefficients)):
+        found += [float(np.linalg.norm(moved(values[k] * (1 + shift), k))) for shift in (4 * u, -4 * u)]
     for k, deviation in error.stored.items():
         for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
-            worst = max(worst, weight * float(np.max(finish(values[k] + times * deviation, k), initial=0.0)))
-    if form == "standard":
-        return worst
-    start = 0
-    for end in [*sorted(restart), len(rows)]:
+            found.append(weight * float(np.max(moved(values[k] + times * deviation, k), initial=0.0)))
+    if isinstance(error.norm, ColumnNorms):
+        found.append(error.norm.shaken(exact))
+    if exact.form == "gram":
+        for x, end in _shaken_grams(error):
+            found.append(float(np.max(moved(x, end), initial=0.0)))
+    return max(found)
+
+
+def _shaken_grams(error: Expected) -> Iterator[tuple[np.ndarray, int]]:
+    """Singular values of the X_l formed next where the eigenvalues of one G_k have moved, and l."""
+    values, coefficients = error.exact.values, error.exact.coefficients
+    for start, end in error.exact.segments():
         for k in range(start, end):
             gram = values[k] ** 2
-            if k == start:
-                variance = _gram_variance(values[k], error.rows, u, v, w)
-            else:
-                variance = _next_gram_variance(coefficients[k - 1], values[k - 1] ** 2, u, v, w)
+            variance = (
+                error.sources.gram(values[k])
+                if k == start
+                else error.sources.next_gram(coefficients[k - 1], values[k - 1] ** 2)
+            )
             size = max(4, 2 * len(gram) ** 0.5) * variance**0.5  # the norm of a matrix of independent entries
             for shift in (size, -size):
                 q, t = np.ones_like(gram), values[start] ** 2
-                for c in coefficients[start:k]:
-                    q, t = q * _value(c, t), t * _value(c, t) ** 2
-                t = t + shift
-                for c in coefficients[k:end]:
-                    q, t = q * _value(c, t), t * _value(c, t) ** 2
-                worst = max(worst, float(np.max(finish(values[start] * q, end), initial=0.0)))
-        start = end
-    return worst
+                for step in range(start, end):
+                    t = t + shift if step == k else t
+                    p = _value(coefficients[step], t)
+                    q, t = q * p, t * p**2
+                yield values[start] * q, end
 
 
-class _Carry:
+class Carry:
     """(CARRY) Divided differences of the composition of the steps from k on: f[s_i, s_j], f[s_i, -s_j], f[s_j, 0]."""
 
     def __init__(self, values: list[np.ndarray], coefficients: list[np.ndarray], real: bool) -> None:
@@ -206,130 +281,209 @@ class _Carry:
             self.plus.insert(0, self.plus[0] * _difference(c, s[:, None], -s[None, :]))
             self.zero.insert(0, self.zero[0] * _value(c, s**2))
 
-    def to_end(self, k: int, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def to_end(self, k: int, before: Variance) -> Variance:
         """Variances at the end, of independent entries with these variances before step k."""
+        inside, outside = before
         even, odd = (inside + inside.T) / 4, (inside - inside.T) / 4
         minus, plus = self.minus[k], self.plus[k]
         if self.real:  # the diagonal has no skew part
             plus = np.where(np.eye(len(plus), dtype=bool), minus, plus)
-        return (minus**2 + plus**2) * even + 2 * minus * plus * odd, self.zero[k] ** 2 * outside
+        return Variance((minus**2 + plus**2) * even + 2 * minus * plus * odd, self.zero[k] ** 2 * outside)
 
-    def columns(self, s: np.ndarray, vh: np.ndarray, relative: np.ndarray) -> np.ndarray:
-        """(AOL-ERROR) Variances at the end, of an error E = X_0 diag(d) with independent d_k of these variances."""
-        weights = np.abs(vh) ** 2
-        either = (weights * relative) @ weights.T
-        x, y = s[:, None], s[None, :]
-        return (self.minus[0] * (x + y) / 2 + self.plus[0] * (x - y) / 2) ** 2 * either
-
-    def isotropic(self, k: int, variance: float) -> tuple[np.ndarray, np.ndarray]:
-        """The same for equal variances of all entries."""
-        n = len(self.zero[0])
-        return self.to_end(k, np.full((n, n), variance), np.full(n, variance))
+    def along(self, s: np.ndarray) -> np.ndarray:
+        """(f'(s_i) s_i)^2, of a relative error of X_0."""
+        result: np.ndarray = (s * np.diagonal(self.minus[0])) ** 2
+        return result
 
 
-def _step(
-    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, roundoff: Roundoff, repeated: float
-) -> tuple[np.ndarray, np.ndarray]:
+class Sources:
+    """(SOURCES) What storing and accumulating add, for the iterates of one X_0.
+
+    s are singular values, t = s^2, y and z eigenvalues of matrices of order n that commute with X_0^H X_0, in the order
+    of the columns of V.
+    """
+
+    def __init__(self, x: np.ndarray, p: np.ndarray, vh: np.ndarray, arithmetic: Arithmetic) -> None:
+        (self.m, self.n), self.x, self.arithmetic = x.shape, x, arithmetic
+        self.left, self.right = accumulated(p), accumulated(vh.conj().T)
+
+    @cached_property
+    def entries_alike(self) -> float:
+        """(REPEAT) Of the entries of X_0 as they are stored."""
+        return alike(self.x, 2 * self.arithmetic.u)
+
+    @cached_property
+    def first_gram(self) -> np.ndarray:
+        """X_0^H X_0."""
+        return self.x.conj().T @ self.x
+
+    @cached_property
+    def gram_alike(self) -> float:
+        """(REPEAT) Mean square of the relative error that all entries of X^H X have in common."""
+        return _same(self.first_gram, self.x, self.m, self.arithmetic)
+
+    @cached_property
+    def product_alike(self) -> float:
+        """(REPEAT) The same of a product of order n."""
+        return _same(self.first_gram, self.first_gram, self.n, self.arithmetic)
+
+    @cached_property
+    def terms_alike(self) -> float:
+        """(REPEAT) Mean square of the relative errors of sums of equal terms that are not themselves equal."""
+        v = self.arithmetic.v
+        sums = _same(self.first_gram, self.x, self.m, Arithmetic(0.0, v, 0.0))
+        return sums * (1 - alike(self.first_gram, v * self.m))
+
+    def nothing(self) -> Variance:
+        """No error."""
+        return Variance(np.zeros((self.n, self.n)), np.zeros(self.n))
+
+    def summed(self, y: np.ndarray, z: np.ndarray) -> float:
+        """(ACCUMULATED) Of |E|_F^2 for the product of Y, with these singular values, and Z."""
+        return float(self.arithmetic.v**2 * (y**2 @ self.right @ z**2))
+
+    def added(self, y: np.ndarray, c0: float, tail: np.ndarray) -> float:
+        """Of |E|_F^2 for c_0 Y + Y S: both terms stored, Y S accumulated."""
+        return self.arithmetic.u**2 * (c0**2 * _square(y) + _square(y * tail)) + self.summed(y, tail)
+
+    def gram(self, s: np.ndarray) -> float:
+        """Of one entry of X^H X."""
+        u, v, w = self.arithmetic
+        summed = v**2 * (s**2 @ self.left @ s**2) + self.terms_alike * _square(s**2)
+        return float(u**2 * _square(s**2) + summed) / self.n**2 + w**2
+
+    def next_gram(self, c: np.ndarray, t: np.ndarray) -> float:
+        """Of one entry of P (G P)."""
+        p, tail = _value(c, t), _tail(c, t)
+        inner, outer = self.added(t, c[0], tail), self.added(t * p, c[0], tail)
+        return (inner * float(np.max(np.abs(p))) ** 2 + outer) / self.n**2 + self.arithmetic.w**2
+
+    def tail(self, c: np.ndarray, t: np.ndarray) -> float:
+        """Of one entry of S = c_1 G + ... + c_q G^q by Horner's rule, each stage stored; inner stages times |G|_2."""
+        total, power, stage = 0.0, np.ones_like(t), c[-1] * t
+        stages = []
+        for k in range(len(c) - 2, 0, -1):
+            stages.append(self.arithmetic.u**2 * (_square(c[k] * t) + _square(t * stage)) + self.summed(t, stage))
+            stage = c[k] * t + t * stage
+        for variance in reversed(stages):
+            total += variance * float(np.max(power)) ** 2
+            power = power * t
+        return total / self.n**2
+
+
+def _step(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sources) -> Variance:
     """(SOURCES) of one standard step: G, S and the new X are stored, their products accumulated."""
-    (s, _), (c,), (u, v, w) = values, coefficients, roundoff
-    n, t = len(s), s**2
-    x2 = _square(s)
+    (s, _), (c,), t = values, coefficients, values[0] ** 2
+    tail, size = _tail(c, t), sources.m * sources.n
     if len(c) == 1:
-        return np.full((n, n), u**2 * c[0] ** 2 * x2 / (m * n)), np.full(n, u**2 * c[0] ** 2 * x2 / (m * n))
-    of_g = _gram_variance(s, m, u, v, w)
-    of_s = _tail_variance(t, c, u, v) if len(c) > 2 else 0.0
-    tail = _tail(c, t)
-    stored = u**2 * (c[0] ** 2 * x2 + _square(s * tail)) + v**2 * x2 * _square(tail)
+        return sources.nothing().of_all(sources.arithmetic.u**2 * c[0] ** 2 * _square(s) / size)
     difference = _tail_difference(c, t[:, None], t[None, :])
-    near = t[:, None] * (difference**2 * of_g + of_s) + stored / (m * n)
-    same = _coherent(m, u, v) * (t * np.diagonal(difference)) ** 2 + _coherent(n, u, v) * (len(c) - 1) * tail**2
-    return near + np.diag(repeated * t * same), np.full(n, stored / (m * n))
+    made = sources.nothing().of_all(sources.added(s, c[0], tail) / size)
+    made = made._replace(inside=made.inside + t[:, None] * (difference**2 * sources.gram(s) + sources.tail(c, t)))
+    same = sources.gram_alike * (t * np.diagonal(difference)) ** 2 + sources.product_alike * (len(c) - 1) * tail**2
+    return made.of_diagonal(t * same)
 
 
-def _segment(
-    values: list[np.ndarray], coefficients: list[np.ndarray], m: int, roundoff: Roundoff, repeated: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(GRAM) of the steps between two restarts: errors of G grow by h[t_i, t_j], h(t) = t p(t)^2, those of Q by p."""
-    s, (u, v, w) = values[0], roundoff
-    n = len(s)
+def _segment(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sources) -> Variance:
+    """(GRAM-ERROR) of the steps between two restarts: errors of G grow by h[t_i, t_j], h(t) = t p(t)^2, of Q by p."""
+    s, n = values[0], sources.n
     gram = [x**2 for x in values]
     factors = [_value(c, t) for c, t in zip(coefficients, gram, strict=False)]
     before = [np.ones(n)]
     for p in factors:
         before.append(before[-1] * p)  # eigenvalues of Q
-    near = np.zeros((n, n))
+    turned = _mirrored(values, coefficients, sources)
+    of_q = np.zeros((n, n))
     to_q, after = np.zeros((n, n)), np.ones(n)  # what an error of G, of Q after the step does to the last Q
     for k in range(len(coefficients) - 1, -1, -1):
         c, t, p, q = coefficients[k], gram[k], factors[k], before[k]
-        ti, tj, tail = t[:, None], t[None, :], _tail(c, t)
-        of_p = u**2 * (_square(p) + _square(tail)) / n**2 + (_tail_variance(t, c, u, v) if len(c) > 2 else 0.0)
-        of_q = _product(q, c[0], tail, u, v) if k else 0.0  # Q P, after this step
-        near += after[None, :] ** 2 * (of_q + q[:, None] ** 2 * of_p)
-        same = repeated * _coherent(n, u, v) * len(c)
-        near += np.diag(same * (after * np.max(np.abs(q)) * (np.abs(p) + np.abs(tail))) ** 2)
-        if k + 1 < len(coefficients):  # G of the next step is P (G P)
-            near += to_q**2 * _next_gram_variance(c, t, u, v, w)
-            near += np.diag(same * (np.diagonal(to_q) * t * (np.abs(p) + np.abs(tail)) * np.abs(p)) ** 2)
-            # the error of P goes into it as well
-            near += to_q**2 * ((ti * p[:, None] + tj * p[None, :]) ** 2) * of_p
+        ti, tj, pi, pj, tail = t[:, None], t[None, :], p[:, None], p[None, :], _tail(c, t)
+        size = np.abs(p) + np.abs(tail)
+        of_p = sources.arithmetic.u**2 * (_square(p) + _square(tail)) / n**2 + sources.tail(c, t)
+        of_product = sources.added(q, c[0], tail) / n**2 + turned[k] if k else 0.0  # Q P, after this step
+        of_q += after[None, :] ** 2 * (of_product + q[:, None] ** 2 * of_p)
+        same = sources.product_alike * len(c)
+        of_q += np.diag(same * (after * np.max(np.abs(q)) * size) ** 2)
+        if k + 1 < len(coefficients):  # G of the next step is P (G P); the error of P goes into it as well
+            of_q += to_q**2 * (sources.next_gram(c, t) + (ti * pi + tj * pj) ** 2 * of_p)
+            of_q += np.diag(same * (np.diagonal(to_q) * t * size * np.abs(p)) ** 2)
         difference = _tail_difference(c, ti, tj)  # p[t_i, t_j]
-        grow = p[:, None] * p[None, :] + difference * (ti * p[:, None] + tj * p[None, :])  # h[t_i, t_j]
+        grow = pi * pj + difference * (ti * pi + tj * pj)  # h[t_i, t_j]
         to_q = q[:, None] * difference * after[None, :] + grow * to_q
         after = after * p
-    near += to_q**2 * _gram_variance(s, m, u, v, w)
-    near += np.diag(repeated * _coherent(m, u, v) * (np.diagonal(to_q) * s**2) ** 2)
-    stored = (u**2 + v**2) * _square(values[-1]) / (m * n)
+    of_q += to_q**2 * sources.gram(s) + np.diag(sources.gram_alike * (np.diagonal(to_q) * s**2) ** 2)
     # X Q: terms as large as the largest eigenvalue of Q, which belongs to the smallest of G
-    near += np.diag(np.full(n, repeated * _coherent(n, u, v) * np.max(np.abs(before[-1])) ** 2))
-    return s[:, None] ** 2 * near + stored, np.full(n, stored)
+    of_q += np.diag(np.full(n, sources.product_alike * np.max(np.abs(before[-1])) ** 2))
+    of_q = np.maximum(of_q, of_q.T)  # Q P or P Q: the side is the port's
+    stored = sources.arithmetic.u**2 * _square(values[-1]) + sources.summed(s, before[-1])
+    made = sources.nothing().of_all(stored / (sources.m * n))
+    return made._replace(inside=made.inside + s[:, None] ** 2 * of_q)
 
 
-def _product(y: np.ndarray, c0: float, tail: np.ndarray, u: float, v: float) -> float:
-    """Of one entry of Y P = c_0 Y + Y S, of order n with these eigenvalues: both terms stored, Y S accumulated."""
-    return (u**2 * (c0**2 * _square(y) + _square(y * tail)) + v**2 * _square(y) * _square(tail)) / len(y) ** 2
+def _mirrored(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sources) -> list[float]:
+    """(MIRROR) Of one entry of each Q P of which one triangle is computed: variance of the skew part, turned around."""
+    y, found, errors = np.ones(sources.n), [], []
+    for k, (c, s) in enumerate(zip(coefficients, values, strict=False)):
+        t, total = s**2, 0.0
+        p, difference = _value(c, t), _tail_difference(c, t[:, None], t[None, :])
+        grow = np.outer(p, p) + difference * np.add.outer(t * p, t * p)
+        variance = sources.next_gram(coefficients[k - 1], values[k - 1] ** 2) if k else sources.gram(s)
+        errors.append((variance, np.ones_like(grow), np.zeros_like(grow)))
+        for at, (variance, in_g, in_q) in enumerate(errors):
+            now = in_q * p + y[:, None] * difference * in_g
+            total += variance * _square(now - now.T) / 4
+            errors[at] = (variance, grow * in_g, (now + now.T) / 2)
+        found.append(total / sources.n**2)
+        y = y * p
+    return found
 
 
-def _next_gram_variance(c: np.ndarray, t: np.ndarray, u: float, v: float, w: float) -> float:
-    """Of one entry of P (G P)."""
-    p, tail = _value(c, t), _tail(c, t)
-    return _product(t, c[0], tail, u, v) * float(np.max(np.abs(p))) ** 2 + _product(t * p, c[0], tail, u, v) + w**2
+def accumulated(y: np.ndarray) -> np.ndarray:
+    """(ACCUMULATED) Sums over the partial sums of the entries of Y^H Y, of their squares, and the wandering between.
+
+    In the order of the rows; linear between the ends of at most 16 parts.
+    """
+    m, n = y.shape
+    last, total = np.zeros((n, n)), np.outer(*2 * [np.sum(np.abs(y) ** 2, axis=0)])
+    for i, j in pairwise(np.unique(np.linspace(0, m, PARTS + 1).astype(int))):
+        now = last + y[i:j].conj().T @ y[i:j]
+        total = total + (j - i) / 3 * (np.abs(last) ** 2 + np.real(np.conj(last) * now) + np.abs(now) ** 2)
+        last = now
+    return total
 
 
-def _repetition(x: np.ndarray) -> float:
-    """(REPEAT) Sum of the squares of the shares of |X|^2 that entries of one modulus have: 1 if all are equal."""
-    size = np.abs(x)
-    largest = np.max(size, initial=0.0)
-    if not largest > 0:
+def alike(x: np.ndarray, grid: float) -> float:
+    """(REPEAT) Share of their mean square that rounding errors on this grid, relative, of entries of X have in common.
+
+    1 for a matrix of ones, the sum of |x_ij|^4/|X|^4 where the moduli spread over many points of the grid.
+    """
+    size = np.abs(x[x != 0])
+    if not size.size:
         return 0.0
-    _, group = np.unique(np.round(size / largest * 2.0**30), return_inverse=True)
-    share = np.bincount(group.ravel(), (size / largest).ravel() ** 2)
-    return float(np.sum((share / share.sum()) ** 2))
+    weight, logarithm = (size / np.max(size)) ** 2, np.log(size / np.max(size))
+    weight, total = weight / weight.sum(), 0.0
+    for k in np.linspace(0, 1, GRIDS, endpoint=False):
+        turn = logarithm / (max(grid, KNOWN) * 2**k)
+        angle = (2 * np.pi * (turn - np.rint(turn))).astype(np.float32)  # much faster, and 1e-7 is enough
+        total += float(weight @ np.cos(angle)) ** 2 + float(weight @ np.sin(angle)) ** 2
+    return total / GRIDS
 
 
-def _coherent(terms: int, u: float, v: float) -> float:
-    """Mean square of the relative error of a sum of equal terms that is stored."""
-    return u**2 + (v * terms / COHERENT) ** 2
+def _same(stored: np.ndarray, terms: np.ndarray, count: int, arithmetic: Arithmetic) -> float:
+    """(REPEAT) Mean square of the relative error that sums of so many terms have in common."""
+    u, v, _ = arithmetic
+    return u**2 * alike(stored, 2 * u) + (v * count / COHERENT) ** 2 * alike(terms, v * count)
 
 
-def _gram_variance(s: np.ndarray, m: int, u: float, v: float, w: float) -> float:
-    """Of one entry of X^H X, stored; partial sums grow on the diagonal and wander off it."""
-    n = len(s)
-    return (u**2 * _square(s**2) + v**2 * (1 + m / (3 * n)) * _square(s) ** 2) / n**2 + w**2
+def _iterate(s: np.ndarray, coefficients: Sequence[np.ndarray]) -> list[np.ndarray]:
+    values = [s]
+    for c in coefficients:
+        values.append(values[-1] * _value(c, values[-1] ** 2))
+    return values
 
 
-def _tail_variance(t: np.ndarray, c: np.ndarray, u: float, v: float) -> float:
-    """Of one entry of S = c_1 G + ... + c_q G^q by Horner's rule, each stage stored; the inner stages times |G|_2."""
-    n = len(t)
-    total, power, stage = 0.0, np.ones(n), c[-1] * t
-    stages = []
-    for k in range(len(c) - 2, 0, -1):
-        terms = u**2 * (_square(c[k] * t) + _square(t * stage))
-        stages.append(terms + 4 / 3 * v**2 * _square(t) * _square(stage))
-        stage = c[k] * t + t * stage
-    for variance in reversed(stages):
-        total += variance * float(np.max(power)) ** 2
-        power = power * t
-    return total / n**2
+def _infinite(x: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(x, nan=np.inf, posinf=np.inf)
 
 
 def _square(x: np.ndarray) -> float:
@@ -342,6 +496,7 @@ def _value(c: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _tail(c: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """S(t) = sum c_k t^k without c_0."""
     return _value(np.concatenate([[0.0], c[1:]]), t)
 
 
