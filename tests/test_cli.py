@@ -22,6 +22,8 @@ def ports(tmp_path, monkeypatch):
         "import numpy as np, time, orthoref\n"
         "def right(a): return orthoref.polar(a)\n"
         "def wrong(a): return np.linalg.qr(a)\n"
+        "def raises(a, b): return a\n"
+        "def rounds(a): return orthoref.newton_schulz(a, form='gram', steps=9)\n"
         "def hangs(a):\n    while True: pass\n"
         "class Thing:\n    @staticmethod\n    def polar(a): return orthoref.polar(a)\n"
         "number = 3\n"
@@ -45,6 +47,25 @@ def ports(tmp_path, monkeypatch):
         (["check", "someports:nothing", *QUICK], 2),
         (["check", "nosuchmodule:f", *QUICK], 2),
         (["check", "someports", *QUICK], 2),
+        (["check", "someports:right", *QUICK, "--returns", "x"], 2),
+        (["check", "someports:right", *QUICK, "--side", "top"], 2),
+        (["check", "someports:raises", *QUICK], 2),
+        (
+            [
+                "check",
+                "someports:rounds",
+                *QUICK,
+                "--op",
+                "newton_schulz",
+                "--precision",
+                "bfloat16",
+                "--form",
+                "gram",
+                "--steps",
+                "9",
+            ],
+            3,
+        ),
         (["check", "someports:right", *QUICK, "--html", "nosuchfolder/r.html"], 2),
     ],
 )
@@ -58,7 +79,6 @@ def test_exit_status(arguments, status, ports):
         [],
         ["check"],
         ["check", "a:b", "--shape", "3"],
-        ["check", "a:b", "--returns", "x"],
         ["schedule"],
         ["schedule", "jordan", "--compare", "you-6"],
         ["schedule", "--list", "--minimax", "0.1"],

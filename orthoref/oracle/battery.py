@@ -153,7 +153,6 @@ STACKS = ("one axis", "two axes", "length 2", "matrix dimension")  # of at least
 GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
     "stacks": tuple(("batch", level) for level in BATCHES[1:]),
     "layouts": tuple(("memory", level) for level in MEMORY if level != "C"),
-    "extreme scale": tuple(("scale", level) for level in SCALES),
     "gallery": tuple(("structure", f"gallery {name}") for name in GALLERY),
 }
 
@@ -372,6 +371,7 @@ def names(levels: Levels, dtypes: Sequence[str]) -> dict[str, tuple[tuple[str, s
     for name in levels.gallery:
         known[name] = (*known.get(name, ()), ("structure", f"gallery {name}"))
     known["zero"] = (*known.get("zero", ()), ("scale", "0"))
+    known["extreme scale"] = tuple(("scale", _text(level)) for level in levels.scale if level not in (0.0, 1.0))
     return known | GROUPS
 
 
