@@ -38,6 +38,7 @@ html_css_files = ["wide.css"]
 WITHOUT_CHILDREN = (
     "quickstart",
     "how_to_judge_muon",
+    "battery",
     "conventions",
     "which_schedule",
     "accuracy",

@@ -599,7 +599,7 @@ def _family(spectrum: str | None, structure: str, scale: float) -> str:
 
 
 def factors_of(shape: tuple[int, ...]) -> dict[str, str]:
-    """Levels of the factors class, order (the smaller dimension) and batch that a shape is at."""
+    """Levels of the factors class, orientation, order (the smaller dimension) and batch that a shape is at."""
     *batch, m, n = shape
     k = min(m, n)
     if k <= 1:
@@ -616,4 +616,5 @@ def factors_of(shape: tuple[int, ...]) -> dict[str, str]:
         axes = f"length {batch[0]}"
     else:
         axes = "matrix dimension" if batch[0] in (m, n) else "one axis"
-    return {"class": class_, "order": str(k) if k else "-", "batch": axes}
+    orientation = "square" if m == n else "tall" if m > n else "wide"
+    return {"class": class_, "orientation": orientation, "order": str(k) if k else "-", "batch": axes}

@@ -19,8 +19,11 @@ PHRASES: dict[str, dict[str, str]] = {
         "empty": "for empty matrices",
         "row": "for rows",
         "column": "for columns",
-        **{level: f"for {level} matrices" for level in ("square", "nearly square", "tall", "very tall", "wide")},
+        **{level: f"for {level} matrices" for level in ("square", "nearly square", "very tall")},
+        "tall": "for tall matrices of at least two columns, but not very tall",
+        "wide": "for wide matrices of at least two rows",
     },
+    "orientation": {level: f"for {level} matrices" for level in ("tall", "wide", "square")},
     "batch": {
         "none": "for single matrices",
         "one axis": "for stacks with one axis",
@@ -74,11 +77,11 @@ GROUPS: dict[str, dict[str, set[str]]] = {
     "class": {
         "for matrices that are not square": {"nearly square", "tall", "very tall", "wide", "row", "column"},
         "for vectors": {"row", "column", "1x1"},
-        "for wide matrices": {"wide", "row"},
-        "for tall matrices": {"tall", "very tall", "column"},
     },
     "batch": {
         "for stacks": {"one axis", "two axes", "length 0", "length 1", "length 2", "matrix dimension"},
+        "for stacks with one axis": {"one axis", "length 0", "length 1", "length 2", "matrix dimension"},
+        "for stacks of several matrices with one axis": {"one axis", "length 2", "matrix dimension"},
         "for stacks of several matrices": {"one axis", "two axes", "length 2", "matrix dimension"},
     },
     "members": {
@@ -197,6 +200,9 @@ def _candidates(
 ) -> Iterator[tuple[int, int, int, tuple[Explanation, ...]]]:
     """Number of properties of the kind, of cases that have this one, of failing ones among them; the property."""
     singles: list[Explanation] = []
+    columns = {
+        name: columns[name] for name in sorted(columns, key=lambda name: name != "orientation")
+    }  # plain words first
     for kind in (_levels, _groups, _bounds, _divisors, _ranges):
         found = _distinct(kind(columns))
         yield from ((len(found), int(e.has.sum()), int((e.has & failed).sum()), (e,)) for e in found)
@@ -297,6 +303,6 @@ def _joined(a: Explanation, b: Explanation) -> str:
     rest = second.phrase.removeprefix("for ")
     if second.phrase == rest:
         return f"{first.phrase} {rest}"
-    if first.factor == "batch" and second.factor == "class":
+    if first.factor == "batch" and second.factor in ("class", "orientation"):
         return f"for single {rest}" if first.phrase == "for single matrices" else f"{first.phrase} of {rest}"
     return f"{first.phrase} with {rest}"

@@ -194,7 +194,7 @@ def test_quick_cases_are_recreated_by_their_lines():
         a, again = case.matrix(), eval(case.recreate, {"orthoref": orthoref})
         assert a.tobytes() == again.tobytes() and a.strides == again.strides
         assert a.shape == case.shape and np.isfinite(a).all()
-        assert {name: case.factors[name] for name in ("class", "order", "batch")} == factors_of(a.shape)
+        assert {name: case.factors[name] for name in ("class", "orientation", "order", "batch")} == factors_of(a.shape)
 
 
 @pytest.mark.exhaustive

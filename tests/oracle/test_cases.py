@@ -190,7 +190,10 @@ def test_factors_are_the_levels_as_text_and_a_dash_where_there_is_none():
     ],
 )
 def test_factors_of_a_shape(shape, levels):
-    assert tuple(cases.factors_of(shape).values()) == levels
+    m, n = shape[-2:]
+    found = cases.factors_of(shape)
+    assert found.pop("orientation") == ("square" if m == n else "tall" if m > n else "wide")
+    assert tuple(found.values()) == levels
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "float16", "bfloat16"])
