@@ -159,7 +159,8 @@ def test_ids_are_stable_and_fit_for_pytest_k():
 def test_factors_are_the_levels_as_text_and_a_dash_where_there_is_none():
     assert MIXED[1].factors == {
         "class": "square", "orientation": "square", "order": "4", "batch": "two axes", "members": "one zero",
-        "memory": "F", "structure": "skew", "spectrum": "repeated", "cond": "8.39e+06", "scale": "1", "dtype": "complex64",
+        "memory": "F", "structure": "skew", "spectrum": "repeated", "cond": "8.39e+06", "scale": "1",
+        "dtype": "complex64",
     }  # fmt: skip
     assert MIXED[2].factors["spectrum"] == MIXED[2].factors["cond"] == "-"
     assert MIXED[2].factors["scale"] == "squares overflow"
