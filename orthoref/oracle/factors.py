@@ -174,17 +174,33 @@ def concentrated(outcomes: Sequence[tuple[dict[str, str], bool]]) -> str:
     else:
         return ""
     _, n, f, properties = candidates[number]
-    phrase = _joined(*properties) if len(properties) == 2 else properties[0].phrase
+    has = np.logical_and.reduce([e.has for e in properties])
+    if f == failing < n and (third := _narrower(columns, failed, has)) is not None:
+        properties, has = (*properties, third), has & third.has
+        n = int(has.sum())
+    phrase = _joined(*properties)
     if f == failing:
         return f"fails only {phrase}" + (f" ({f} of {n} such cases)" if f < n else "")
     sentence = (
         f"fails {'mostly' if whole else 'partly'} {phrase}: {f} of {failing} failing cases, {f} of {n} such cases"
     )
     if not whole:
-        has = np.logical_and.reduce([e.has for e in properties])
         others = concentrated([outcome for outcome, one in zip(table, has, strict=True) if not one])
         return sentence + (f"; otherwise {others}" if others else "")
     return sentence
+
+
+def _narrower(columns: dict[str, np.ndarray], failed: np.ndarray, has: np.ndarray) -> Explanation | None:
+    """A further property that all failing cases have and few others of those that have the first."""
+    total, failing = int(has.sum()), int(failed.sum())
+    found = [e for kind in (_levels, _groups, _bounds, _divisors) for e in _distinct(kind(columns))]
+    fitting = [
+        (len(found) * _fisher(total, failing, int((e.has & has).sum()), failing), number)
+        for number, e in enumerate(found)
+        if e.has[failed].all()
+    ]
+    chance, number = min(fitting, default=(1.0, 0))
+    return found[number] if chance <= CHANCE else None
 
 
 def _nearly_all(f: int, n: int, failing: int) -> bool:
@@ -297,12 +313,20 @@ def _distinct(found: Iterator[Explanation]) -> list[Explanation]:
     return [*kept.values()]
 
 
-def _joined(a: Explanation, b: Explanation) -> str:
-    """Both properties at once; phrases that begin with "for" come first, stacks before all."""
-    first, second = sorted((a, b), key=lambda e: (e.factor != "batch", not e.phrase.startswith("for ")))
-    rest = second.phrase.removeprefix("for ")
-    if second.phrase == rest:
-        return f"{first.phrase} {rest}"
-    if first.factor == "batch" and second.factor in ("class", "orientation"):
-        return f"for single {rest}" if first.phrase == "for single matrices" else f"{first.phrase} of {rest}"
-    return f"{first.phrase} with {rest}"
+def _joined(*properties: Explanation) -> str:
+    """All of them at once; phrases that begin with "for" come first, stacks before all, then what is stacked."""
+    kinds = ("batch", "class", "orientation")
+    first, *others = sorted(
+        properties, key=lambda e: (not e.phrase.startswith("for "), kinds.index(e.factor) if e.factor in kinds else 3)
+    )
+    text, of_what = first.phrase, first.factor == "batch"
+    for e in others:
+        rest = e.phrase.removeprefix("for ")
+        if e.phrase == rest:
+            text += f" {rest}"
+        elif of_what and e.factor in kinds:
+            text = f"for single {rest}" if text == "for single matrices" else f"{text} of {rest}"
+        else:
+            text += f" with {rest}"
+        of_what = False
+    return text
