@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 CHANCE = 1e-3  # largest chance that any explanation of its kind fits so well by accident
+FURTHER = 0.1  # the same for one more property of all failing cases: the sentence is true without it, and with it
 
 # How a level reads after "fails only". What is not listed reads "for FACTOR LEVEL".
 PHRASES: dict[str, dict[str, str]] = {
@@ -200,7 +201,7 @@ def _narrower(columns: dict[str, np.ndarray], failed: np.ndarray, has: np.ndarra
         if e.has[failed].all()
     ]
     chance, number = min(fitting, default=(1.0, 0))
-    return found[number] if chance <= CHANCE else None
+    return found[number] if chance <= FURTHER else None
 
 
 def _nearly_all(f: int, n: int, failing: int) -> bool:
@@ -244,7 +245,7 @@ def _fisher(total: int, failing: int, n: int, f: int) -> float:
 def _levels(columns: dict[str, np.ndarray]) -> Iterator[Explanation]:
     for factor, column in columns.items():
         for level in np.unique(column).tolist():
-            if level != "-":
+            if level != "-" and (factor, level) != ("call", "first"):  # laws are tried on what holds
                 yield Explanation(factor, _phrase(factor, level), column == level)
 
 
@@ -325,7 +326,8 @@ def _joined(*properties: Explanation) -> str:
         if e.phrase == rest:
             text += f" {rest}"
         elif of_what and e.factor in kinds:
-            text = f"for single {rest}" if text == "for single matrices" else f"{text} of {rest}"
+            what = {"for single matrices": "for single", "for stacks of several matrices": "for stacks of several"}
+            text = f"{what.get(text, text + ' of')} {rest}"
         else:
             text += f" with {rest}"
         of_what = False
