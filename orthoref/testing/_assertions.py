@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Literal
 
 from orthoref._schedules.schedule import Normalization, Schedule
@@ -12,7 +13,7 @@ from orthoref.oracle.newton_schulz.row import ROW as NEWTON_SCHULZ
 from orthoref.oracle.operation import Operation
 from orthoref.oracle.orthonormal.row import ROW as ORTHONORMAL
 from orthoref.oracle.polar.row import ROW as POLAR
-from orthoref.oracle.precision import precision_of
+from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.verdict import judge
 
 
@@ -170,8 +171,15 @@ def _assert(
     recreate: str | None,
 ) -> None:
     __tracebackhide__ = True
+    if not isinstance(limit, Real):
+        raise TypeError(f"limit={limit!r} is not a number")
     if not 0 < limit < float("inf"):
         raise ValueError(f"limit={limit!r} is not a positive number")
+    if not isinstance(precision, str | None):
+        raise TypeError(f"precision={precision!r} is not the name of a format: {', '.join(PRECISIONS)}")
+    for name, x in {**inputs, **outputs}.items():
+        if hasattr(x, "_fields"):  # no stack of matrices, but several results
+            raise TypeError(f"{name} is a {type(x).__name__}({', '.join(x._fields)}), not an array: unpack it")
     data, results = ({name: lift(name, x) for name, x in arrays.items()} for arrays in (inputs, outputs))
     stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
     if precision is not None:  # dtypes may then differ
@@ -185,7 +193,7 @@ def _assert(
         claimed,
         precision=precision_of(precision or stored),
         limit=limit,
-        subject=_subject(first, precision, shape),
+        subject=_subject(first, next(iter(results.values())).dtype, precision, shape),
     )
     if not verdict.holds:
         raise PortFailure(verdict.text(f"orthoref.testing.assert_{row.name}", recreate))
@@ -193,10 +201,10 @@ def _assert(
         raise OutsideDomain(verdict.notes[0])
 
 
-def _subject(x: Any, precision: str | None, shape: tuple[int, ...]) -> str:
+def _subject(x: Any, stored: str | None, precision: str | None, shape: tuple[int, ...]) -> str:
     kind = (
         "list"
         if isinstance(x, (list, tuple))
-        else f"{type(x).__module__.partition('.')[0]}.{str(x.dtype).rpartition('.')[2]}"
+        else f"{type(x).__module__.partition('.')[0]}.{stored}"
     )
     return f"{kind} {shape}" + (f", judged as {precision}" if precision else "")
