@@ -13,7 +13,7 @@ from orthoref.oracle.newton_schulz.row import ROW as NEWTON_SCHULZ
 from orthoref.oracle.operation import Operation
 from orthoref.oracle.orthonormal.row import ROW as ORTHONORMAL
 from orthoref.oracle.polar.row import ROW as POLAR
-from orthoref.oracle.precision import PRECISIONS, precision_of
+from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import judge
 
 
@@ -171,12 +171,11 @@ def _assert(
     recreate: str | None,
 ) -> None:
     __tracebackhide__ = True
-    if not isinstance(limit, Real):
-        raise TypeError(f"limit={limit!r} is not a number")
+    for option, value, kind in (("limit", limit, Real), ("precision", precision, str | None)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{option}={value!r} is no {'number' if kind is Real else 'name of a format'}")
     if not 0 < limit < float("inf"):
         raise ValueError(f"limit={limit!r} is not a positive number")
-    if not isinstance(precision, str | None):
-        raise TypeError(f"precision={precision!r} is not the name of a format: {', '.join(PRECISIONS)}")
     for name, x in {**inputs, **outputs}.items():
         if hasattr(x, "_fields"):  # no stack of matrices, but several results
             raise TypeError(f"{name} is a {type(x).__name__}({', '.join(x._fields)}), not an array: unpack it")
@@ -202,9 +201,5 @@ def _assert(
 
 
 def _subject(x: Any, stored: str | None, precision: str | None, shape: tuple[int, ...]) -> str:
-    kind = (
-        "list"
-        if isinstance(x, (list, tuple))
-        else f"{type(x).__module__.partition('.')[0]}.{stored}"
-    )
+    kind = "list" if isinstance(x, (list, tuple)) else f"{type(x).__module__.partition('.')[0]}.{stored}"
     return f"{kind} {shape}" + (f", judged as {precision}" if precision else "")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from orthoref.oracle.operation import Data, Variant
 from orthoref.oracle.precision import PRECISIONS, Precision
+from orthoref.oracle.residual import ct, half_spacing, inner
 
 
 def variants(
@@ -17,7 +19,7 @@ def variants(
     """A shorter format."""
     q = outputs["q"].value
     vectors = "columns" if q.shape[0] >= q.shape[1] else "rows"
-    for low in ("float32", "tf32", "float16", "bfloat16"):
+    for low, _ in shorter(q, precision):
         yield Variant(f"accurate to {low}", f"{vectors} are orthonormal to {low} only", precision=PRECISIONS[low])
 
 
@@ -27,19 +29,93 @@ def describe(inputs: Data, outputs: Data, claimed: Any, precision: Precision, fa
     return [not_orthonormal(q, "columns" if q.shape[0] >= q.shape[1] else "rows")] if failed else []
 
 
+def shorter(q: np.ndarray, precision: Precision) -> Iterator[tuple[str, bool]]:
+    """Formats whose rounding may be the error of the columns, and whether the entries lie on their grid.
+
+    The error of I - Q^H Q must have the size of the format's in most columns: equation (SPREAD).
+    """
+    long = q if q.shape[0] >= q.shape[1] else ct(q)
+    n = long.shape[1]
+    error = np.linalg.norm(inner(long, long) - np.eye(n), axis=0)
+    if not error.size or not np.all(np.isfinite(error)):
+        return
+    size, typical = float(np.sqrt(np.mean(error**2))), float(np.median(error))
+    for low in ("float32", "tf32", "float16", "bfloat16"):
+        format_ = PRECISIONS[low]
+        largest = 10 * format_.growth(n, len(long)) * format_.eps / sqrt(n)
+        if format_.eps <= 2 * precision.eps or not format_.eps / 64 <= size <= min(largest, 0.5):
+            continue
+        on_grid = lies_on_grid(q, format_)
+        if on_grid or (typical >= size / 4 and n > 1):
+            yield low, on_grid
+
+
+def lies_on_grid(x: np.ndarray, precision: Precision) -> bool:
+    """Whether every entry is a number of the format."""
+    parts = np.stack([x.real, x.imag])
+    spacing = 2 * half_spacing(parts, precision)
+    scaled = np.ldexp(parts, -np.rint(np.log2(spacing)).astype(int))
+    return bool(np.all(scaled == np.rint(scaled)))
+
+
 def not_orthonormal(q: np.ndarray, vectors: str) -> str:
     """Which vector is farthest from length 1, and how far they are from orthogonal."""
-    gram = q.conj().T @ q if vectors == "columns" else q @ q.conj().T
+    long = q if vectors == "columns" else ct(q)
+    gram = inner(long, long)
+    if not q.any():
+        return f"all {vectors} have length 0"
     lengths = np.sqrt(np.abs(np.diagonal(gram)))
-    off = float(np.linalg.norm(gram - np.diag(np.diagonal(gram))))
+    angles = np.abs(gram - np.diag(np.diagonal(gram)))
+    off = float(np.linalg.norm(angles))
     if (
         np.ptp(lengths) <= 1e-3 * lengths.max()
         and off <= 1e-3 * len(gram) * lengths.max() ** 2
-        and abs(lengths[0] - 1) > 1e-3
+        and abs(lengths.mean() - 1) > 1e-3
     ):
-        return f"{vectors} are orthogonal but have length {lengths.mean():.4g}" + (
-            ": a factor is missing" if lengths[0] else ""
-        )
+        return f"{vectors} are orthogonal but have length {lengths.mean():.4g}: a factor is missing"
     worst = int(np.argmax(np.abs(lengths - 1)))
-    one = f"{vectors[:-1]} {worst} has length {lengths[worst]:.6g}"
-    return f"{vectors} are not orthonormal: {one}, the Gram matrix off the diagonal {off:.2g}"
+    one = f"{vectors[:-1]} {worst} has length {_beside_one(lengths[worst])}"
+    i, j = sorted(int(k) for k in np.unravel_index(int(np.argmax(angles)), angles.shape))
+    alone = _alone(gram, vectors)
+    if alone:
+        return f"{alone} alone is wrong: {one}, inner products with the others up to {angles.max():.2g}"
+    if angles.max() > 0.999 * lengths[i] * lengths[j] and lengths[i] * lengths[j] > 0:
+        return f"{vectors} {i} and {j} are parallel"
+    return f"{vectors} are not orthonormal: {one}, the Gram matrix off the diagonal {off:.2g}, most of {i} and {j}"
+
+
+def _beside_one(x: float) -> str:
+    return f"{x:.6g}" if abs(x - 1) >= 1e-5 else f"1 {'+' if x > 1 else '-'} {abs(x - 1):.2g}"
+
+
+def _alone(gram: np.ndarray, vectors: str) -> str:
+    """The one vector whose inner products with itself and others hold all of the error, if there is one."""
+    rest = np.abs(gram - np.eye(len(gram))) ** 2
+    if len(gram) < 3:
+        return ""
+    total, j = float(np.sum(rest)), int(np.argmax(np.sum(rest, axis=0)))
+    others = float(np.sum(np.delete(np.delete(rest, j, 0), j, 1)))
+    one = float(np.sum(rest[j]) + np.sum(rest[:, j]) - rest[j, j])
+    single = np.sum(np.delete(rest[j], j) > 1e-6 * total) >= 2 or rest[j, j] > 0.99 * total
+    return f"{vectors[:-1]} {j}" if others <= 1e-6 * total and one > 0 and single else ""
+
+
+def one_wrong(name: str, x: np.ndarray, exact: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The one entry, row or column of x that differs from what it should be by 1000 times as much as all others."""
+    error = np.abs(x - exact) ** 2
+    if x.size < 2:
+        return
+    total = float(np.sum(error))
+    i, j = (int(k) for k in np.unravel_index(int(np.argmax(error)), error.shape))
+    places: tuple[tuple[str, Any], ...] = (
+        (f"entry ({i}, {j}) of {name}", (i, j)),
+        (f"row {i} of {name}", (i, slice(None))),
+        (f"column {j} of {name}", (slice(None), j)),
+    )
+    for where, place in places:
+        if not total - float(np.sum(error[place])) > 1e-6 * total and np.size(error[place]) < x.size:
+            repaired = x.astype(np.result_type(x, exact))
+            repaired[place] = exact[place]
+            seen = f" ({x[place]:.6g}, not {exact[place]:.6g})" if "entry" in where else ""
+            yield where + seen, repaired
+            return
