@@ -50,7 +50,7 @@ def scale_unit(q: np.ndarray, precision: Precision) -> np.ndarray:
     """sqrt(sum_g w_g^2)/n, w_g = 2 sum |q_ij| d_ij over the entries with one significand: equation (SCALE)."""
     units = np.zeros(q.shape[:-2])
     for index in np.ndindex(units.shape):
-        parts = np.stack([q[index].real, q[index].imag]).ravel()
+        parts = np.ascontiguousarray(q[index]).view(np.float64).ravel()
         parts = np.abs(np.where(np.isfinite(parts), parts, 0.0))
         significand = np.rint(np.frexp(parts)[0] / precision.eps).astype(int)
         weight = 2 * parts * half_spacing(parts, precision)

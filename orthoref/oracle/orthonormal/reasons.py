@@ -19,7 +19,7 @@ def variants(
     """A shorter format."""
     q = outputs["q"].value
     vectors = "columns" if q.shape[0] >= q.shape[1] else "rows"
-    for low, _ in shorter(q, precision):
+    for low, _ in shorter(q, errors_of_columns(q), max(q.shape), precision):
         yield Variant(f"accurate to {low}", f"{vectors} are orthonormal to {low} only", precision=PRECISIONS[low])
 
 
@@ -29,32 +29,44 @@ def describe(inputs: Data, outputs: Data, claimed: Any, precision: Precision, fa
     return [not_orthonormal(q, "columns" if q.shape[0] >= q.shape[1] else "rows")] if failed else []
 
 
-def shorter(q: np.ndarray, precision: Precision) -> Iterator[tuple[str, bool]]:
-    """Formats whose rounding may be the error of the columns, and whether the entries lie on their grid.
+def shorter(
+    x: np.ndarray, error: np.ndarray, size: int, precision: Precision, least: float = 0.0
+) -> Iterator[tuple[str, bool]]:
+    """Formats whose rounding may be the error of x, and whether its entries lie on their grid.
 
-    The error of I - Q^H Q must have the size of the format's in most columns: equation (SPREAD).
+    ``error`` are the errors of its columns, relative to a column; ``size`` its larger dimension. They must have the
+    size of the format's in most columns: equation (SPREAD). An error of at most ``least`` may have other causes.
     """
-    long = q if q.shape[0] >= q.shape[1] else ct(q)
-    n = long.shape[1]
-    error = np.linalg.norm(inner(long, long) - np.eye(n), axis=0)
-    if not error.size or not np.all(np.isfinite(error)):
+    n = len(error)
+    if not n or not np.all(np.isfinite(error)):
         return
-    size, typical = float(np.sqrt(np.mean(error**2))), float(np.median(error))
+    mean, typical = float(np.sqrt(np.mean(error**2))), float(np.median(error))
+    found = []
     for low in ("float32", "tf32", "float16", "bfloat16"):
         format_ = PRECISIONS[low]
-        largest = 10 * format_.growth(n, len(long)) * format_.eps / sqrt(n)
-        if format_.eps <= 2 * precision.eps or not format_.eps / 64 <= size <= min(largest, 0.5):
-            continue
-        on_grid = lies_on_grid(q, format_)
-        if on_grid or (typical >= size / 4 and n > 1):
-            yield low, on_grid
+        largest = 10 * format_.growth(n, size) * format_.eps / sqrt(n)
+        if format_.eps > 2 * precision.eps and format_.eps / 64 <= mean <= min(largest, 0.5):
+            found.append((low, lies_on_grid(x, format_)))
+    on_grid = [low for low, on in found if on]
+    if on_grid:
+        yield on_grid[-1], True  # the grid of a coarser format is part of that of a finer one
+    elif typical >= mean / 4 and n > 1 and mean > least:
+        yield from found
+
+
+def errors_of_columns(q: np.ndarray) -> np.ndarray:
+    """Norms of the columns of I - Q^H Q, or of I - Q Q^H."""
+    long = q if q.shape[0] >= q.shape[1] else ct(q)
+    return np.linalg.norm(inner(long, long) - np.eye(long.shape[1]), axis=0)
 
 
 def lies_on_grid(x: np.ndarray, precision: Precision) -> bool:
     """Whether every entry is a number of the format."""
-    parts = np.stack([x.real, x.imag])
-    spacing = 2 * half_spacing(parts, precision)
-    scaled = np.ldexp(parts, -np.rint(np.log2(spacing)).astype(int))
+    return all(_on_grid(part[i : i + 256], precision) for part in (x.real, x.imag) for i in range(0, len(x), 256))
+
+
+def _on_grid(x: np.ndarray, precision: Precision) -> bool:
+    scaled = np.ldexp(x, 1 - np.frexp(2 * half_spacing(x, precision))[1])
     return bool(np.all(scaled == np.rint(scaled)))
 
 
@@ -101,7 +113,7 @@ def _alone(gram: np.ndarray, vectors: str) -> str:
 
 
 def one_wrong(name: str, x: np.ndarray, exact: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The one entry, row or column of x that differs from what it should be by 1000 times as much as all others."""
+    """The one entry, row or column of x that holds nine tenths of the squared error of x, put right."""
     error = np.abs(x - exact) ** 2
     if x.size < 2:
         return
@@ -113,9 +125,8 @@ def one_wrong(name: str, x: np.ndarray, exact: np.ndarray) -> Iterator[tuple[str
         (f"column {j} of {name}", (slice(None), j)),
     )
     for where, place in places:
-        if not total - float(np.sum(error[place])) > 1e-6 * total and np.size(error[place]) < x.size:
+        if float(np.sum(error[place])) >= 0.9 * total > 0 and np.size(error[place]) < x.size:
             repaired = x.astype(np.result_type(x, exact))
             repaired[place] = exact[place]
-            seen = f" ({x[place]:.6g}, not {exact[place]:.6g})" if "entry" in where else ""
-            yield where + seen, repaired
+            yield f"{where} alone is wrong, by {float(np.sqrt(np.sum(error[place]))):.2g}", repaired
             return

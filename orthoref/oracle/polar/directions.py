@@ -106,6 +106,8 @@ def recognised(seen: Directions) -> Iterator[tuple[str, str]]:
     yield from _triangular(a, u)
     yield from _products(seen)
     if np.iscomplexobj(seen.a):
+        if not u.imag.any() and np.linalg.norm(u - seen.unitary.real) <= 1e-3 * np.linalg.norm(u):
+            yield "real part", "u is the real part of what it should be: the imaginary part is lost"
         yield from _lost_conjugate(a, u)
     yield from _shape(seen)
 
@@ -127,7 +129,8 @@ def _triangular(a: np.ndarray, u: np.ndarray) -> Iterator[tuple[str, str]]:
         ):
             strict = np.linalg.norm(product - np.diag(np.diagonal(product))) > 1e-2 * np.linalg.norm(product)
             if strict:
-                yield name, f"u is the orthonormal factor of a {name} factorization, not the polar factor"
+                article = "an" if name[0] in "LR" else "a"
+                yield name, f"u is the orthonormal factor of {article} {name} factorization, not the polar factor"
 
 
 def _products(seen: Directions) -> Iterator[tuple[str, str]]:
@@ -148,7 +151,7 @@ def _lost_conjugate(a: np.ndarray, u: np.ndarray) -> Iterator[tuple[str, str]]:
         yield "lost conjugate", text
         return
     w, v = np.linalg.eigh(a.T @ a)
-    if w[0] > 0 and np.linalg.norm(u - a @ (v / np.sqrt(w)) @ ct(v)) <= 1e-3 * np.linalg.norm(u):
+    if w.all() and np.linalg.norm(u - a @ (v / np.sqrt(np.abs(w))) @ ct(v)) <= 1e-3 * np.linalg.norm(u):
         yield "lost conjugate", text
 
 
@@ -188,14 +191,13 @@ def _shape(seen: Directions) -> Iterator[tuple[str, str]]:
         return
     error = np.abs(seen.defect)
     worst = float(np.max(error))
-    for power, cause in ((1, "divides by H, or multiplies by its inverse"), (2, "forms A^H A")):
-        weighted = error * np.sqrt(np.outer(s, s)) ** power
-        if worst > 1e3 * seen.e and np.max(weighted) <= min(100 * seen.e, 1e-3 * worst):
-            grows = "cond" if power == 1 else "cond^2"
-            yield (
-                f"error grows like {grows}",
-                (f"the error grows like {grows} ({worst:.2g} where s/s_1 = {s[-1]:.2g}, none where it is 1): {cause}"),
-            )
+    for grows, weight, cause in (  # (COND): eps s_1/min(s_i, s_j), eps s_1^2/(s_i s_j)
+        ("cond", np.minimum.outer(s, s), "divides by H, or multiplies by its inverse"),
+        ("cond^2", np.outer(s, s), "forms A^H A"),
+    ):
+        if worst > 1e3 * seen.e and np.max(error * weight) <= min(100 * seen.e, 1e-3 * worst):
+            size = f"{worst:.2g} where s/s_1 = {s[-1]:.2g}, none where it is 1"
+            yield f"error grows like {grows}", f"the error grows like {grows} ({size}): {cause}"
             return
 
 

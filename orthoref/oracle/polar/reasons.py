@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle.operation import Data, Variant
-from orthoref.oracle.orthonormal.reasons import not_orthonormal, one_wrong, shorter
+from orthoref.oracle.orthonormal.reasons import errors_of_columns, not_orthonormal, one_wrong, shorter
 from orthoref.oracle.polar.directions import Directions, recognised, tall
 from orthoref.oracle.precision import PRECISIONS, Precision
 from orthoref.oracle.residual import condition, ct, exponent_of, inner, ldexp
@@ -22,14 +22,11 @@ def variants(
     """Known mistakes of one matrix, undone; those that a probe with two vectors already contradicts are left out."""
     a, u = inputs["a"].value, outputs["u"].value
     h = outputs["h"].value if "h" in outputs else None
+    if not a.size:
+        return
+    seen = Directions(a, u, precision)
     if not u.any():
-        if a.size:
-            exact = Directions(a, u, precision)
-            yield Variant(
-                "u is zero",
-                "u is zero",
-                _named(exact.unitary, exact.hermitian(claimed.side) if h is not None else None),
-            )
+        yield Variant("u is zero", "u is zero", _exact(seen, h, claimed.side))
         return
     for reason, other_u, other_h in _undone(a, u, h, claimed.side):
         if _plausible(a, other_u, other_h, claimed.side):
@@ -42,25 +39,40 @@ def variants(
     if claimed.rank_deficient == "complete" and _plausible(a, u, h, claimed.side, isometry=False):
         partial = "u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"
         yield Variant("partial isometry", partial, claimed=replace(claimed, rank_deficient="partial"))
-    seen = Directions(a, u, precision)
-    low = [] if _extreme(a, precision) or _singular(a, precision) else list(shorter(u, precision))
-    for name, on_grid in low:
+    low = [] if _extreme(a, precision) or _singular(a, precision) else list(_shorter(seen, h, claimed.side))
+    for variant, on_grid in low:
         if on_grid:
-            yield _accurate_to(name)
-    exact = seen.unitary, None if h is None else seen.hermitian(claimed.side)
-    for variant in (*_reversed(a, u, h), *_alone(seen, u, h, *exact)):
+            yield variant
+    exact = _exact(seen, h, claimed.side)
+    for variant in (*_alone(seen, u, h, exact), *_reversed(a, u, h)):
         if variant.outputs and _plausible(a, variant.outputs["u"], variant.outputs.get("h"), claimed.side):
             yield variant
     for key, reason in recognised(seen):
-        yield Variant(key, reason, _named(*exact))
-    for name, on_grid in low:
+        yield Variant(key, reason, exact)
+    for variant, on_grid in low:
         if not on_grid:
-            yield _accurate_to(name)
+            yield variant
 
 
-def _accurate_to(low: str) -> Variant:
-    reason = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
-    return Variant(f"accurate to {low}", reason, precision=PRECISIONS[low])
+def _exact(seen: Directions, h: np.ndarray | None, side: str) -> dict[str, np.ndarray]:
+    """The factors that float64 finds."""
+    return _named(seen.unitary, None if h is None else seen.hermitian(side))
+
+
+def _shorter(seen: Directions, h: np.ndarray | None, side: str) -> Iterator[tuple[Variant, bool]]:
+    """Formats to which u, or h alone, is accurate."""
+    a, u, precision = seen.a, seen.u, seen.precision
+    inverse = 10 * precision.eps / max(seen.relative[-1], precision.eps)  # an inverse errs as much, as evenly
+    way = "somewhere on the way the working precision was"
+    for low, on_grid in shorter(u, errors_of_columns(u), max(u.shape), precision, inverse):
+        reason = f"accurate to {low} only: {way} {low} or the like"
+        yield Variant(f"accurate to {low}", reason, precision=PRECISIONS[low]), on_grid
+    if h is not None and h.any():
+        rest = h - (inner(u, a) if side == "right" else inner(ct(a), ct(u)))
+        error = np.linalg.norm(rest, axis=0) / np.linalg.norm(h) * sqrt(len(h))
+        for low, on_grid in shorter(h, error, max(u.shape), precision):
+            reason = f"h is accurate to {low} only: {way} {low} or the like"
+            yield Variant(f"h accurate to {low}", reason, precision=PRECISIONS[low]), on_grid
 
 
 def _named(u: np.ndarray, h: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -99,23 +111,22 @@ def _reversed(a: np.ndarray, u: np.ndarray, h: np.ndarray | None) -> Iterator[Va
     w, x = np.linalg.eigh((product + ct(product)) / 2)
     x = x[:, w < -1e-3 * np.max(np.abs(w))]
     if count := x.shape[1]:
-        text = f"{count} of {len(w)} directions of u {'is' if count == 1 else 'are'} reversed: U v = -p for A v = s p"
+        are = "is" if count == 1 else "are"
+        text = f"{count} of {len(w)} directions of u {are} reversed: U^H A has negative eigenvalues"
         turned = u - 2 * (u @ x) @ ct(x) if long else u - 2 * x @ (ct(x) @ u)
         yield Variant("reversed directions", text, _named(turned, h))
         if h is not None and h.shape == (len(w), len(w)):
             yield Variant("reversed directions", f"{text}, of h too", _named(turned, h - 2 * (h @ x) @ ct(x)))
 
 
-def _alone(
-    seen: Directions, u: np.ndarray, h: np.ndarray | None, exact_u: np.ndarray, exact_h: np.ndarray | None
-) -> Iterator[Variant]:
+def _alone(seen: Directions, u: np.ndarray, h: np.ndarray | None, exact: Mapping[str, np.ndarray]) -> Iterator[Variant]:
     """One entry, row or column that is wrong, all others as they should be."""
     if seen.relative[-1] > 0:
-        for where, repaired in one_wrong("u", u, exact_u):
-            yield Variant(f"one {where.partition(' ')[0]} of u", f"{where} alone is wrong", _named(repaired, h))
-    if h is not None and exact_h is not None:
-        for where, repaired in one_wrong("h", h, exact_h):
-            yield Variant(f"one {where.partition(' ')[0]} of h", f"{where} alone is wrong", _named(u, repaired))
+        for where, repaired in one_wrong("u", u, exact["u"]):
+            yield Variant(f"one {where.partition(' ')[0]} of u", where, _named(repaired, h))
+    if h is not None:
+        for where, repaired in one_wrong("h", h, exact["h"]):
+            yield Variant(f"one {where.partition(' ')[0]} of h", where, _named(u, repaired))
 
 
 def describe(inputs: Data, outputs: Data, claimed: Any, precision: Precision, failed: Mapping[str, float]) -> list[str]:
@@ -128,7 +139,7 @@ def describe(inputs: Data, outputs: Data, claimed: Any, precision: Precision, fa
         found.append(
             "the input is rank deficient to working precision: u is neither orthonormal nor a partial isometry"
         )
-    return found + _by_measure(a, u, set(failed), "h" in outputs)
+    return found + _by_measure(a, u, outputs["h"].value if "h" in outputs else None, claimed.side, set(failed))
 
 
 def _singular(a: np.ndarray, precision: Precision) -> bool:
@@ -181,7 +192,7 @@ def _root(a: np.ndarray, u: np.ndarray, h: np.ndarray, side: str) -> np.ndarray 
     return (v * np.sqrt(np.maximum(w, 0))) @ ct(v)
 
 
-def _by_measure(a: np.ndarray, u: np.ndarray, failed: set[str], has_h: bool) -> list[str]:
+def _by_measure(a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str, failed: set[str]) -> list[str]:
     """What the checks that fail say together, the larger error first."""
     if not u.size:
         return ["the factors of an empty matrix: h is zero"]
@@ -205,12 +216,23 @@ def _by_measure(a: np.ndarray, u: np.ndarray, failed: set[str], has_h: bool) -> 
     elif "nuclear" in failed:
         missing = "some singular vectors have the wrong sign, or u is no isometry on the range of a"
         reasons.append(f"Re<A,U> is less than |A|_*: {missing}")
-    elif failed & {"backward", "backward_2"} and not has_h:
+    elif failed & {"backward", "backward_2"} and h is None:
         reasons.append("u is orthonormal and U^H A Hermitian, but the range of u is not that of a")
-    if has_h and failed & {"hermitian", "hermitian_2"}:
+    if h is not None and failed & {"hermitian", "hermitian_2"}:
         reasons.append("h is not Hermitian")
-    if has_h and failed <= {"consistent", "consistent_2"}:
+    if h is not None and failed <= {"consistent", "consistent_2"}:
         reasons.append("h is wrong on the null space of u, where A = U H does not see it: H is U^H A there, too")
-    if has_h and failed & {"backward", "backward_2", "multiple"} and not reasons:
-        reasons.append("u is a polar factor, but the product of the factors is not a: h is wrong")
+    if h is not None and failed & {"backward", "backward_2", "multiple"} and not reasons:
+        reasons.append(f"u is a polar factor, but the product of the factors is not a: {_wrong_h(a, u, h, side)}")
     return reasons
+
+
+def _wrong_h(a: np.ndarray, u: np.ndarray, h: np.ndarray, side: str) -> str:
+    """Whether h is a multiple of U^H A."""
+    scaled, size = (ldexp(x, -exponent_of(a)) for x in (a, h))
+    product = inner(u, scaled) if side == "right" else inner(ct(scaled), ct(u))
+    multiple = float(np.vdot(product, size).real / max(np.vdot(product, product).real, 1e-300))
+    away = np.linalg.norm(size - multiple * product)
+    if away <= 0.1 * abs(multiple - 1) * np.linalg.norm(product):
+        return f"h is {multiple:.4g} times what it should be"
+    return "h is wrong"

@@ -115,11 +115,12 @@ def stored(precision: Precision, x: Lifted) -> Precision:
     That of its storage; the coarser one of the format where x, stored in more, lies on its grid.
     """
     tiny = precision.tiny if x.dtype is None else precision_of(x.dtype).tiny
-    if tiny < precision.tiny:
-        scaled = np.ldexp(np.stack([x.value.real, x.value.imag]), -round(log2(precision.tiny)))
-        coarse = bool(np.all((scaled == np.rint(scaled)) | ~np.isfinite(scaled)))
-        return precision if coarse else precision._replace(tiny=tiny)
-    return precision._replace(tiny=tiny)
+    coarse = tiny < precision.tiny
+    if coarse:
+        exponent = -round(log2(precision.tiny))
+        parts = (np.ldexp(part, exponent) for part in (x.value.real, x.value.imag))
+        coarse = all(bool(np.all((part == np.rint(part)) | ~np.isfinite(part))) for part in parts)
+    return precision if coarse else precision._replace(tiny=tiny)
 
 
 def polar_cases(dtypes: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Case]:
