@@ -80,7 +80,8 @@ def half_spacing(x: np.ndarray, precision: Precision) -> np.ndarray:
     """Largest error that rounding to a format can have made of each entry: half the spacing of its numbers there."""
     if np.iscomplexobj(x):
         return np.hypot(half_spacing(x.real, precision), half_spacing(x.imag, precision))
-    return np.maximum(np.ldexp(precision.eps, np.frexp(x)[1] - 1), precision.tiny) / 2
+    spacing = np.where(x == 0, 0.0, np.ldexp(precision.eps, np.frexp(x)[1] - 1))
+    return np.maximum(spacing, precision.tiny) / 2
 
 
 def rounding_norm(x: np.ndarray, precision: Precision) -> np.ndarray:

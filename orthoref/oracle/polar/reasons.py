@@ -39,7 +39,7 @@ def variants(
     if claimed.rank_deficient == "complete" and _plausible(a, u, h, claimed.side, isometry=False):
         partial = "u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"
         yield Variant("partial isometry", partial, claimed=replace(claimed, rank_deficient="partial"))
-    low = [] if _extreme(a, precision) or _singular(a, precision) else list(_shorter(seen, h, claimed.side))
+    low = [] if _extreme(a, precision) or _singular(a, precision) else list(_shorter(seen, h, claimed.side, failed))
     for variant, on_grid in low:
         if on_grid:
             yield variant
@@ -59,7 +59,9 @@ def _exact(seen: Directions, h: np.ndarray | None, side: str) -> dict[str, np.nd
     return _named(seen.unitary, None if h is None else seen.hermitian(side))
 
 
-def _shorter(seen: Directions, h: np.ndarray | None, side: str) -> Iterator[tuple[Variant, bool]]:
+def _shorter(
+    seen: Directions, h: np.ndarray | None, side: str, failed: Mapping[str, float]
+) -> Iterator[tuple[Variant, bool]]:
     """Formats to which u, or h alone, is accurate."""
     a, u, precision = seen.a, seen.u, seen.precision
     inverse = 10 * precision.eps / max(seen.relative[-1], precision.eps)  # an inverse errs as much, as evenly
@@ -67,7 +69,7 @@ def _shorter(seen: Directions, h: np.ndarray | None, side: str) -> Iterator[tupl
     for low, on_grid in shorter(u, errors_of_columns(u), max(u.shape), precision, inverse):
         reason = f"accurate to {low} only: {way} {low} or the like"
         yield Variant(f"accurate to {low}", reason, precision=PRECISIONS[low]), on_grid
-    if h is not None and h.any():
+    if h is not None and h.any() and not {"orthonormal", "symmetric", "nuclear"} & set(failed):
         rest = h - (inner(u, a) if side == "right" else inner(ct(a), ct(u)))
         error = np.linalg.norm(rest, axis=0) / np.linalg.norm(h) * sqrt(len(h))
         for low, on_grid in shorter(h, error, max(u.shape), precision):
