@@ -24,13 +24,13 @@ class Precision(NamedTuple):
 
         max(n, 8) for float32 and float64: n is the factor of the a-priori bounds (LAPACK's test ratios). Below 8 the
         constants show: LAPACK's bidiagonal QR neglects what is below max(10, min(100, u^(-1/8))) u, which is 49 eps
-        in binary64 for every n, and ten of these units are 80 eps. Sums over the m >= n entries of a column err by
-        up to m/128 eps, a quarter of which is more than that from m = 4096 on: equation (LONG).
+        in binary64 for every n, and ten of these units are 80 eps. Sums over the m >= n entries of the n columns
+        err by up to sqrt(n) m/32 eps in all, an eighth of which is more for m > 256 sqrt(n): equation (LONG).
 
         sqrt(n) for the 16-bit formats, which store what was computed with float32 accumulation: rounding the entries
         of U once more costs |dU|_F <= eps/2 |U|_F = sqrt(n) eps/2, while n eps would soon accept anything.
         """
-        return sqrt(n) if self.short else max(n, 8.0, m / 512)
+        return sqrt(n) if self.short else max(n, 8.0, sqrt(n) * m / 256)
 
     def relative(self, n: int, m: int = 0) -> float:
         """Factor on ``eps`` for errors relative to |A| or |H|.
@@ -43,7 +43,7 @@ class Precision(NamedTuple):
         """Name of growth * eps (relative * eps)."""
         if self.short:
             return "eps" if relative else "sqrt(n) eps"
-        return "m/512 eps" if self.growth(n, m) > max(n, 8) else "n eps" if n >= 8 else "8 eps"
+        return "sqrt(n) m/256 eps" if self.growth(n, m) > max(n, 8) else "n eps" if n >= 8 else "8 eps"
 
 
 PRECISIONS = {

@@ -47,12 +47,12 @@ def unit_2(q: np.ndarray, precision: Precision) -> np.ndarray:
 
 
 def scale_unit(q: np.ndarray, precision: Precision) -> np.ndarray:
-    """sqrt(sum_g w_g^2)/n, w_g = 2 sum |q_ij| d_ij over the entries with one significand: equation (SCALE)."""
+    """sqrt(sum_g w_g^2 + (2 eps)^2)/n, w_g = 2 sum |q_ij| d_ij over the entries with one significand: (SCALE)."""
     units = np.zeros(q.shape[:-2])
     for index in np.ndindex(units.shape):
         parts = np.ascontiguousarray(q[index]).view(np.float64).ravel()
         parts = np.abs(np.where(np.isfinite(parts), parts, 0.0))
         significand = np.rint(np.frexp(parts)[0] / precision.eps).astype(int)
         weight = 2 * parts * half_spacing(parts, precision)
-        units[index] = np.linalg.norm(np.bincount(significand, weight)) / min(q.shape[-2:])
-    return np.clip(units, precision.eps**2, precision.eps)  # zero has no roundings
+        units[index] = np.linalg.norm(np.bincount(significand, weight))
+    return np.minimum(np.hypot(units, 2 * precision.eps) / min(q.shape[-2:]), precision.eps)

@@ -34,8 +34,9 @@ def test_units_by_hand():
     assert found["lengths"] == 1 / 2.0**-8
     # one significand: all errors of one sign move |Q|^2/3 by 2 * 2 * 2^-7, more than the cap
     assert found["scale"] == 3 / BFLOAT16.eps
-    q = np.diag([1.0, 0.75])  # two significands: sqrt((2/256)^2 + (2 * 0.75/512)^2)/2
-    assert ratios.scale_unit(q, BFLOAT16) == pytest.approx(np.hypot(2 / 256, 1.5 / 512) / 2, rel=1e-15, abs=0)
+    q = np.diag([1.0, 0.75, 0.75, 0.75])  # two significands: 2/256 and 3 * 1.5/512, and two roundings of a factor
+    expected = np.sqrt((2 / 256) ** 2 + (4.5 / 512) ** 2 + (4 / 256) ** 2) / 4
+    assert ratios.scale_unit(q, BFLOAT16) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
 def test_only_formats_that_store_are_judged_so():
@@ -150,4 +151,11 @@ def test_long_columns():
     testing.assert_orthonormal(q)
     with pytest.raises(PortFailure):
         testing.assert_orthonormal((1 + 4e-3) * q)
-    assert PRECISIONS["float32"].growth(3, 4096) == 8 and PRECISIONS["float32"].growth(3, 2**20) == 2048
+    growth = PRECISIONS["float32"].growth
+    assert [growth(n, m) for n, m in ((1, 2048), (4, 1024), (4, 8192), (1, 2**20), (300, 4096))] == [
+        8,
+        8,
+        64,
+        4096,
+        300,
+    ]
