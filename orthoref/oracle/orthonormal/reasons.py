@@ -86,17 +86,21 @@ def not_orthonormal(q: np.ndarray, vectors: str) -> str:
     ):
         return f"{vectors} are orthogonal but have length {lengths.mean():.4g}: a factor is missing"
     worst = int(np.argmax(np.abs(lengths - 1)))
-    one = f"{vectors[:-1]} {worst} has length {_beside_one(lengths[worst])}"
+    one = f"{vectors[:-1]} {worst} has length {beside_one(lengths[worst])}"
     i, j = sorted(int(k) for k in np.unravel_index(int(np.argmax(angles)), angles.shape))
     alone = _alone(gram, vectors)
     if alone:
         return f"{alone} alone is wrong: {one}, inner products with the others up to {angles.max():.2g}"
     if angles.max() > 0.999 * lengths[i] * lengths[j] and lengths[i] * lengths[j] > 0:
         return f"{vectors} {i} and {j} are parallel"
-    return f"{vectors} are not orthonormal: {one}, the Gram matrix off the diagonal {off:.2g}, most of {i} and {j}"
+    most = f", largest for {i} and {j}" if off > 0 else ""
+    return f"{vectors} are not orthonormal: {one}, the Gram matrix off the diagonal {off:.2g}{most}"
 
 
-def _beside_one(x: float) -> str:
+def beside_one(x: float) -> str:
+    """A number near 1, with the digits of its distance."""
+    if x == 1:
+        return "1"
     return f"{x:.6g}" if abs(x - 1) >= 1e-5 else f"1 {'+' if x > 1 else '-'} {abs(x - 1):.2g}"
 
 

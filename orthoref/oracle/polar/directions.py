@@ -9,6 +9,7 @@ from math import inf
 
 import numpy as np
 
+from orthoref.oracle.orthonormal.reasons import beside_one
 from orthoref.oracle.precision import Precision
 from orthoref.oracle.residual import ct, exponent_of, inner, ldexp
 
@@ -73,8 +74,18 @@ class Directions:
 
     @cached_property
     def determined(self) -> np.ndarray:
-        """Directions that a backward stable method finds to three digits."""
-        return self.relative > 1e3 * self.e
+        """Directions that a backward stable method finds."""
+        return self.relative > 10 * self.e
+
+    @cached_property
+    def tilt(self) -> np.ndarray:
+        """Error of the determined directions in a backward stable factor, off the diagonal of C."""
+        return 10 * self.e / self.relative[self.determined]
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """The same on the diagonal, which a tilt changes in second order."""
+        return 10 * self.e + self.tilt**2 / 10
 
     @cached_property
     def values(self) -> np.ndarray | None:
@@ -83,13 +94,12 @@ class Directions:
         if not known.any():
             return None
         d = np.diagonal(c)[known]
-        worst = np.max(np.abs(d - 1))
-        # the singular vectors of a backward stable factor err by e s_1/s_i
-        noise = 10 * self.e / self.relative[known][-1]
-        rest = c[np.ix_(known, known)] - np.diag(d)
-        outside = tall(self.u) @ self.svd[2][:, known] - self.svd[0] @ c[:, known]
-        off = max(np.max(np.abs(rest)), np.max(np.linalg.norm(outside, axis=0)), np.max(np.abs(d.imag)))
-        return d.real if off <= 0.05 * worst and worst > noise else None
+        beyond = np.maximum(np.abs(d - 1) - self.noise, 0)
+        rest = np.abs(c[np.ix_(known, known)] - np.diag(d.real))
+        outside = np.linalg.norm(tall(self.u) @ self.svd[2][:, known] - self.svd[0] @ c[:, known], axis=0)
+        allowed = 0.05 * np.max(beyond) + self.tilt
+        small = np.all(rest <= np.maximum.outer(allowed, allowed)) and np.all(outside <= allowed)
+        return d.real if np.max(beyond) > 0 and small else None
 
 
 def tall(x: np.ndarray) -> np.ndarray:
@@ -101,7 +111,8 @@ def recognised(seen: Directions) -> Iterator[tuple[str, str]]:
     """Key and text of what U is known to be in place of the polar factor."""
     a, u = ldexp(seen.a, -seen.exponent), seen.u
     multiple = np.vdot(a, u) / np.vdot(a, a) if a.any() else 0.0
-    if abs(multiple) and np.linalg.norm(u - multiple * a) <= 1e-3 * np.linalg.norm(u) * (seen.relative[-1] < 0.9):
+    smallest = float(seen.relative[-1])
+    if smallest < 0.9 and np.linalg.norm(u - multiple * a) <= 1e-3 * smallest * np.linalg.norm(u):
         yield "u is a", "u is a multiple of a: nothing was made orthonormal"
     yield from _triangular(a, u)
     yield from _products(seen)
@@ -136,10 +147,13 @@ def _triangular(a: np.ndarray, u: np.ndarray) -> Iterator[tuple[str, str]]:
 def _products(seen: Directions) -> Iterator[tuple[str, str]]:
     """P (V^H)^T for P V^H: the moduli of P^H U are then those of V, whatever the signs of the singular vectors."""
     p, s, v = seen.svd
-    simple = len(s) > 1 and np.min(s[:-1] - s[1:]) > 1e6 * seen.precision.eps * s[0]
+    simple = len(s) > 1 and np.min(s[:-1] - s[1:]) > 1e4 * seen.precision.eps * s[0]
     if simple and seen.a.shape[0] >= seen.a.shape[1]:
         found = np.abs(inner(p, seen.u))
-        if np.linalg.norm(found - np.abs(v)) <= 1e-3 * np.linalg.norm(v) and np.linalg.norm(found - ct(found)) > 1e-2:
+        if (
+            np.linalg.norm(found - np.abs(v)) <= 1e-3 * np.linalg.norm(v)
+            and np.linalg.norm(seen.u - seen.unitary) > 1e-2
+        ):
             yield "u @ vh.T", "u is the product u @ vh.T (or u @ v) of the singular vectors, not u @ vh"
 
 
@@ -158,44 +172,37 @@ def _lost_conjugate(a: np.ndarray, u: np.ndarray) -> Iterator[tuple[str, str]]:
 def _shape(seen: Directions) -> Iterator[tuple[str, str]]:
     """Singular values of U as a function of those of A, or an error that grows with s_1/s."""
     d, s = seen.values, seen.relative[seen.determined]
-    right = "the singular vectors are right; "
-    if d is not None and len(d) > 1 and (d > -0.5).all():
-        wrong = np.abs(d - 1) > max(10 * seen.e, 0.01 * np.max(np.abs(d - 1)))
-        name = next(_laws(s, d, seen), "")
-        limits = f"from {d.min():.6g} to {d.max():.6g}"
-        if np.ptp(d) <= 1e-3 * np.max(np.abs(d - 1)):
-            return  # a factor, which the lengths of the columns show
-        if name:
-            yield name.partition(":")[0], f"{right}singular values of u {limits}: {name}"
-        elif wrong.any() and not wrong.all() and np.max(s[wrong]) < np.min(s[~wrong]):
-            edge, small = float(np.max(s[wrong])), float(d[wrong][np.argmax(np.abs(d[wrong] - 1))])
-            if np.max(np.abs(d[wrong])) <= 1e-3:
-                yield (
-                    "truncated",
-                    f"{right}u is zero on the directions below s/s_1 = {edge:.2g}: small singular values are cut off",
-                )
-            else:
-                way = "fall" if small < 1 else "rise"
-                yield (
-                    "not converged",
-                    (
-                        f"{right}singular values of u {way} from 1 to {small:.6g} below s/s_1 = {edge:.2g}: "
-                        "not converged, or a shift"
-                    ),
-                )
-        else:
-            yield "not converged", f"{right}singular values of u {limits}: not converged, or a shift"
+    right = "the singular vectors are right; singular values of u"
+    given = d is not None and len(d) > 1 and bool((d > -0.5).all()) and np.ptp(d) > 1e-3 * np.max(np.abs(d - 1))
+    if given and d is not None and (name := next(_laws(s, d, seen), "")):
+        yield name.partition(":")[0], f"{right} from {beside_one(d.min())} to {beside_one(d.max())}: {name}"
         return
-    s = seen.relative
-    if s[-1] <= 0 or len(s) < 2:
+    yield from _growing(seen)
+    if not given or d is None:  # equal values are a factor, which the lengths of the columns show
         return
-    error = np.abs(seen.defect)
+    wrong = np.abs(d - 1) > np.maximum(seen.noise, 0.01 * np.max(np.abs(d - 1)))
+    seen_as = f"from {beside_one(d.min())} to {beside_one(d.max())}"
+    if wrong.any() and not wrong.all() and np.max(s[wrong]) < np.min(s[~wrong]):
+        edge, small = f"below s/s_1 = {np.max(s[wrong]):.2g}", float(d[wrong][np.argmax(np.abs(d[wrong] - 1))])
+        if np.max(np.abs(d[wrong])) <= 1e-3:
+            yield "truncated", f"{right} are zero {edge}: small singular values of a are cut off"
+            return
+        seen_as = f"{'fall' if small < 1 else 'rise'} from 1 to {beside_one(small)} {edge}"
+    yield "not converged", f"{right} {seen_as}: not converged, or a shift"
+
+
+def _growing(seen: Directions) -> Iterator[tuple[str, str]]:
+    """(COND): eps s_1/min(s_i, s_j) or eps s_1^2/(s_i s_j)."""
+    known, s = seen.determined, seen.relative[seen.determined]
+    if len(s) < 2:
+        return
+    error = np.abs(seen.defect)[np.ix_(known, known)]
     worst = float(np.max(error))
-    for grows, weight, cause in (  # (COND): eps s_1/min(s_i, s_j), eps s_1^2/(s_i s_j)
+    for grows, weight, cause in (
         ("cond", np.minimum.outer(s, s), "divides by H, or multiplies by its inverse"),
         ("cond^2", np.outer(s, s), "forms A^H A"),
     ):
-        if worst > 1e3 * seen.e and np.max(error * weight) <= min(100 * seen.e, 1e-3 * worst):
+        if 1e3 * seen.e < worst < 0.5 and np.max(error * weight) <= min(100 * seen.e, 1e-3 * worst):
             size = f"{worst:.2g} where s/s_1 = {s[-1]:.2g}, none where it is 1"
             yield f"error grows like {grows}", f"the error grows like {grows} ({size}): {cause}"
             return
@@ -203,11 +210,12 @@ def _shape(seen: Directions) -> Iterator[tuple[str, str]]:
 
 def _laws(s: np.ndarray, d: np.ndarray, seen: Directions) -> Iterator[str]:
     """Functions d(s), s in units of s_1, that unfinished or regularised computations make."""
-    bad = np.abs(d - 1) > 0.1 * np.max(np.abs(d - 1))
-    error = np.max(np.abs(d - 1))
+    bad = np.abs(d - 1) > np.maximum(10 * seen.noise, 1e-3 * np.max(np.abs(d - 1)))
+    if not bad.any() or not np.max(s[bad]) > 1.1 * np.min(s[bad]):  # any law fits one point
+        return
 
     def fits(found: np.ndarray) -> bool:
-        return bool(np.max(np.abs(found - d)) <= 1e-3 * error)
+        return bool(np.all(np.abs(found - d) <= 0.01 * np.abs(d - 1) + seen.noise))
 
     with np.errstate(all="ignore"):
         squared = float(np.median(s[bad] ** 2 * (1 / d[bad] ** 2 - 1)))

@@ -39,7 +39,7 @@ def variants(
     if claimed.rank_deficient == "complete" and _plausible(a, u, h, claimed.side, isometry=False):
         partial = "u is a partial isometry: the null space of a was not completed (rank_deficient='partial' accepts it)"
         yield Variant("partial isometry", partial, claimed=replace(claimed, rank_deficient="partial"))
-    low = [] if _extreme(a, precision) or _singular(a, precision) else list(_shorter(seen, h, claimed.side, failed))
+    low = [] if _extreme(a, precision) else list(_shorter(seen, h, claimed.side, failed))
     for variant, on_grid in low:
         if on_grid:
             yield variant
@@ -117,8 +117,9 @@ def _reversed(a: np.ndarray, u: np.ndarray, h: np.ndarray | None) -> Iterator[Va
         text = f"{count} of {len(w)} directions of u {are} reversed: U^H A has negative eigenvalues"
         turned = u - 2 * (u @ x) @ ct(x) if long else u - 2 * x @ (ct(x) @ u)
         yield Variant("reversed directions", text, _named(turned, h))
-        if h is not None and h.shape == (len(w), len(w)):
-            yield Variant("reversed directions", f"{text}, of h too", _named(turned, h - 2 * (h @ x) @ ct(x)))
+        if h is not None:
+            y = x if len(h) == len(w) else u @ x if long else ct(u) @ x
+            yield Variant("reversed directions", f"{text}, of h too", _named(turned, h - 2 * (h @ y) @ ct(y)))
 
 
 def _alone(seen: Directions, u: np.ndarray, h: np.ndarray | None, exact: Mapping[str, np.ndarray]) -> Iterator[Variant]:
@@ -137,7 +138,7 @@ def describe(inputs: Data, outputs: Data, claimed: Any, precision: Precision, fa
     found = _extreme(a, precision)
     if not failed:
         return found
-    if _singular(a, precision) and "orthonormal" in failed:
+    if _singular(a, precision) and np.max(errors_of_columns(u)) > 1e-3 and "orthonormal" in failed:
         found.append(
             "the input is rank deficient to working precision: u is neither orthonormal nor a partial isometry"
         )

@@ -97,7 +97,7 @@ def measure(inputs: Data, outputs: Data, claimed: PolarClaim, precision: Precisi
         if m < n and check.name.startswith("orthonormal"):
             what = what.replace("U^H U", "U U^H")
         if check.limit is not None:
-            text, capped, relative = f"{what} / ({check.of})", check.limit, ratio(unit, size)
+            text, capped, relative = f"{what} / ({check.of})", check.limit, unit / np.where(size > 0, size, 1.0)
         else:
             in_e = check.name != "orthonormal"
             e = (precision.relative(k, long) if in_e else precision.growth(k, long)) * precision.eps
