@@ -44,7 +44,8 @@ def assert_polar(
         of u's dtype, and then u and h must have the dtype of a. Name it where a float32 result was computed in less.
     limit : float
         Largest accepted ratio, in units of n eps (sqrt(n) eps for 16-bit formats) with n = min(m, n). Never more than
-        half of what u = 0 scores, so that the assertion can fail.
+        half of what u = 0 scores, so that the assertion can fail. The checks that 16-bit formats have beside, in units
+        of the rounding of the entries, keep limits of their own.
     recreate : str, optional
         Line that recreates the input, printed with a failure.
 
@@ -150,7 +151,8 @@ def assert_orthonormal(
     q : array of shape (..., m, n)
         As in :func:`assert_polar`.
     precision, limit, recreate
-        As in :func:`assert_polar`; the ratio is |I - Q^H Q|/(n eps) in the Frobenius norm, n = min(m, n).
+        As in :func:`assert_polar`; the ratio is |I - Q^H Q|/(n eps) in the Frobenius norm, n = min(m, n). In 16-bit
+        formats also its spectral norm, the lengths of the columns and the mean of their squares.
 
     Raises
     ------

@@ -457,6 +457,20 @@ def test_factors_stored_in_short_formats_and_multiplied_pass(shape, precision):
         testing.assert_polar(a, u, precision=precision)
 
 
+@pytest.mark.parametrize("order", ["X (3/2 I - G/2)", "3/2 X - X G/2"])
+def test_an_iteration_that_runs_in_bfloat16_passes(order):
+    torch = pytest.importorskip("torch")
+    for n, cond in ((8, 2), (64, 50), (64, 1e3)):
+        a = torch.tensor(cases.matrix((n, n), cond=cond, seed=n, dtype="bfloat16")).bfloat16()
+        x = a / a.float().norm().bfloat16()
+        for _ in range(40):
+            g = x.mT @ x
+            x = x @ (1.5 * torch.eye(n).bfloat16() - 0.5 * g) if order[0] == "X" else 1.5 * x - 0.5 * (x @ g)
+        h = x.mT @ a
+        testing.assert_polar(a, x, (h + h.mT) / 2)
+        testing.assert_orthonormal(x)
+
+
 def long_result(m: int, n: int):
     a = np.random.RandomState(0).standard_normal((m, n))
     return (a, qr(a)) if m >= n else (a, adjoint(qr, a))
