@@ -414,9 +414,10 @@ def _quick(found: Sequence[Case]) -> list[Case]:
     """The first cases by coverage, and one for each level that is in none of them."""
     ordered, chosen, seen = by_coverage(found), [], set[tuple[str, str]]()
     for number, case in enumerate(ordered):
-        if number < QUICK or not seen >= {*case.factors.items()}:
+        levels = {pair for pair in case.factors.items() if pair[0] not in cases_.DERIVED}
+        if number < QUICK or not seen >= levels:
             chosen.append(case)
-            seen |= {*case.factors.items()}
+            seen |= levels
     return chosen
 
 
@@ -492,7 +493,7 @@ def by_coverage(found: Sequence[Case]) -> list[Case]:
     """The same cases, each time the one with most pairs of levels that no case before it has."""
     if not found:
         return []
-    names_ = [*found[0].factors]
+    names_ = [name for name in found[0].factors if name not in cases_.DERIVED]
     ids: dict[Any, int] = {}
     pairs = np.array([
         [

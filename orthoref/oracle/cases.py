@@ -456,10 +456,13 @@ class Call:
         """The input, built anew."""
         return self.function(*self.arguments, **dict(self.options))
 
+    def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Call:
+        """The call with another shape or other options."""
+        return Call(self.function, (shape or self.arguments[0],), tuple((dict(self.options) | options).items()))
+
     def reseeded(self) -> Call:
         """The call with the next seed."""
-        options = dict(self.options)
-        return replace(self, options=tuple((options | {"seed": options.get("seed", 0) + 1}).items()))
+        return self.changed(seed=dict(self.options).get("seed", 0) + 1)
 
     def __str__(self) -> str:
         given = [*map(repr, self.arguments), *(f"{name}={value!r}" for name, value in self.options)]
@@ -499,6 +502,11 @@ class Case:
     def drawn(self) -> bool:
         """Whether all inputs come from :func:`matrix`, which takes any shape and seed."""
         return all(call.function is matrix for _, call in self.calls)
+
+    def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Case:
+        """The case with another shape or other options of :func:`matrix`, for each input."""
+        calls = tuple((name, call.changed(shape, **options)) for name, call in self.calls)
+        return replace(self, id=f"{self.id}, changed", dtype=options.get("dtype", self.dtype), calls=calls)
 
     def reseeded(self) -> Case:
         """Other numbers of the same kind."""
@@ -598,6 +606,9 @@ def _family(spectrum: str | None, structure: str, scale: float) -> str:
     return spectrum if structure == "general" and spectrum else structure
 
 
+DERIVED = ("orientation", "rows", "columns")  # factors that follow from class and order: for explanations only
+
+
 def factors_of(shape: tuple[int, ...]) -> dict[str, str]:
     """Levels of the factors class, orientation, order (the smaller dimension) and batch that a shape is at."""
     *batch, m, n = shape
@@ -617,4 +628,11 @@ def factors_of(shape: tuple[int, ...]) -> dict[str, str]:
     else:
         axes = "matrix dimension" if batch[0] in (m, n) else "one axis"
     orientation = "square" if m == n else "tall" if m > n else "wide"
-    return {"class": class_, "orientation": orientation, "order": str(k) if k else "-", "batch": axes}
+    return {
+        "class": class_,
+        "orientation": orientation,
+        "order": str(k) if k else "-",
+        "rows": str(m),
+        "columns": str(n),
+        "batch": axes,
+    }

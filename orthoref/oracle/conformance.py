@@ -14,6 +14,7 @@ from orthoref.errors import CannotRun
 from orthoref.oracle import battery as batteries
 from orthoref.oracle.cases import Case
 from orthoref.oracle.laws import LAWS, broken, chosen
+from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
 from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.precision import PRECISIONS, precision_of
@@ -135,7 +136,7 @@ def check(
     report = Report(name or _name_of(port), row, limit, said)
     with Watchdog(timeout) as watchdog:
         run = Run(port, row, claimed, precision, limit, convert, order, watchdog)
-        _judge(run, cases, laws, report, progress)
+        _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
     return report
 
 
@@ -192,7 +193,8 @@ def _cases(row: Operation, converted: bool, *, dtypes: Sequence[str] | None, sha
     return batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
 
 
-def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report, progress: bool) -> None:
+def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report, progress: bool,
+           dtypes: Sequence[str], shapes: bool) -> None:  # fmt: skip
     """Every case, then the laws, then the reasons of what failed."""
     failures: dict[int, Failure] = {}
     raised: list[Raised] = []
@@ -212,6 +214,9 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
         case = cases[len(report.outcomes)] if len(report.outcomes) < len(cases) else cases[-1]
         report.outcomes.append(Outcome(case, Verdict(case.id, faults=[str(error)])))
         report.stopped = f"{max(len(cases) - len(report.outcomes), 0)} cases not run after the port hung"
+    drawn = [outcome.case for outcome in report.failed if not outcome.law and outcome.case.drawn]
+    if drawn and not report.stopped:
+        report.narrowed = narrowed(run, min(drawn, key=lambda case: prod(case.shape)), tuple(dtypes), shapes)
     verdicts, key, fits = vote(run.row, run.claimed, run.limit, list(failures.values()))
     for i, verdict in zip(failures, verdicts, strict=True):
         report.outcomes[i] = replace(report.outcomes[i], verdict=verdict)

@@ -33,18 +33,26 @@ def lift(name: str, x: Any) -> Lifted:
         Fewer than two dimensions.
     """
     if isinstance(x, (list, tuple)):
-        array = np.asarray(x)
+        try:
+            array = np.asarray(x)
+        except ValueError:
+            raise TypeError(f"{name} is a nested list whose rows differ in length") from None
         dtype = None
         if array.dtype.kind not in "iufc":
             raise TypeError(f"{name} is a nested list that does not hold numbers only")
         _require_exact(name, x)
     else:
         array = _to_numpy(name, x)
-        dtype = getattr(x.dtype, "name", None) or str(x.dtype).rpartition(".")[2]
+        dtype = name_of_dtype(x if hasattr(x, "dtype") else array)
         precision_of(dtype)
     if array.ndim < 2:
         raise ValueError(f"{name} must have at least 2 dimensions (..., m, n), not shape {array.shape}")
     return Lifted(np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64), dtype)
+
+
+def name_of_dtype(x: Any) -> str:
+    """Name of the dtype of an array of any library."""
+    return getattr(x.dtype, "name", None) or str(x.dtype).rpartition(".")[2]
 
 
 def _require_exact(name: str, x: Any) -> None:
@@ -71,7 +79,7 @@ def _to_numpy(name: str, x: Any) -> np.ndarray:
         return x.to(torch.complex128 if x.is_complex() else torch.float64).numpy()
     if compat.is_cupy_array(x):
         return x.get()
-    if not hasattr(x, "dtype"):
+    if not any(hasattr(x, attribute) for attribute in ("__array__", "__dlpack__", "dtype")):
         raise TypeError(f"{name} must be an array or a nested list, not {type(x).__name__}")
     for convert in (np.asarray, np.from_dlpack, lambda y: np.asarray(compat.to_device(y, "cpu"))):
         try:

@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of a verdict: the worst ratio of a stack against its limit. ``absolute`` is relative to ``of``."""
+    """One line of a verdict: the worst ratio of a stack against its limit; ``absolute`` is the error itself."""
 
     name: str
     text: str
@@ -55,6 +55,7 @@ class Ratio:
     limit: float
     absolute: float
     index: tuple[int, ...] = ()
+    relative: bool = True
 
     @property
     def holds(self) -> bool:
@@ -71,6 +72,7 @@ class Measurement:
     ratio: np.ndarray
     limit: np.ndarray | float
     unit: np.ndarray | float
+    relative: bool = True
 
     @property
     def holds(self) -> np.ndarray:
@@ -80,14 +82,15 @@ class Measurement:
     def worst(self) -> Ratio:
         """The ratio that exceeds its limit most; the first NaN if there is one."""
         if not self.ratio.size:
-            return Ratio(self.name, self.text, 0.0, float(np.max(self.limit, initial=0.0)), 0.0)
+            return Ratio(self.name, self.text, 0.0, float(np.max(self.limit, initial=0.0)), 0.0, (), self.relative)
         limit, unit = (np.broadcast_to(x, self.ratio.shape) for x in (self.limit, self.unit))
         with np.errstate(all="ignore"):
             excess = np.where(limit > 0, self.ratio / limit, self.ratio)
         excess = np.where(np.isnan(self.ratio), np.inf, excess)
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
         ratio = float(self.ratio[index])
-        return Ratio(self.name, self.text, ratio, float(limit[index]), float(ratio * unit[index]), index)
+        absolute = float(ratio * unit[index])
+        return Ratio(self.name, self.text, ratio, float(limit[index]), absolute, index, self.relative)
 
 
 @dataclass(frozen=True)

@@ -16,30 +16,36 @@ class Precision(NamedTuple):
     tiny: float
     largest: float
 
-    def growth(self, n: int) -> float:
+    @property
+    def short(self) -> bool:
+        """Whether results are stored in the format but computed with more precision."""
+        return self.name in ("bfloat16", "float16", "tf32")
+
+    def growth(self, n: int, m: int = 0) -> float:
         r"""Factor on ``eps`` in the unit of error for order n. Derivation: docs/derivations/ratios, equation (UNIT).
 
         max(n, 8) for float32 and float64: n is the factor of the a-priori bounds (LAPACK's test ratios). Below 8 the
         constants show: LAPACK's bidiagonal QR neglects what is below max(10, min(100, u^(-1/8))) u, which is 49 eps
-        in binary64 for every n, and ten of these units are 80 eps.
+        in binary64 for every n, and ten of these units are 80 eps. Sums over the m >= n entries of the n columns
+        err by up to sqrt(n) m/32 eps in all, an eighth of which is more for m > 256 sqrt(n): equation (LONG).
 
         sqrt(n) for the 16-bit formats, which store what was computed with float32 accumulation: rounding the entries
         of U once more costs |dU|_F <= eps/2 |U|_F = sqrt(n) eps/2, while n eps would soon accept anything.
         """
-        return sqrt(n) if self.name in ("bfloat16", "float16", "tf32") else float(max(n, 8))
+        return sqrt(n) if self.short else max(n, 8.0, sqrt(n) * m / 256)
 
-    def relative(self, n: int) -> float:
+    def relative(self, n: int, m: int = 0) -> float:
         """Factor on ``eps`` for errors relative to |A| or |H|.
 
         Rounding U to 16 bits changes U H by |dU H|_F with |dU| <= eps/2 |U| entry by entry: about eps/2 |H|_F.
         """
-        return 1.0 if self.name in ("bfloat16", "float16", "tf32") else self.growth(n)
+        return 1.0 if self.short else self.growth(n, m)
 
-    def unit(self, n: int, relative: bool = False) -> str:
+    def unit(self, n: int, relative: bool = False, m: int = 0) -> str:
         """Name of growth * eps (relative * eps)."""
-        if relative and self.relative(n) == 1:
-            return "eps"
-        return "sqrt(n) eps" if self.name in ("bfloat16", "float16", "tf32") else "n eps" if n >= 8 else "8 eps"
+        if self.short:
+            return "eps" if relative else "sqrt(n) eps"
+        return "sqrt(n) m/256 eps" if self.growth(n, m) > max(n, 8) else "n eps" if n >= 8 else "8 eps"
 
 
 PRECISIONS = {f.name: Precision(f.name, f.eps, f.tiny, f.largest) for f in FORMATS.values()}

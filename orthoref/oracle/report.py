@@ -22,6 +22,7 @@ import numpy as np
 from orthoref._version import __version__
 from orthoref.oracle.cases import Case
 from orthoref.oracle.factors import concentrated
+from orthoref.oracle.narrow import Narrowed
 from orthoref.oracle.operation import Check, Measured, Operation
 from orthoref.oracle.residual import condition
 from orthoref.oracle.verdict import Verdict
@@ -72,6 +73,8 @@ class Report:
     outcomes : list of Outcome
     stopped : str
         Why the run ended early.
+    narrowed : Narrowed, optional
+        What the smallest failing case needs to fail.
     key, fits : str
         The mistake that explains most failing cases, and how many of those on which it was tried.
     pooled : Verdict, optional
@@ -86,6 +89,7 @@ class Report:
     options: dict[str, str]
     outcomes: list[Outcome] = field(default_factory=list)
     stopped: str = ""
+    narrowed: Narrowed | None = None
     key: str = ""
     fits: str = ""
     pooled: Verdict | None = None
@@ -131,13 +135,14 @@ class Report:
 
     @property
     def checks(self) -> dict[str, Check]:
-        """The checks of the operation by name."""
-        return {check.name: check for check in self.row.checks}
+        """The checks of the operation that some case has, by name."""
+        made = {check.name for outcome in self.outcomes for check in outcome.verdict.checks}
+        return {check.name: check for check in self.row.checks if check.name in made}
 
     @property
     def limits(self) -> dict[str, float]:
         """Checks with a limit of their own."""
-        return {check.name: check.limit for check in self.row.checks if check.limit is not None}
+        return {name: check.limit for name, check in self.checks.items() if check.limit is not None}
 
     def title(self, name: str) -> str:
         """A check and its unit of error."""
@@ -192,8 +197,7 @@ class Report:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
         names = list(self.checks)
         lines = [self.summary(), *([self.stopped] if self.stopped else [])]
-        if self.where:
-            lines.append(self.where)
+        lines += [line for line in (self.where, str(self.narrowed or "")) if line]
         if self.status == "UNDECIDED":
             lines.append("fewer than half of the cases could be judged: that nothing fails says little")
         if self.key:
@@ -249,6 +253,7 @@ class Report:
                 "holds": self.holds,
                 "counts": {state: self.count(state) for state in ("holds", "fails", "not judged", "empty")},
                 "where": self.where,
+                "needs": list(self.narrowed.needs) if self.narrowed else [],
                 "reason": {"key": self.key, "fits": self.fits},
                 "pooled": None if self.pooled is None else _record(self.pooled),
                 "stopped": self.stopped,
@@ -280,7 +285,7 @@ class Report:
         return page.substitute(
             title=html.escape(f"orthoref: {self.port}"),
             verdict=self.status.lower(),
-            where=html.escape(self.where),
+            where=html.escape("; ".join(filter(None, (self.where, str(self.narrowed or ""))))),
             summary=html.escape(self.summary()),
             stopped=html.escape(self.stopped),
             environment=html.escape(", ".join(f"{key} {value}" for key, value in environment().items())),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from orthoref.oracle.precision import Precision
+
 
 def condition(a: np.ndarray) -> float:
     """sigma_1/sigma_n of the worst matrix of a finite stack; infinite if one is singular, 1 if it is empty."""
     if not a.size:
         return 1.0
     a = a.astype(np.complex128 if np.iscomplexobj(a) else np.float64)
-    s = np.linalg.svd(ldexp(a, -exponent_of(a)), compute_uv=False)
+    s = singular_values(ldexp(a, -exponent_of(a)))
     with np.errstate(all="ignore"):
         return float(np.max(np.where(s[..., -1] > 0, s[..., 0] / s[..., -1], np.inf)))
 
@@ -26,8 +28,10 @@ def ct(x: np.ndarray) -> np.ndarray:
 
 def inner(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """X^H Y, summed over blocks of 128 rows: the judge's own roundings must not grow with m."""
-    starts = range(0, max(x.shape[-2], 1), 128)
-    return np.sum([ct(x[..., i : i + 128, :]) @ y[..., i : i + 128, :] for i in starts], axis=0)
+    total = ct(x[..., :128, :]) @ y[..., :128, :]
+    for i in range(128, x.shape[-2], 128):
+        total += ct(x[..., i : i + 128, :]) @ y[..., i : i + 128, :]
+    return total
 
 
 def norm(x: np.ndarray) -> np.ndarray:
@@ -51,3 +55,37 @@ def ldexp(x: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     if np.iscomplexobj(x):
         return np.ldexp(x.real, exponent) + 1j * np.ldexp(x.imag, exponent)
     return np.ldexp(x, exponent)
+
+
+def singular_values(a: np.ndarray) -> np.ndarray:
+    """Singular values of finite matrices, of R where A = Q R is long: an SVD would copy A several times."""
+    tall = a if a.shape[-2] >= a.shape[-1] else ct(a)
+    long = tall.shape[-2] > 8 * tall.shape[-1]
+    return np.linalg.svd(np.linalg.qr(tall, mode="r") if long else tall, compute_uv=False)
+
+
+def spectral_norm(x: np.ndarray) -> np.ndarray:
+    """Largest singular value, of the Gram matrix (half of the digits would do); NaN where an entry is not finite."""
+    tall = x if x.shape[-2] >= x.shape[-1] else ct(x)
+    if not x.size:
+        return np.zeros(x.shape[:-2])
+    exponent = exponent_of(tall)
+    gram = inner(scaled := ldexp(tall, -exponent), scaled)
+    finite = np.all(np.isfinite(gram), axis=(-2, -1))
+    largest = np.linalg.eigvalsh(np.where(finite[..., None, None], gram, 0.0))[..., -1]
+    return np.where(finite, np.ldexp(np.sqrt(np.maximum(largest, 0.0)), exponent[..., 0, 0]), np.nan)
+
+
+def half_spacing(x: np.ndarray, precision: Precision) -> np.ndarray:
+    """Largest error that rounding to a format can have made of each entry: half the spacing of its numbers there."""
+    if np.iscomplexobj(x):
+        return np.hypot(half_spacing(x.real, precision), half_spacing(x.imag, precision))
+    spacing = np.where(x == 0, 0.0, np.ldexp(precision.eps, np.frexp(x)[1] - 1))
+    return np.maximum(spacing, precision.tiny) / 2
+
+
+def rounding_norm(x: np.ndarray, precision: Precision) -> np.ndarray:
+    """max_i |d_i.| + max_j |d_.j| of the half spacings d: the spectral norm of rounding errors, (TWO-NORM)."""
+    squares = half_spacing(x, precision) ** 2
+    longest = [np.sqrt(np.max(np.sum(squares, axis=axis), axis=-1, initial=0.0)) for axis in (-1, -2)]
+    return longest[0] + longest[1]

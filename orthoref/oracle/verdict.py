@@ -65,9 +65,7 @@ class Verdict:
             tail = ""
             if not check.holds:
                 where = f"  batch index {check.index}" if check.index else ""
-                tail = (
-                    f"  FAIL{where}  = {check.absolute:.2g} {'absolute' if check.name == 'orthonormal' else 'relative'}"
-                )
+                tail = f"  FAIL{where}  = {check.absolute:.2g} {'relative' if check.relative else 'absolute'}"
             yield f"  {check.text:<{width}}  {check.ratio:>9.3g}  <= {check.limit:.3g}{tail}"
         yield from (f"  {fault}" for fault in self.faults)
         yield from (f"  reason: {reason}" for reason in self.reasons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Literal
 
 from orthoref._schedules.schedule import Normalization, Schedule
@@ -43,7 +44,8 @@ def assert_polar(
         of u's dtype, and then u and h must have the dtype of a. Name it where a float32 result was computed in less.
     limit : float
         Largest accepted ratio, in units of n eps (sqrt(n) eps for 16-bit formats) with n = min(m, n). Never more than
-        half of what u = 0 scores, so that the assertion can fail.
+        half of what u = 0 scores, so that the assertion can fail. The checks that 16-bit formats have beside, in units
+        of the rounding of the entries, keep limits of their own.
     recreate : str, optional
         Line that recreates the input, printed with a failure.
 
@@ -149,7 +151,8 @@ def assert_orthonormal(
     q : array of shape (..., m, n)
         As in :func:`assert_polar`.
     precision, limit, recreate
-        As in :func:`assert_polar`; the ratio is |I - Q^H Q|/(n eps) in the Frobenius norm, n = min(m, n).
+        As in :func:`assert_polar`; the ratio is |I - Q^H Q|/(n eps) in the Frobenius norm, n = min(m, n). In 16-bit
+        formats also its spectral norm, the lengths of the columns and the mean of their squares.
 
     Raises
     ------
@@ -170,8 +173,14 @@ def _assert(
     recreate: str | None,
 ) -> None:
     __tracebackhide__ = True
+    for option, value, kind in (("limit", limit, Real), ("precision", precision, str | None)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{option}={value!r} is no {'number' if kind is Real else 'name of a format'}")
     if not 0 < limit < float("inf"):
         raise ValueError(f"limit={limit!r} is not a positive number")
+    for name, x in {**inputs, **outputs}.items():
+        if hasattr(x, "_fields"):  # no stack of matrices, but several results
+            raise TypeError(f"{name} is a {type(x).__name__}({', '.join(x._fields)}), not an array: unpack it")
     data, results = ({name: lift(name, x) for name, x in arrays.items()} for arrays in (inputs, outputs))
     stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
     if precision is not None:  # dtypes may then differ
@@ -185,7 +194,7 @@ def _assert(
         claimed,
         precision=precision_of(precision or stored),
         limit=limit,
-        subject=_subject(first, precision, shape),
+        subject=_subject(first, next(iter(results.values())).dtype, precision, shape),
     )
     if not verdict.holds:
         raise PortFailure(verdict.text(f"orthoref.testing.assert_{row.name}", recreate))
@@ -193,10 +202,6 @@ def _assert(
         raise OutsideDomain(verdict.notes[0])
 
 
-def _subject(x: Any, precision: str | None, shape: tuple[int, ...]) -> str:
-    kind = (
-        "list"
-        if isinstance(x, (list, tuple))
-        else f"{type(x).__module__.partition('.')[0]}.{str(x.dtype).rpartition('.')[2]}"
-    )
+def _subject(x: Any, stored: str | None, precision: str | None, shape: tuple[int, ...]) -> str:
+    kind = "list" if isinstance(x, (list, tuple)) else f"{type(x).__module__.partition('.')[0]}.{stored}"
     return f"{kind} {shape}" + (f", judged as {precision}" if precision else "")

@@ -158,14 +158,15 @@ def test_ids_are_stable_and_fit_for_pytest_k():
 
 def test_factors_are_the_levels_as_text_and_a_dash_where_there_is_none():
     assert MIXED[1].factors == {
-        "class": "square", "orientation": "square", "order": "4", "batch": "two axes", "members": "one zero",
+        "class": "square", "orientation": "square", "order": "4", "rows": "4", "columns": "4",
+        "batch": "two axes", "members": "one zero",
         "memory": "F", "structure": "skew", "spectrum": "repeated", "cond": "8.39e+06", "scale": "1",
         "dtype": "complex64",
     }  # fmt: skip
     assert MIXED[2].factors["spectrum"] == MIXED[2].factors["cond"] == "-"
     assert MIXED[2].factors["scale"] == "squares overflow"
     assert MIXED[6].factors == {
-        "class": "empty", "order": "-", "batch": "none", "members": "-", "memory": "C", "structure": "-",
+        "class": "empty", "orientation": "wide", "order": "-", "rows": "0", "columns": "4", "batch": "none", "members": "-", "memory": "C", "structure": "-",
         "spectrum": "-", "cond": "-", "scale": "-", "dtype": "float64",
     }  # fmt: skip
     assert MIXED[7].factors["structure"] == "gallery kahan"
@@ -194,6 +195,7 @@ def test_factors_of_a_shape(shape, levels):
     m, n = shape[-2:]
     found = cases.factors_of(shape)
     assert found.pop("orientation") == ("square" if m == n else "tall" if m > n else "wide")
+    assert (found.pop("rows"), found.pop("columns")) == (str(m), str(n))
     assert tuple(found.values()) == levels
 
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from orthoref import PortFailure, testing
 from orthoref.oracle.lift import lift
 
 VALUES = np.array([[1.0, -0.5], [2.0**-120, 3.0]])
@@ -84,6 +85,27 @@ def test_dlpack_only():
     assert np.array_equal(lift("a", Exporter()).value, VALUES)
 
 
+class ArrayOnly:
+    def __array__(self, dtype=None, copy=None):
+        return VALUES.astype("float32")
+
+
+class DLPackOnly:
+    def __dlpack__(self, **options):
+        return VALUES.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return VALUES.__dlpack_device__()
+
+
+@pytest.mark.parametrize(("x", "dtype"), [(ArrayOnly(), "float32"), (DLPackOnly(), "float64")])
+def test_protocols_without_a_dtype(x, dtype):
+    found = lift("a", x)
+    assert found.dtype == dtype and np.array_equal(found.value, VALUES.astype(dtype))
+    with pytest.raises(PortFailure, match=rf"\.{dtype} \(2, 2\)"):
+        testing.assert_orthonormal(x)
+
+
 @pytest.mark.parametrize(
     ("x", "error", "words"),
     [
@@ -94,6 +116,9 @@ def test_dlpack_only():
         ([[2**53 + 1, 0], [3, 4]], TypeError, "integer 9007199254740993"),
         ([[2**53 + 1, 0.5], [3, 4]], TypeError, "integer 9007199254740993"),
         ([[np.longdouble(1) / 3]], TypeError, "longdouble|float128"),
+        ([[1.0, 2.0], [3.0]], TypeError, "rows differ in length"),
+        ({"a": np.eye(2)}, TypeError, "a must be an array or a nested list, not dict"),
+        (np.array([["x"]], dtype=object), TypeError, "object"),
         ([1.0, 2.0], ValueError, r"at least 2 dimensions .* not shape \(2,\)"),
         (np.ones((2, 2), int), TypeError, "int64"),
         (np.ones((2, 2), bool), TypeError, "bool"),

@@ -75,6 +75,11 @@ def test_the_message_has_every_ratio_and_the_recreation_line():
         ((A, U), {"rank_deficient": "any"}, ValueError, "rank_deficient='any'"),
         ((A, U), {"limit": float("nan")}, ValueError, "limit=nan"),
         ((A, U), {"limit": 0}, ValueError, "limit=0"),
+        ((A, U), {"limit": "10"}, TypeError, "limit='10' is no number"),
+        ((A, U), {"precision": 16}, TypeError, "precision=16 is no name of a format"),
+        ((A, None), {}, TypeError, "u must be an array or a nested list, not NoneType"),
+        ((None, U), {}, TypeError, "a must be an array or a nested list, not NoneType"),
+        ((A, polar(A)), {}, TypeError, r"u is a PolarResult\(u, h\), not an array: unpack it"),
     ],
 )
 def test_bad_arguments(arguments, options, error, words):

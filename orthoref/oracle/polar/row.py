@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
+from math import log2, sqrt
 from typing import Literal
 
 import numpy as np
 
 from orthoref._polar import decomposition
 from orthoref.arrays import require_choice
+from orthoref.oracle.lift import Lifted
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
+from orthoref.oracle.orthonormal.row import SHORT
 from orthoref.oracle.polar import enclosure, ratios, reasons
 from orthoref.oracle.precision import Precision, precision_of
+from orthoref.oracle.residual import ratio
 
 CLAIMS = (
     Claim("side", "right", "a = u h or a = h u", ("right", "left")),
@@ -31,6 +34,15 @@ CHECKS = (
     Check("symmetric", "|skew(U^H A)|", "|A|"),
     Check("nuclear", "| |A|_* - Re<A,U> |", "|A|_*"),
     Check("consistent", "|H - U^H A|", "|A|"),
+    *(
+        replace(check, text=check.text.replace("Q", "U").replace("q", "u"), of=check.of.replace("Q", "U"))
+        for check in SHORT
+    ),
+    Check("backward_2", "|A - U H|_2", "|dU|_2 |A|_2 + |dH|_2", limit=4.0),
+    Check("hermitian_2", "|H - H^H|_2", "2 |dU|_2 |A|_2 + 2 |dH|_2", limit=4.0),
+    Check("consistent_2", "|H - U^H A|_2", "|dU|_2 |A|_2 + |dH|_2", limit=4.0),
+    Check("signs", "-lambda_min(U^H A)", "|dU|_2 |A|_2", limit=4.0),
+    Check("multiple", "||H| - |A||", "|A| eps/2", limit=4.0),
 )
 
 
@@ -58,37 +70,54 @@ def shapes(claimed: PolarClaim, a: tuple[int, ...]) -> dict[str, tuple[int, ...]
 
 
 def measure(inputs: Data, outputs: Data, claimed: PolarClaim, precision: Precision, limit: float) -> Measured:
-    """The seven ratios, with limits that zero does not pass."""
+    """The ratios, with limits that zero does not pass."""
     a, u, h = inputs["a"].value, outputs["u"], outputs.get("h")
-    if u.dtype is not None:  # results round on the subnormal grid of what they are stored in
-        precision = precision._replace(tiny=precision_of(u.dtype).tiny)
-    found = ratios.polar(
+    found = ratios.residuals(
         a,
         u.value,
         None if h is None else h.value,
         side=claimed.side,
-        precision=precision,
+        precision=stored(precision, u if h is None else h),
         isometry="full" if claimed.rank_deficient == "complete" else "partial",
     )
     m, n = a.shape[-2:]
-    k = min(m, n)
+    k, long = min(m, n), max(m, n)
+    left = claimed.side == "left" if h is not None else m < n
     measurements = []
     for check in CHECKS:
-        if h is None and check.name in ("hermitian", "consistent"):  # herm(U^H A) has been taken for H
-            continue
-        relative = check.name != "orthonormal"
-        unit = (precision.relative(k) if relative else precision.growth(k)) * precision.eps
-        # (CAP) never more than half of what U = 0 scores, so that no unit, however coarse, makes a check vacuous
-        trivial = 1.0 if relative else sqrt(k)
+        if check.name not in found or (h is None and check.name in ("hermitian", "consistent")):
+            continue  # herm(U^H A) has been taken for H
+        error, unit, size = found[check.name]
         what = check.text
-        if claimed.side == "left":
+        if left:
             what = what.replace("U H", "H U").replace("U^H A", "A U^H")
-        if m < n and not relative:
+        if m < n and check.name.startswith("orthonormal"):
             what = what.replace("U^H U", "U U^H")
-        text = f"{what} / ({check.of + ' ' if check.of else ''}{precision.unit(k, relative)})"
-        capped = min(limit, trivial / 2 / unit) if k else limit
-        measurements.append(Measurement(check.name, text, found[check.name], capped, unit))
+        if check.limit is not None:
+            text, capped, relative = f"{what} / ({check.of})", check.limit, unit / np.where(size > 0, size, 1.0)
+        else:
+            in_e = check.name != "orthonormal"
+            e = (precision.relative(k, long) if in_e else precision.growth(k, long)) * precision.eps
+            # (CAP) never more than half of what U = 0 scores, so that no unit, however coarse, makes a check vacuous
+            trivial = 1.0 if in_e else sqrt(k)
+            text = f"{what} / ({check.of + ' ' if check.of else ''}{precision.unit(k, in_e, long)})"
+            capped, relative = min(limit, trivial / 2 / e) if k else limit, np.asarray(e)
+        measurements.append(Measurement(check.name, text, ratio(error, unit), capped, relative, bool(check.of)))
     return Measured(measurements, np.full(a.shape[:-2], a.size > 0))
+
+
+def stored(precision: Precision, x: Lifted) -> Precision:
+    """The format with the ``tiny`` that x rounds with.
+
+    That of its storage; the coarser one of the format where x, stored in more, lies on its grid.
+    """
+    tiny = precision.tiny if x.dtype is None else precision_of(x.dtype).tiny
+    coarse = tiny < precision.tiny
+    if coarse:
+        exponent = -round(log2(precision.tiny))
+        parts = (np.ldexp(part, exponent) for part in (x.value.real, x.value.imag))
+        coarse = all(bool(np.all((part == np.rint(part)) | ~np.isfinite(part))) for part in parts)
+    return precision if coarse else precision._replace(tiny=tiny)
 
 
 ROW = Operation(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from exact import exact_polar
 
+from orthoref import PortFailure, polar, testing
+from orthoref.oracle import cases
 from orthoref.oracle.orthonormal import ratios as orthonormal_ratios
 from orthoref.oracle.polar import ratios as polar_ratios
 from orthoref.oracle.precision import PRECISIONS, precision_of
@@ -140,6 +142,49 @@ def test_the_grid_is_granted_to_the_larger_factor_as_well(shape, side):
     a = u @ h if side == "right" else h @ u
     ratios = polar_ratios.polar(a, u, h + np.where(np.arange(order)[:, None] == np.arange(order), 0, tiny), side=side)
     assert ratios["backward"] <= 1 and ratios["positive"] <= 1
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_factors_of_subnormal_scale_rounded_once_to_a_coarser_format_pass(precision):
+    # they lie on the subnormal grid of that format, whose numbers float32 stores with more
+    tiny = PRECISIONS[precision].tiny
+    for seed in range(5):
+        a = cases.matrix((12, 12), cond=10, seed=seed) * 20 * tiny
+        a = cases.cast(a, precision)
+        u, h = (cases.cast(x, precision) for x in polar(a.astype(float)))
+        testing.assert_polar(a, u, h, precision=precision)
+        with pytest.raises(PortFailure):
+            testing.assert_polar(a, -u, h, precision=precision)
+        with pytest.raises(PortFailure):  # of the size of their tiny, but on the grid of float32
+            testing.assert_polar(a, u, h * np.float32(1.3), precision=precision)
+
+
+SHORT_DEFECTS = {  # (A, U, H), the check, and the error, worked out by hand; bfloat16, eps = 2^-7
+    "multiple": (np.eye(2), np.eye(2), 1.5 * np.eye(2), 0.5 / 2.0**-8),
+    "signs": (np.eye(2), np.diag([1.0, -1.0]), np.eye(2), 1 / (2 * 2.0**-8)),  # |dU|_2 = eps/2 + eps/2
+    "backward_2": (np.eye(2), np.eye(2), np.diag([1.0, 2.0]), 1 / (4 * 2.0**-8)),  # |dH|_2 capped
+    "hermitian_2": (np.eye(2), np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), 1 / (8 * 2.0**-8)),
+    "orthonormal_2": (np.eye(2), np.diag([1.0, 0.0]), np.eye(2), 1 / (4 * 2.0**-8)),
+    "lengths": (np.eye(2), np.diag([1.0, 0.0]), np.eye(2), 1 / 2.0**-8),
+    "consistent_2": (np.eye(1, 2), np.eye(1, 2), np.diag([1.0, 0.5]), 0.5 / (4 * 2.0**-8)),
+}
+
+
+@pytest.mark.parametrize("name", SHORT_DEFECTS)
+@pytest.mark.parametrize("scale", [1.0, 2.0**1000, 2.0**-100])
+def test_a_known_defect_has_its_known_ratio_in_a_short_format(name, scale):
+    a, u, h, expected = SHORT_DEFECTS[name]
+    found = polar_ratios.polar(scale * a, u, scale * h, precision=PRECISIONS["bfloat16"])
+    assert found[name] == pytest.approx(expected, rel=1e-6, abs=0)  # 2^-133/2^-100 of granted subnormal grid
+
+
+def test_without_h_the_smaller_product_is_judged():
+    a = np.random.RandomState(0).standard_normal((2, 5))
+    u, _ = polar(a)
+    for side in ("right", "left"):
+        assert all(ratio <= 1 for ratio in polar_ratios.polar(a, u, side=side).values())
+    turned = np.array([[0.0, -1.0], [1.0, 0.0]]) @ u
+    assert polar_ratios.polar(a, turned)["symmetric"] == polar_ratios.polar(a, turned, side="left")["symmetric"] > 1e10
 
 
 @pytest.mark.parametrize("name", ["symmetric", "nuclear", "orthonormal"])
