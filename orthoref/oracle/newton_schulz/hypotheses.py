@@ -29,6 +29,8 @@ FACTORS = ("1", "1.01", "1.02", "1.05")
 EPSILONS = (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 KINDS: tuple[Kind, ...] = ("frobenius", "schatten4", "spectral")
 DIRECTIONS = 16  # that are enough to screen with
+WITHIN = 2.0  # distances within this factor are alike: the likelier mistake is named
+LIKELY = 7.0  # mistakes that take more than this are none that anybody made
 SQUARED = 1e-7  # relative distances below it are lost where they come as a difference of squares
 Rule = Literal["add", "clamp", "squared add", "squared clamp"]
 
@@ -39,7 +41,8 @@ class Seen:
     def __init__(self, a: np.ndarray, x: np.ndarray, normalization: Normalization | None = None) -> None:
         """Of an input that is normalized already, if a normalization is given: AOL changes the singular vectors."""
         self.shape = a.shape
-        tall, z = (a, x) if a.shape[0] > a.shape[1] else (a.conj().T, x.conj().T)
+        self.tall = a.shape[0] > a.shape[1]
+        tall, z = (a, x) if self.tall else (a.conj().T, x.conj().T)
         power = int(np.clip(np.frexp(np.max(np.abs(tall), initial=0.0))[1], -1000, 1000))
         self.unit = 2.0**-power
         self.p, self.s, self.vh = np.linalg.svd(tall * self.unit, full_matrices=False)
@@ -250,17 +253,22 @@ def nearest(
     divisors: Sequence[Divisor],
     scales: Sequence[Scale],
     claimed: int,
-    *,
-    least: float,
-    within: float = 2.0,
+    away: float,
+    beside: float = 0.0,
     most: int = 12,
 ) -> list[Found]:
-    """The likeliest of the hypotheses with distances below ``least`` and within a factor of the nearest."""
+    """The likeliest of the hypotheses that are as near as they have to be, and within a factor of the nearest.
+
+    ``away`` is the distance of the claim: the less likely a mistake is, the better it has to fit. ``beside`` is what
+    was assumed already.
+    """
     rough = squares(seen, table, divisors, scales)
-    nearest = min(within * float(np.min(rough)) ** 0.5, 1.1 * least)
-    slack = np.where(np.arange(len(scales)), SQUARED, 0.0)
-    near = np.argwhere(rough <= (nearest + slack) ** 2)
     cost = table.costs(divisors, scales, claimed)
+    cost = beside + np.where(cost <= LIKELY, cost, np.inf)
+    slack = np.where(np.arange(len(scales)), SQUARED, 0.0)
+    rough = np.where(rough <= (1.1 * away / (1 + cost) + slack) ** 2, rough, np.inf)
+    near = np.argwhere(rough <= (WITHIN * float(np.min(rough)) ** 0.5 + slack) ** 2)
+    near = near[np.isfinite(rough[tuple(near.T)])]
     near = near[np.argsort(cost[tuple(near.T)], kind="stable")[:most]]
     found = []
     for i, step, j, k in near:
@@ -270,7 +278,7 @@ def nearest(
         found.append(
             Found(seen, distance, float(cost[i, step, j, k]), table.rows[i], int(step), divisors[j], scales[k], c)
         )
-    return [one for one in found if one.distance <= least]
+    return [one for one in found if one.distance <= away / (1 + one.cost)]
 
 
 def going_on(rows: Sequence[Sequence[float]], past: str, most: int) -> list[Sequence[float]]:

@@ -20,6 +20,7 @@ from orthoref.oracle.newton_schulz import fits
 from orthoref.oracle.newton_schulz.claim import Iteration, run
 from orthoref.oracle.newton_schulz.hypotheses import (
     MOST,
+    WITHIN,
     Divisor,
     Found,
     Scale,
@@ -39,9 +40,8 @@ from orthoref.oracle.operation import Data, Variant
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 SLIGHT = 2.0**-9  # relative: what a rounding to bfloat16 changes
-CLEAR = 2.0  # a mistake must bring the distance down by this factor
-WITHIN = 2.0  # distances within this factor are alike: the likelier mistake is named
-HOPELESS = 1e3  # units of the claim: an error of another iteration is no larger
+HOPELESS = 100.0  # units of the claim: the rounding error of another iteration is no larger
+FITTED = 3.0  # how unlikely a number is that was not to be expected
 TRIED = 6  # mistakes of one kind that are measured
 SEEN = 0.02  # of its unit: rounding in a format shows by no less
 
@@ -62,16 +62,13 @@ def variants(
     if away <= SLIGHT * np.linalg.norm(x) and away <= np.linalg.norm(reference - a) / 8:
         same = "x equals a: the input was returned, or overwritten with the result (judge a copy made before the call)"
         yield Variant("x equals a", same, right)
-    known = _Known(a, x, claimed)
-    least = float(np.linalg.norm(x - reference)) / known.seen.size / max(CLEAR, failed.get("forward", 0.0) / HOPELESS)
-    found = [one for one in known.near(least) if one.said(claimed)[0]]
-    near = _likeliest([*_undone(a, x, reference, claimed), *found], least)
-    near = [one.variant if isinstance(one, _Undone) else known.variant(one) for one in near]
+    known = _Known(a, x, claimed, reference, failed.get("forward", 0.0))
+    near = [known.variant(one) if isinstance(one, Found) else one.variant for one in known.likeliest(known.near())]
     yield from near
+    yield from _fitted(known)
     for said, given, taken in _views(a, x):
-        through = known.through(a if given is None else given, x if taken is None else taken, least)
-        yield from (known.variant(one, said, given, taken) for one in _likeliest(through, least))
-    yield from _fitted(known, least)
+        through = known.through(a if given is None else given, x if taken is None else taken)
+        yield from (known.variant(one, said, given, taken) for one in known.likeliest(through))
     own = known.own
     error = float(np.linalg.norm(x - reference))
     if own.rest >= 0.1 * error:
@@ -113,11 +110,15 @@ def describe(
 class _Known:
     """What is known of one result: seen in the bases of its input, and what there is to compare it with."""
 
-    def __init__(self, a: np.ndarray, x: np.ndarray, claimed: Iteration) -> None:
-        self.a, self.x, self.claimed = a, x, claimed
+    def __init__(
+        self, a: np.ndarray, x: np.ndarray, claimed: Iteration, reference: np.ndarray, ratio: float = 0.0
+    ) -> None:
+        self.a, self.x, self.claimed, self.reference = a, x, claimed, reference
         kind = claimed.normalization.kind
         self.seen, self.aol = Seen(a, x), Seen.aol(a, x, claimed.eps if kind == "aol" else 0.0, claimed.eps_rule)
         self.own = self.aol if kind == "aol" else self.seen  # in the bases of the claimed normalization
+        self.away = float(np.linalg.norm(x - reference)) / max(self.seen.size, 1e-300)
+        self.farthest = HOPELESS * self.away / ratio if 0 < ratio < np.inf else np.inf
         most = max(MOST, claimed.steps + 2)
         self.claims = Table(of_schedule(claimed.schedule, most, claimed=True))
         self.presets = of_presets(most)
@@ -125,7 +126,7 @@ class _Known:
         self.divisors, self.of_aol = divisors_of(claimed), aol_divisors(claimed)
         self.plain = [divisor for divisor in self.divisors if not divisor.eps or divisor is self.divisors[0]]
 
-    def near(self, least: float) -> list[Found]:
+    def near(self) -> list[Found | _Undone]:
         """Other coefficients, steps, norms, eps and scales."""
         mistakes, one = mistaken(self.claimed), self.scales[:1]
         of_own = self.of_aol if self.own is self.aol else self.plain
@@ -136,19 +137,35 @@ class _Known:
             (self.aol, self.presets, self.of_aol, self.scales),
             *[(self.own, mistakes, of_own, one)] * bool(mistakes.rows),
         ]
-        return self._found(blocks, least)
+        return [*_undone(self), *(one for one in self._found(blocks) if one.said(self.claimed)[0])]
 
-    def through(self, a: np.ndarray, x: np.ndarray, least: float) -> list[Found]:
+    def through(self, a: np.ndarray, x: np.ndarray) -> list[Found]:
         """The same of an input that was changed before."""
         seen = Seen(a, x)
-        return self._found([(seen, table, self.plain, self.scales) for table in (self.claims, self.presets)], least)
+        return self._found([(seen, table, self.plain, self.scales) for table in (self.claims, self.presets)], 3.0)
+
+    def own_values(self) -> np.ndarray:
+        """f(s) of the claim."""
+        how = (self.of_aol if self.own is self.aol else self.divisors)[0]
+        s = self.own.s / self.own.divisor(how)
+        return self.claimed.factor(*self.a.shape) * self.claims.rows[0].value(s, self.claimed.steps)
+
+    def likeliest(self, found: Sequence[Found | _Undone]) -> list[Any]:
+        """Of those that come near the likeliest, first."""
+        best = min((one.distance for one in found), default=0.0)
+        near = [one for one in found if one.distance <= min(WITHIN * best, self.enough(one.cost))]
+        return sorted(near, key=lambda one: one.cost)[:TRIED]
+
+    def enough(self, cost: float) -> float:
+        """The distance that a mistake has to have: the less likely it is, the better it has to fit."""
+        return min(self.away / (1 + cost), self.farthest)
 
     def _found(
-        self, blocks: Sequence[tuple[Seen, Table, Sequence[Divisor], Sequence[Scale]]], least: float
+        self, blocks: Sequence[tuple[Seen, Table, Sequence[Divisor], Sequence[Scale]]], beside: float = 0.0
     ) -> list[Found]:
-        found = (one for block in blocks for one in nearest(*block, self.claimed.steps, least=least, within=WITHIN))
-        name = self.claimed.schedule.name
-        return [one for one in found if not (one.rows.text and one.rows.name == name)]
+        name, steps = self.claimed.schedule.name, self.claimed.steps
+        found = [(block[1], one) for block in blocks for one in nearest(*block, steps, self.away, beside)]
+        return [one for table, one in found if table is not self.presets or one.rows.name != name]
 
     def variant(
         self, found: Found, said: str = "", a: np.ndarray | None = None, x: np.ndarray | None = None
@@ -170,16 +187,9 @@ class _Undone:
     variant: Variant
 
 
-def _likeliest(found: Sequence[Found | _Undone], least: float) -> list[Any]:
-    """Of those that come near the likeliest, first; ``least`` is the largest distance that is near."""
-    best = min((one.distance for one in found), default=0.0)
-    near = [one for one in found if one.distance <= min(WITHIN * best, least)]
-    return sorted(near, key=lambda one: one.cost)[:TRIED]
-
-
-def _undone(a: np.ndarray, x: np.ndarray, reference: np.ndarray, claimed: Iteration) -> Iterator[_Undone]:
+def _undone(known: _Known) -> Iterator[_Undone]:
     """Signs, transposes and conjugates."""
-    size = float(np.linalg.norm(x))
+    x, reference, size = known.x, known.reference, known.seen.size
 
     def one(cost: float, reason: str, undone: np.ndarray) -> _Undone:
         return _Undone(float(np.linalg.norm(undone - reference)) / size, cost, Variant(reason, reason, {"x": undone}))
@@ -193,8 +203,18 @@ def _undone(a: np.ndarray, x: np.ndarray, reference: np.ndarray, claimed: Iterat
     if complex_:
         yield one(0.9, "x is conjugated: a conjugate was lost or is too many", x.conj())
         lost = "X X^T was computed in place of X X^H: a conjugate was lost"
-        distance = float(np.linalg.norm(x - _without_conjugates(a, claimed))) / size
-        yield _Undone(distance, 1.0, Variant("lost conjugate", lost, {"x": reference}))
+        if np.linalg.norm(x - _without_conjugates(known.a, known.claimed)) <= 0.1 * known.away * size:
+            yield _Undone(0.0, 1.0, Variant("lost conjugate", lost, {"x": reference}))
+    seen, f = known.own, known.own_values()
+    turned = (seen.y * f < 0) & (f * f > 0.01 * np.mean(f * f))
+    if 0 < np.sum(turned) < len(f):
+        back = 2 * (seen.p[:, turned] * seen.y[turned]) @ seen.vh[turned]
+        count = int(np.sum(turned))
+        directions = "a singular direction has" if count == 1 else f"{count} singular directions have"
+        reason = f"{directions} changed {'its sign' if count == 1 else 'their signs'}"
+        undone = x - (back if seen.tall else back.conj().T)
+        distance = float(np.linalg.norm(undone - reference)) / size
+        yield _Undone(distance, 1.5, Variant("directions turned", reason, {"x": undone}))
 
 
 def _views(a: np.ndarray, x: np.ndarray) -> Iterator[tuple[str, np.ndarray | None, np.ndarray | None]]:
@@ -212,7 +232,7 @@ def _views(a: np.ndarray, x: np.ndarray) -> Iterator[tuple[str, np.ndarray | Non
             yield "a is read and x stored column by column", read, written
 
 
-def _fitted(known: _Known, least: float) -> Iterator[Variant]:
+def _fitted(known: _Known) -> Iterator[Variant]:
     """A factor on the result, a norm or a coefficient that was not to be expected."""
     claimed, seen, x = known.claimed, known.own, known.x
     factor = claimed.factor(*known.a.shape)
@@ -220,18 +240,18 @@ def _fitted(known: _Known, least: float) -> Iterator[Variant]:
     s, y, list_ = seen.s / seen.divisor(how), seen.y / factor, known.claims.rows[0]
     rows = list_.rows[: claimed.steps]
 
-    def near(z: np.ndarray) -> bool:
-        """Whether P diag(factor z) V^H is."""
-        return bool(np.hypot(seen.rest, factor * np.linalg.norm(z - y)) <= least * seen.size)
+    def near(distance: float) -> bool:
+        """Whether P diag(factor z) V^H is, |z - y| given."""
+        return bool(np.hypot(seen.rest, factor * distance) <= known.enough(FITTED) * seen.size)
 
     f = list_.value(s, claimed.steps)
     multiple = float(f @ y / (f @ f)) if f.any() else 0.0
-    if multiple > 0 and abs(multiple - 1) > SLIGHT and near(multiple * f):
+    if multiple > 0 and abs(multiple - 1) > SLIGHT and near(np.linalg.norm(multiple * f - y)):
         yield Variant("multiple", f"x is {multiple:.4g} times what it should be", {"x": x / multiple})
-    if not rows or not near(y):
+    if not rows or not near(0):
         return
     times = fits.norm(s, y, rows)
-    if near(list_.value(s / times, claimed.steps)):
+    if near(np.linalg.norm(list_.value(s / times, claimed.steps) - y)):
         norm = Normalization(how.kind, Fraction(times * seen.divisor(how) / seen.norms[how.kind]))
         if abs(times - 1) <= SLIGHT:
             what = f"the norm is wrong by {times - 1:+.2g} of it: computed in a shorter format?"
@@ -243,7 +263,7 @@ def _fitted(known: _Known, least: float) -> Iterator[Variant]:
     if seen.distinct() < 3:  # one number more than there is to fit
         return
     distance, row, power, value = fits.coefficient(s, y, rows, len(set(rows)) == 1)
-    if np.hypot(seen.rest, factor * distance) <= least * seen.size:
+    if near(distance):
         where = f"coefficient {power}" + ("" if row is None else f" of row {row}")
         was = rows[row or 0][power] if power < len(rows[row or 0]) else 0.0
         schedule = fits.changed(claimed.schedule, claimed.steps, row, power, value)
