@@ -62,7 +62,8 @@ def variants(
     if away <= SLIGHT * np.linalg.norm(x) and away <= np.linalg.norm(reference - a) / 8:
         same = "x equals a: the input was returned, or overwritten with the result (judge a copy made before the call)"
         yield Variant("x equals a", same, right)
-    known = _Known(a, x, claimed, reference, failed.get("forward", 0.0))
+    grids = _grids(x, precision)
+    known = _Known(a, x, claimed, reference, failed.get("forward", 0.0) if not grids else 0.0)
     near = [known.variant(one) if isinstance(one, Found) else one.variant for one in known.likeliest(known.near())]
     yield from near
     yield from _fitted(known)
@@ -79,8 +80,8 @@ def variants(
     if where:
         yield Variant("concentrated", f"the error sits in {where}", right)
         return
-    yield from _formats(a, x, reference, claimed, precision, own.rest >= 0.1 * error)
-    for low in _grids(x, precision)[:1]:
+    yield from _formats(known, precision, grids)
+    for low in grids[:1]:
         for one in near[:TRIED]:
             stored = replace(one, key=f"{one.key}; in {low}", reason=f"{one.reason}; x is stored in {low}")
             yield replace(stored, precision=PRECISIONS[low], most=1.0)
@@ -270,27 +271,24 @@ def _fitted(known: _Known) -> Iterator[Variant]:
         yield Variant(where, f"{where} is {value:.6g}, not {was:.6g}", claimed=replace(claimed, schedule=schedule))
 
 
-def _formats(
-    a: np.ndarray, x: np.ndarray, reference: np.ndarray, claimed: Iteration, precision: Precision, fills: bool
-) -> Iterator[Variant]:
+def _formats(known: _Known, precision: Precision, grids: Sequence[str]) -> Iterator[Variant]:
     """Another form or a shorter format: where the error has that size, is spread and leaves the singular directions."""
-    grids = _grids(x, precision)
-    lows = [low for low in ("float32", "float16", "bfloat16") if PRECISIONS[low].eps > precision.eps]
-    if _spread(x - reference, reference) and fills:
-        for form, restart in (("gram", ()), ("gram", (2,)), ("standard", ())):
-            other = replace(claimed, form=form, restart=restart)
-            possible = other != claimed and all(step < claimed.steps for step in restart)
-            if possible and SEEN <= compare(a, x, other, precision).forward <= 1:
-                what = f"the error is that of the {form} form" + (" restarted at 2" if restart else "")
-                key = f"form {form} {restart}"
-                yield Variant(key, f"{what}, not of {claimed.form}", claimed=other, most=1.0)
-    elif not grids:
-        return
-    for low in grids[:1] or lows:
-        # the unit bounds every rounding: a result in this format scores less than 1
-        if SEEN <= compare(a, x, claimed, PRECISIONS[low]).forward <= 1:
-            names = low if grids or low != "float16" else "float16 or tf32"
-            only = f"accurate to {names} only: somewhere on the way the working precision was {low}"
+    a, x, claimed, error = known.a, known.x, known.claimed, known.x - known.reference
+
+    def of_this_size(other: Iteration, low: Precision) -> bool:
+        """The unit bounds every rounding: an error of its making scores less than 1, but not nothing."""
+        return SEEN <= compare(a, x, other, low).forward <= 1
+
+    filled = known.own.rest >= 0.1 * np.linalg.norm(error) and _spread(error, known.reference)
+    for form, restart in (("gram", ()), ("gram", (2,)), ("standard", ())) if filled and not grids else ():
+        other = replace(claimed, form=form, restart=restart)
+        if other != claimed and all(step < claimed.steps for step in restart) and of_this_size(other, precision):
+            what = f"the error is that of the {form} form" + (" restarted at 2" if restart else "")
+            yield Variant(what, f"{what}, not of {claimed.form}", claimed=other, most=1.0)
+    for low in grids[:1] or (("float32", "float16", "bfloat16") if filled else ()):
+        if PRECISIONS[low].eps > precision.eps and of_this_size(claimed, PRECISIONS[low]):
+            names = "float16 or tf32" if low == "float16" and not grids else low
+            only = f"accurate to {names} only: somewhere on the way the working precision was {names}"
             yield Variant(f"accurate to {low}", only, precision=PRECISIONS[low], most=1.0)
 
 
