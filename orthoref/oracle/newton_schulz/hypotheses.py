@@ -38,8 +38,8 @@ Rule = Literal["add", "clamp", "squared add", "squared clamp"]
 class Seen:
     """A result x in the singular bases of its input: P (diag(y) + rest) V^H. Tall, and scaled by a power of two."""
 
-    def __init__(self, a: np.ndarray, x: np.ndarray, normalization: Normalization | None = None) -> None:
-        """Of an input that is normalized already, if a normalization is given: AOL changes the singular vectors."""
+    def __init__(self, a: np.ndarray, x: np.ndarray, of_aol: bool = False, directions: int = DIRECTIONS) -> None:
+        """Of an input that is rescaled already, if ``of_aol``: that changes the singular vectors."""
         self.shape = a.shape
         self.tall = a.shape[0] > a.shape[1]
         tall, z = (a, x) if self.tall else (a.conj().T, x.conj().T)
@@ -49,7 +49,7 @@ class Seen:
         self.y = np.real(np.einsum("ij,ik,jk->j", self.p.conj(), z, self.vh.conj()))
         self.rest = float(np.linalg.norm(z - (self.p * self.y) @ self.vh))
         self.size = float(np.linalg.norm(x))
-        self.of_aol = normalization is not None
+        self.of_aol = of_aol
         top = float(self.s[0]) if len(self.s) and self.s[0] else 1.0
         self.norms = {
             "frobenius": float(np.linalg.norm(self.s)),
@@ -59,15 +59,21 @@ class Seen:
             "aol": self.unit,
         }
         n = len(self.s)
-        self.few = np.arange(n) if n <= DIRECTIONS else np.unique(np.linspace(0, n - 1, DIRECTIONS).astype(int))
+        self.few = np.arange(n) if n <= directions else np.unique(np.linspace(0, n - 1, directions).astype(int))
 
     @classmethod
-    def aol(cls, a: np.ndarray, x: np.ndarray, eps: float = 0.0, rule: Literal["add", "clamp"] = "add") -> Seen:
+    def aol(
+        cls,
+        a: np.ndarray,
+        x: np.ndarray,
+        eps: float = 0.0,
+        rule: Literal["add", "clamp"] = "add",
+        directions: int = DIRECTIONS,
+    ) -> Seen:
         """In the singular bases of the rescaled input."""
         tall = a if a.shape[0] > a.shape[1] else a.conj().T
-        how = Normalization("aol")
-        start = normalized(tall, how, eps, rule)
-        return cls(start if tall is a else start.conj().T, x, how)
+        start = normalized(tall, Normalization("aol"), eps, rule)
+        return cls(start if tall is a else start.conj().T, x, True, directions)
 
     def divisor(self, how: Divisor) -> float:
         """What is divided by, in the units of ``s``."""
