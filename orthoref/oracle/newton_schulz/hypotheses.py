@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
-from typing import Literal
+from functools import cache, partial
+from typing import Any, Literal
 
 import numpy as np
 
@@ -108,7 +108,8 @@ class Divisor:
         if self.rule == "squared add":
             factor = Fraction(seen.divisor(self) / seen.norms[self.kind])
             return replace(claimed, normalization=Normalization(self.kind, factor), eps=0.0)
-        eps, rule = (self.eps**0.5, "clamp") if self.rule == "squared clamp" else (self.eps, self.rule)
+        rule: Any = self.rule
+        eps, rule = (self.eps**0.5, "clamp") if rule == "squared clamp" else (self.eps, rule)
         how = Normalization(self.kind, Fraction(repr(self.factor)))
         return replace(claimed, normalization=how, eps=eps, eps_rule=rule)
 
@@ -317,7 +318,7 @@ def of_schedule(schedule: Schedule, most: int, claimed: bool = False) -> list[Ro
         if past != schedule.past and 1 < len(rows) < most:
             said = ", and ".join(filter(None, (text, f"past its last row the port {does}")))
             found.append(Rows(name, going_on(rows, past, most), len(rows) + 1, usual, cost + 1, said,
-                              lambda p=past: replace(schedule, past=p), own))  # fmt: skip
+                              partial(replace, schedule, past=past), own))  # fmt: skip
     return found
 
 
@@ -345,12 +346,12 @@ def mistaken(claimed: Iteration) -> Table:
         for last in (True, False) if n > 1 else (True,):
             where = f"{factor} (in {'every row' if last else 'every row but the last'})"
             one(rescaled(float(factor), last), 2.5, f"this is the schedule with a safety factor {where}",
-                lambda c=Fraction(factor), e=last: schedule.scaled(c, last=e))  # fmt: skip
+                partial(schedule.scaled, factor, last=last))  # fmt: skip
             one(rescaled(1 / float(factor), last), 2.5, f"this is the schedule without its safety factor {where}",
-                lambda c=1 / Fraction(factor), e=last: schedule.scaled(c, last=e))  # fmt: skip
+                partial(schedule.scaled, 1 / Fraction(factor), last=last))  # fmt: skip
     for dtype in ("bfloat16", "float16"):
         rounded = [tuple(store(np.asarray(row), dtype)) for row in rows]
-        one(rounded, 2.5, f"the coefficients were rounded to {dtype}", lambda d=dtype: schedule.rounded(d))
+        one(rounded, 2.5, f"the coefficients were rounded to {dtype}", partial(schedule.rounded, dtype))
     if any(row != row[::-1] for row in rows):
         text = "the coefficients of every row are taken in the reverse order"
         one([row[::-1] for row in rows], 3.0, text,
@@ -394,12 +395,13 @@ def divisors_of(claimed: Iteration) -> list[Divisor]:
     if claimed.eps:
         found.append(Divisor(how.kind, factor, 0.0, "add", 1.0, "eps is missing"))
     for eps in sorted({claimed.eps, *EPSILONS} - {0.0}):
-        for rule, cost, said in (
+        rules: tuple[tuple[Rule, float, str], ...] = (
             ("add", 1.5, f"an eps of {eps:g} is added to the norm"),
             ("clamp", 1.6, f"the norm is clipped at an eps of {eps:g}"),
             ("squared add", 2.0, f"an eps of {eps:g} is added to the squared norm"),
             ("squared clamp", 2.0, f"the squared norm is clipped at an eps of {eps:g}, the norm at {eps**0.5:.2g}"),
-        ):
+        )
+        for rule, cost, said in rules:
             if eps == claimed.eps:
                 if rule == claimed.eps_rule:
                     continue
@@ -415,7 +417,7 @@ def divisors_of(claimed: Iteration) -> list[Divisor]:
 def aol_divisors(claimed: Iteration) -> list[Divisor]:
     """Factors of AOL rescaling."""
     how, own = claimed.normalization, float(claimed.normalization.factor)
-    found = []
+    found: list[Divisor] = []
     for factor in sorted({1.0, own, *map(float, FACTORS)}):
         if how.kind == "aol" and factor == own:
             found.insert(0, Divisor("aol", factor, claimed.eps, claimed.eps_rule))

@@ -241,7 +241,7 @@ def _fitted(known: _Known) -> Iterator[Variant]:
     s, y, list_ = seen.s / seen.divisor(how), seen.y / factor, known.claims.rows[0]
     rows = list_.rows[: claimed.steps]
 
-    def near(distance: float) -> bool:
+    def near(distance: Any) -> bool:
         """Whether P diag(factor z) V^H is, |z - y| given."""
         return bool(np.hypot(seen.rest, factor * distance) <= known.enough(FITTED) * seen.size)
 
@@ -280,7 +280,8 @@ def _formats(known: _Known, precision: Precision, grids: Sequence[str]) -> Itera
         return SEEN <= compare(a, x, other, low).forward <= 1
 
     filled = known.own.rest >= 0.1 * np.linalg.norm(error) and _spread(error, known.reference)
-    for form, restart in (("gram", ()), ("gram", (2,)), ("standard", ())) if filled and not grids else ():
+    forms: Any = (("gram", ()), ("gram", (2,)), ("standard", ())) if filled and not grids else ()
+    for form, restart in forms:
         other = replace(claimed, form=form, restart=restart)
         if other != claimed and all(step < claimed.steps for step in restart) and of_this_size(other, precision):
             what = f"the error is that of the {form} form" + (" restarted at 2" if restart else "")
