@@ -64,11 +64,13 @@ def accepted(
     with np.errstate(all="ignore"):
         variants: Iterable[Variant] = row.variants(inputs, outputs, claimed, precision, failed)
         if first:
-            variants = list(variants)
+            others = []
             for variant in variants:
-                if variant.key == first and ratio_of(variant) < np.inf:
+                if variant.key != first:
+                    others.append(variant)
+                elif ratio_of(variant) < np.inf:
                     yield variant
-            variants = [variant for variant in variants if variant.key != first]
+            variants = others
         for rival, group in groupby(variants, key=lambda variant: variant.rival):
             if not rival:
                 yield from (variant for variant in group if ratio_of(variant) < np.inf)

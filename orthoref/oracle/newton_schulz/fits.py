@@ -27,10 +27,10 @@ def norm(s: np.ndarray, y: np.ndarray, rows: Sequence[Sequence[float]]) -> float
     return best
 
 
-def coefficient(
+def coefficients(
     s: np.ndarray, y: np.ndarray, rows: Sequence[Sequence[float]], alike: bool
-) -> tuple[float, int | None, int, float]:
-    """The coefficient that has to change for f(s) = y, and to what: distance, row, power and value.
+) -> list[tuple[float, int | None, int, float]]:
+    """What each coefficient has to be for f(s) = y: distance, row, power and value, the nearest first.
 
     The row is None where all are ``alike`` and change together. Every coefficient is tried, all of them at once:
     d/dc f = x^(2k+1) in its step, carried on by f'.
@@ -58,9 +58,8 @@ def coefficient(
         better = error < best  # False for NaN
         best, kept = np.where(better, error, best), np.where(better, change, kept)
         change = np.where(np.isfinite(error), change + np.sum(dx * (y - x), axis=1) / np.sum(dx * dx, axis=1), kept)
-    i = int(np.argmin(best))
-    j, k = places[i]
-    return float(best[i]), j, k, float(table[j or 0, k] + kept[i])
+    found = [(float(best[i]), j, k, float(table[j or 0, k] + kept[i])) for i, (j, k) in enumerate(places)]
+    return sorted(found, key=lambda one: one[0])
 
 
 def changed(schedule: Schedule, steps: int, row: int | None, power: int, value: float) -> Schedule:

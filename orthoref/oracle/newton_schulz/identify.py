@@ -18,7 +18,7 @@ from orthoref.oracle.lift import lift
 from orthoref.oracle.newton_schulz import hypotheses
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, run
 from orthoref.oracle.newton_schulz.hypotheses import Divisor, Rows, Scale, Seen, Table
-from orthoref.oracle.newton_schulz.ratios import LIMIT, UNDECIDED, Judged, compare, fills
+from orthoref.oracle.newton_schulz.ratios import LIMIT, UNDECIDED, Judged, compare
 from orthoref.oracle.precision import PRECISIONS, Precision, precision_of
 
 EPSILONS = (0.0, *hypotheses.EPSILONS)
@@ -26,11 +26,12 @@ SMALL_NORMS = (1e-4, 1e-6, 1e-8, 1e-11, 1e-14)
 SHAPES = ((24, 24), (12, 27), (27, 12))
 CONVERGED = 1e-3  # all outputs this near to 1 tell nothing about the schedule
 CLOSE = 3.0  # candidates within this factor of the best error cannot be told apart
-CLEAR = 10.0  # the next candidate must be that much farther, where a format is guessed beside
+CLEAR = 10.0  # the next schedule must be that much farther, where a format is guessed beside
+ALIKE = 0.5  # cosine of the angle between two errors; rounding errors are orthogonal to 1/sqrt(24 * 24)
 SEEN = 0.02  # of its unit: rounding in a format shows by no less in a dense matrix
 RANKED = 8  # candidates that eps is tried with
 RENORMALIZED = "renormalised"
-UNDERFLOWN = 0.1  # relative error of the best candidate
+UNDERFLOWN = 10.0  # errors of the best candidate in a small probe, over those in the others
 
 
 @dataclass(frozen=True)
@@ -303,8 +304,9 @@ def _searched(
     sight = _Sight([*dense, *small])
     tried = [(rows, steps, each, name) for _, rows, steps, d, name in candidates[:RANKED] for each in _with_eps(d)]
     errors = np.asarray([sight.errors(*each) for each in tried])
-    # where no candidate comes near the numbers have underflowed, and say nothing of eps
-    seen = (np.min(errors, axis=0) <= UNDERFLOWN) | (np.arange(errors.shape[1]) < len(dense))
+    # where no candidate comes as near as elsewhere the numbers have underflowed, and say nothing of eps
+    least = np.min(errors, axis=0)
+    seen = (least <= UNDERFLOWN * np.max(least[: len(dense)])) | (np.arange(len(least)) < len(dense))
     best_of: dict[tuple[str, int, str, float, str], tuple[float, Iteration, str]] = {}
     for error, (rows, steps, divisor, name) in zip(errors[:, seen].sum(axis=1).tolist(), tried, strict=True):
         key = rows.name, steps, divisor.kind, divisor.factor, name
@@ -382,21 +384,23 @@ def _explained(
     """Form and finest format whose rounding explains all errors of the best, and the largest ratio in it.
 
     Results that are all numbers of a shorter format were stored in it. Otherwise one has to show in every dense probe,
-    explain the errors without any to spare, and leave no other candidate near: rounding in a format scores between a
-    few hundredths and about one of its unit, and who rounds everything else away explains anything.
+    explain the errors without any to spare, leave no other schedule near, and wander: rounding in a format scores
+    between a few hundredths and about one of its unit, and who rounds everything else away explains anything.
     """
     best = ranked[0][1]
     coarser = [name for name in ("float32", "float16", "bfloat16") if PRECISIONS[name].eps > precision_of(dtype).eps]
     stored = [name for name in coarser[::-1] if all(np.array_equal(_store(x, name), x) for _, x in pairs)][:1]
-    clear = len(ranked) > 1 and ranked[1][0] > CLOSE * ranked[0][0] and _separation(ranked) >= CLEAR
+    others = [error for error, one in ranked if (one.schedule.name, one.steps) != (best.schedule.name, best.steps)]
+    clear = bool(others) and others[0] >= CLEAR * ranked[0][0]
     forms = [best, replace(best, form="gram"), *[replace(best, form="gram", restart=(2,))] * (best.steps > 2)]
     working = stored or [dtype]
-    shorter = coarser if not stored and clear and fills(*pairs[0], best) else []
+    shorter = coarser if not stored and clear and _wanders(pairs, best) else []
     found = []
     for form in forms:
         for name in (*working, *shorter):
-            whole = form is best and name in working  # its ratio is shown, whatever it is
-            ratio, least = _ratios(pairs, form, PRECISIONS[name], float("inf") if whole else LIMIT)
+            # the ratio of the best is shown, whatever it is
+            most = 1.0 if name in shorter else LIMIT if form is not best else float("inf")
+            ratio, least = _ratios(pairs, form, PRECISIONS[name], most)
             if ratio <= 1 and (name in working or least >= SEEN):
                 return form, name, ratio
             if name in working:
@@ -414,6 +418,13 @@ def _ratios(pairs: Sequence[Pair], claimed: Iteration, precision: Precision, mos
             return float("inf"), 0.0
     ratios = [one.forward for one in judged if one.decided] or [_undecided(one) for one in judged]
     return max(ratios), min(one.forward for one in judged[: len(SHAPES)])
+
+
+def _wanders(pairs: Sequence[Pair], best: Iteration) -> bool:
+    """Whether a matrix and a multiple of it have different errors, as rounding makes, and no mistake."""
+    errors = [x - best.factor(*a.shape) * run(a, best) for a, x in pairs if a.shape == SHAPES[0]][:2]
+    together = abs(float(np.vdot(errors[0], errors[-1])))
+    return len(errors) > 1 and together <= ALIKE * _norm(errors[0]) * _norm(errors[1])
 
 
 def _undecided(one: Judged) -> float:
