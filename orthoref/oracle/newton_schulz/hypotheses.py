@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -86,6 +86,14 @@ class Seen:
             return float(np.hypot(size, eps)) if how.rule == "squared add" else max(size, eps)
         return size + eps if how.rule == "add" else max(size, eps)
 
+    def better(self, cost: Any) -> Any:
+        """How many times nearer than the claim a mistake has to be: so many fit a few numbers by chance.
+
+        One that costs c explains at least c decimal digits, all singular values that differ taken together.
+        """
+        return np.maximum(1 + cost, 10 ** (cost / max(self.distinct, 1)))
+
+    @cached_property
     def distinct(self) -> int:
         """How many singular values differ by more than 1 %: as many parameters can be told apart."""
         s = self.s[self.s > 1e-12 * self.norms["spectral"]]
@@ -273,7 +281,8 @@ def nearest(
     cost = table.costs(divisors, scales, claimed)
     cost = beside + np.where(cost <= LIKELY, cost, np.inf)
     slack = np.where(np.arange(len(scales)), SQUARED, 0.0)
-    rough = np.where(rough <= (1.1 * away / (1 + cost) + slack) ** 2, rough, np.inf)
+    enough = away / seen.better(cost)
+    rough = np.where(rough <= (1.1 * enough + slack) ** 2, rough, np.inf)
     near = np.argwhere(rough <= (WITHIN * float(np.min(rough)) ** 0.5 + slack) ** 2)
     near = near[np.isfinite(rough[tuple(near.T)])]
     near = near[np.argsort(cost[tuple(near.T)], kind="stable")[:most]]
@@ -285,7 +294,7 @@ def nearest(
         found.append(
             Found(seen, distance, float(cost[i, step, j, k]), table.rows[i], int(step), divisors[j], scales[k], c)
         )
-    return [one for one in found if one.distance <= away / (1 + one.cost)]
+    return [one for one in found if one.distance <= away / seen.better(one.cost)]
 
 
 def going_on(rows: Sequence[Sequence[float]], past: str, most: int) -> list[Sequence[float]]:

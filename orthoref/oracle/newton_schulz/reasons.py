@@ -59,11 +59,12 @@ def variants(
     if not x.any():
         yield Variant("zero", "x is zero", right)
         return
+    grids = _grids(x, precision)
+    eps = PRECISIONS[grids[0]].eps if grids else precision.eps
     away = float(np.linalg.norm(x - a))
-    if away <= SLIGHT * np.linalg.norm(x) and away <= np.linalg.norm(reference - a) / 8:
+    if away <= eps * np.linalg.norm(x) and away <= np.linalg.norm(reference - a) / 8:
         same = "x equals a: the input was returned, or overwritten with the result (judge a copy made before the call)"
         yield Variant("x equals a", same, right)
-    grids = _grids(x, precision)
     known = _Known(a, x, claimed, reference, failed.get("forward", 0.0) if not grids else 0.0)
     near = [known.variant(one) if isinstance(one, Found) else one.variant for one in known.likeliest(known.near())]
     yield from near
@@ -73,7 +74,7 @@ def variants(
         yield from (known.variant(one, said, given, taken) for one in known.likeliest(through))
     own = known.own
     error = float(np.linalg.norm(x - reference))
-    if own.rest >= 0.1 * error:
+    if min(own.rest, 0.5 * error) >= 0.1 * np.linalg.norm(reference):  # more than rounding turns
         values = {"x": _with_values_of(x, reference)}
         other = "x has the singular values of the result, but other singular vectors: that of another matrix?"
         yield Variant("other vectors", other, values)
@@ -160,7 +161,7 @@ class _Known:
 
     def enough(self, cost: float) -> float:
         """The distance that a mistake has to have: the less likely it is, the better it has to fit."""
-        return min(self.away / (1 + cost), self.farthest)
+        return min(self.away / float(self.own.better(cost)), self.farthest)
 
     def _found(
         self, blocks: Sequence[tuple[Seen, Table, Sequence[Divisor], Sequence[Scale]]], beside: float = 0.0
@@ -252,7 +253,7 @@ def _fitted(known: _Known) -> Iterator[Variant]:
         yield Variant("multiple", f"x is {multiple:.4g} times what it should be", {"x": x / multiple})
     if not rows or not near(0):
         return
-    few = seen.distinct()
+    few = seen.distinct
     unsure = " (or another number: the singular values of this matrix are too few to tell)"
     times = fits.norm(s, y, rows)
     if near(np.linalg.norm(list_.value(s / times, claimed.steps) - y)):
@@ -290,11 +291,15 @@ def _formats(known: _Known, precision: Precision, grids: Sequence[str]) -> Itera
         if other != claimed and all(step < claimed.steps for step in restart) and of_this_size(other, precision):
             what = f"the error is that of the {form} form" + (" restarted at 2" if restart else "")
             yield Variant(what, f"{what}, not of {claimed.form}", claimed=other, most=1.0)
-    for low in grids[:1] or (("float32", "float16", "bfloat16") if filled else ()):
-        if PRECISIONS[low].eps > precision.eps and of_this_size(claimed, PRECISIONS[low]):
-            names = "float16 or tf32" if low == "float16" and not grids else low
-            only = f"accurate to {names} only: somewhere on the way the working precision was {names}"
+    for low in grids[:1]:
+        if of_this_size(claimed, PRECISIONS[low]):
+            only = f"accurate to {low} only: somewhere on the way the working precision was {low}"
             yield Variant(f"accurate to {low}", only, precision=PRECISIONS[low], most=1.0)
+    for low in ("float32", "float16", "bfloat16") if filled and not grids else ():
+        if PRECISIONS[low].eps > precision.eps and of_this_size(claimed, PRECISIONS[low]):
+            names = "float16 or tf32" if low == "float16" else low
+            like = f"the error is as large as that of rounding to {names}: on the way, or in a (a shift, a ridge)"
+            yield Variant(f"error of {low}", like, precision=PRECISIONS[low], most=1.0)
 
 
 def _grids(x: np.ndarray, precision: Precision) -> list[str]:
