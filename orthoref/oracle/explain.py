@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -106,6 +106,18 @@ def explain(
             return variant.key, [variant.reason, *row.describe(inputs, outputs, claimed, precision, {})]
     with np.errstate(all="ignore"):
         return "", row.describe(inputs, outputs, claimed, precision, failed)
+
+
+def agreed(found: Iterable[Sequence[str]]) -> str:
+    """The key that explains most members, of equals the likeliest, given those that explain each, likeliest first."""
+    keys = [list(dict.fromkeys(each)) for each in found]
+    every = {key for each in keys for key in each}
+    last = max(map(len, keys), default=0)
+
+    def rank(key: str) -> tuple[int, int, str]:
+        return -sum(key in each for each in keys), sum(each.index(key) if key in each else last for each in keys), key
+
+    return min(every, key=rank, default="")
 
 
 def _replaced(data: Data, values: Mapping[str, np.ndarray] | None) -> Data:

@@ -218,7 +218,8 @@ class Found:
         """What it says beside the claim, and the same without numbers of this case."""
         of_rows = self.rows.said(self.steps, claimed.steps)
         said = of_rows, self.divisor.text, self.scale.text
-        names = of_rows, self.divisor.text, self.scale.text and f"update scale {self.scale.name}"
+        scale = self.scale.name if self.scale.renormalized else f"update scale {self.scale.name}"
+        names = of_rows, self.divisor.text, self.scale.text and scale
         return "; ".join(filter(None, said)), "; ".join(filter(None, names))
 
     def claim(self, claimed: Iteration) -> Iteration:

@@ -72,9 +72,7 @@ def variants(
     for said, given, taken in _views(a, x):
         through = known.through(a if given is None else given, x if taken is None else taken)
         yield from (known.variant(one, said, given, taken) for one in known.likeliest(through))
-    own = known.own
-    error = float(np.linalg.norm(x - reference))
-    if min(own.rest, 0.5 * error) >= 0.1 * np.linalg.norm(reference):  # more than rounding turns
+    if known.own.rest >= 0.1 * np.linalg.norm(reference):
         values = {"x": _with_values_of(x, reference)}
         other = "x has the singular values of the result, but other singular vectors: that of another matrix?"
         yield Variant("other vectors", other, values)
@@ -122,24 +120,25 @@ class _Known:
         self.own = self.aol if kind == "aol" else self.seen  # in the bases of the claimed normalization
         self.away = float(np.linalg.norm(x - reference)) / max(self.seen.size, 1e-300)
         self.farthest = HOPELESS * self.away / ratio if 0 < ratio < np.inf else np.inf
-        most = max(MOST, claimed.steps + 2)
-        self.claims = Table(of_schedule(claimed.schedule, most, claimed=True))
-        self.presets = of_presets(most)
+        self.few = claimed.steps <= 2 * MOST  # so many that a list is searched row by row
+        self.claims = Table(of_schedule(claimed.schedule, max(MOST, claimed.steps + 2), claimed=True))
+        self.presets = of_presets(max(MOST, claimed.steps) if self.few else MOST)
         self.scales = scales_of(claimed, a.shape)
         self.divisors, self.of_aol = divisors_of(claimed), aol_divisors(claimed)
         self.plain = [divisor for divisor in self.divisors if not divisor.eps or divisor is self.divisors[0]]
 
     def near(self) -> list[Found | _Undone]:
         """Other coefficients, steps, norms, eps and scales."""
-        mistakes, one = mistaken(self.claimed), self.scales[:1]
+        one = self.scales[:1]
         of_own = self.of_aol if self.own is self.aol else self.plain
         blocks = [
             (self.seen, self.claims, self.divisors, self.scales),
             (self.seen, self.presets, self.plain, self.scales),
             (self.aol, self.claims, self.of_aol, self.scales),
             (self.aol, self.presets, self.of_aol, self.scales),
-            *[(self.own, mistakes, of_own, one)] * bool(mistakes.rows),
         ]
+        if self.few and self.claimed.steps:
+            blocks.append((self.own, mistaken(self.claimed), of_own, one))
         return [*_undone(self), *(one for one in self._found(blocks) if one.said(self.claimed)[0])]
 
     def through(self, a: np.ndarray, x: np.ndarray) -> list[Found]:
@@ -266,7 +265,8 @@ def _fitted(known: _Known) -> Iterator[Variant]:
             )
         what += unsure if few < 2 else ""
         yield Variant("norm", what, claimed=replace(claimed, normalization=norm, eps=0.0))
-    found = [one for one in fits.coefficients(s, y, rows, len(set(rows)) == 1) if near(one[0])]
+    alike = len(set(rows)) == 1
+    found = [one for one in fits.coefficients(s, y, rows, alike) if near(one[0])] if alike or known.few else []
     for distance, row, power, value in found[: 1 if few > 2 else TRIED]:
         if distance <= WITHIN * found[0][0] + SAME * seen.size:
             where = f"coefficient {power}" + ("" if row is None else f" of row {row}")
@@ -292,9 +292,15 @@ def _formats(known: _Known, precision: Precision, grids: Sequence[str]) -> Itera
             what = f"the error is that of the {form} form" + (" restarted at 2" if restart else "")
             yield Variant(what, f"{what}, not of {claimed.form}", claimed=other, most=1.0)
     for low in grids[:1]:
-        if of_this_size(claimed, PRECISIONS[low]):
+        judged = compare(a, x, claimed, PRECISIONS[low])
+        if SEEN <= judged.forward <= 1:
             only = f"accurate to {low} only: somewhere on the way the working precision was {low}"
-            yield Variant(f"accurate to {low}", only, precision=PRECISIONS[low], most=1.0)
+            key = f"accurate to {low}"
+            if judged.decided:
+                yield Variant(key, only, precision=PRECISIONS[low], most=1.0)
+            else:  # not to be measured in it
+                as_large = f"{only}, whose rounding errors may be {judged.noise:.2g} of the result"
+                yield Variant(key, as_large, {"x": known.reference})
     for low in ("float32", "float16", "bfloat16") if filled and not grids else ():
         if PRECISIONS[low].eps > precision.eps and of_this_size(claimed, PRECISIONS[low]):
             names = "float16 or tf32" if low == "float16" else low

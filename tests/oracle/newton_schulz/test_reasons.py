@@ -9,7 +9,7 @@ from orthoref import conformance, newton_schulz
 from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.oracle import cases
-from orthoref.oracle.explain import accepted, explain
+from orthoref.oracle.explain import accepted, agreed, explain
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.newton_schulz import fits, hypotheses
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, iteration, run
@@ -169,6 +169,26 @@ def test_every_mistake_that_fits_can_be_had():
     outputs = {"x": Lifted(newton_schulz(a, steps=4).astype("float64"), None)}
     found = [v.key for v in accepted(ROW, inputs, outputs, MUON, PRECISIONS["float32"], 4.0, {"forward": 1e5})]
     assert found[0] == "4 steps were taken, not 5" and "multiple" in found and len(set(found)) > 4
+
+
+def test_several_shapes_agree_on_the_update_scale():
+    """Of a tall matrix sqrt(m/n) is sqrt(max(1, m/n)), of a wide one it is neither that nor none."""
+    keys = []
+    for shape in ((12, 5), (5, 12), (8, 3)):
+        a = cases.matrix(shape, cond=10, seed=1)
+        inputs = {"a": Lifted(a, None)}
+        outputs = {"x": Lifted((shape[0] / shape[1]) ** 0.5 * newton_schulz(a), None)}
+        found = accepted(ROW, inputs, outputs, MUON, PRECISIONS["float64"], 4.0, {"forward": 1e14})
+        keys.append([variant.key for variant in found])
+    assert keys[0][0] == keys[2][0] == "update scale sqrt(max(1, m/n))" and keys[1][0] == "update scale sqrt(m/n)"
+    assert agreed(keys) == "update scale sqrt(m/n)"
+    assert agreed([]) == agreed([[], []]) == "" and agreed([["b", "a"], ["a", "b"], ["a"]]) == "a"
+
+
+def test_long_iterations_are_explained_too():
+    for name, steps in (("newton-schulz-3", 5), ("you-5", 7)):
+        x = newton_schulz(SQUARE, name, steps=steps)
+        assert why(SQUARE, x, iteration(name, steps=60))[0] == f"{steps} steps were taken, not 60"
 
 
 # formats
