@@ -172,9 +172,10 @@ def identify(
     table = Table([hypotheses.of_schedule(schedule, hypotheses.MOST)[0] for schedule in schedules])
     with np.errstate(all="ignore"):
         found = _searched(table, dense, small, dtype)
+        assert found is not None
         for around, before in _otherwise(table, dense, small) if not found.precision else ():
             other = _searched(table, *before, dtype, around, below=found.ranked[0][0] / CLOSE)
-            if other.precision:
+            if other is not None:
                 found = other
                 break
         inputs, outputs, converged = _scalar_map(dense, found.best)
@@ -279,10 +280,10 @@ def _searched(
     dtype: str,
     around: tuple[str, ...] = (),
     below: float = float("inf"),
-) -> _Search:
+) -> _Search | None:
     """The candidates with least errors, added up over the probes; eps with the small ones.
 
-    What rounding explains is asked where the least error is ``below``.
+    None if the least error is not ``below``, or rounding does not explain it.
     """
     scales = [*UPDATE_SCALES, RENORMALIZED]
     candidates = []
@@ -301,6 +302,8 @@ def _searched(
             name = scales[int(np.argmin(total[i, steps, j]))]  # that fits all shapes best
             candidates.append((float(best[i, steps, j]), table.rows[i], int(steps), divisors[j], name))
     candidates.sort(key=lambda candidate: candidate[0])
+    if not candidates[0][0] <= below:
+        return None
     sight = _Sight([*dense, *small])
     tried = [(rows, steps, each, name) for _, rows, steps, d, name in candidates[:RANKED] for each in _with_eps(d)]
     errors = np.asarray([sight.errors(*each) for each in tried])
@@ -317,12 +320,13 @@ def _searched(
     alone = [(error, one) for error, one, _ in ranked]
     error, best, name = ranked[0]
     if not error <= below:
-        return _Search(alone, best, None, float("inf"), around)
+        return None
     pairs = sight.pairs
     if name == RENORMALIZED:
         around = (*around, "renormalised: |x|_F = sqrt(min(m, n))")
         pairs = [(a, x * (_norm(run(a, best)) / min(x.shape) ** 0.5)) for a, x in pairs]
-    return _Search(alone, *_explained(alone, pairs, dtype), around)
+    found = _Search(alone, *_explained(alone, pairs, dtype), around)
+    return found if found.precision or below == np.inf else None
 
 
 def _scale(name: str, m: int, n: int) -> Scale:
@@ -412,12 +416,12 @@ def _explained(
 def _ratios(pairs: Sequence[Pair], claimed: Iteration, precision: Precision, most: float) -> tuple[float, float]:
     """Largest ratio of all, and least of the first; infinity as soon as one is above ``most``."""
     judged = []
-    for a, x in pairs:
+    for a, x in reversed(pairs):  # what is hidden in the dense ones shows in the small ones
         judged.append(compare(a, x, claimed, precision))
         if judged[-1].decided and not judged[-1].forward <= most:
             return float("inf"), 0.0
     ratios = [one.forward for one in judged if one.decided] or [_undecided(one) for one in judged]
-    return max(ratios), min(one.forward for one in judged[: len(SHAPES)])
+    return max(ratios), min(one.forward for one in judged[-len(SHAPES) :])
 
 
 def _wanders(pairs: Sequence[Pair], best: Iteration) -> bool:
