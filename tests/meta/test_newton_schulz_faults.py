@@ -224,7 +224,7 @@ RESULTS = {
     ),
     "norm with an eps of its size": (SINGLE, {}, lambda a: muon(a, size=np.linalg.norm(a) + 9), "its norm: another"),
     "normalized only": (SQUARE, {}, lambda a: a / np.linalg.norm(a), "0 steps were taken, not 5"),
-    "the polar factor": (HARD, {}, lambda a: (s := np.linalg.svd(a))[0] @ s[2], "x is not this iteration"),
+    "the polar factor": (HARD, {}, lambda a: (s := np.linalg.svd(a))[0] @ s[2], "x is the polar factor"),
     "QR": (SQUARE, {}, lambda a: np.linalg.qr(a)[0], "x is not this iteration"),
 }
 
@@ -285,6 +285,8 @@ MORE = {
                                    "the squared norm is clipped at an eps of 1e-07, the norm at 0.00032"),
     "eps in the squared norm": (NEAR_1E4, {"eps": 1e-8}, lambda a: muon(a, size=(np.linalg.norm(a) ** 2 + 1e-8) ** 0.5),
                                 "an eps of 1e-08 is added to the squared norm"),
+    "a large eps": (SINGLE, {"eps": 1e-7}, lambda a: muon(a, size=np.linalg.norm(a) + np.float32(1e-3)),
+                    "an eps of 0.001 is added to the norm, not 1e-07"),
     "another eps": (1e-7 * SQUARE, {"eps": 1e-8}, lambda a: muon(a, size=np.linalg.norm(a) + 1e-7),
                     "an eps of 1e-07 is added to the norm, not 1e-08"),
     "coefficients in bfloat16": (SINGLE, {}, lambda a: muon(

@@ -26,7 +26,7 @@ from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration
 
 MOST = 12  # steps that are tried, and two more than are claimed
 FACTORS = ("1", "1.01", "1.02", "1.05")
-EPSILONS = (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+EPSILONS = (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 KINDS: tuple[Kind, ...] = ("frobenius", "schatten4", "spectral")
 DIRECTIONS = 16  # that are enough to screen with
 WITHIN = 2.0  # distances within this factor are alike: the likelier mistake is named
@@ -271,20 +271,20 @@ def nearest(
     claimed: int,
     away: float,
     beside: float = 0.0,
+    noise: float = 0.0,
     most: int = 12,
 ) -> list[Found]:
-    """The likeliest of the hypotheses that are as near as they have to be, and within a factor of the nearest.
+    """The likeliest of the hypotheses that are as near as they have to be, and about as near as the nearest.
 
     ``away`` is the distance of the claim: the less likely a mistake is, the better it has to fit. ``beside`` is what
-    was assumed already.
+    was assumed already. Below ``noise`` distances say nothing.
     """
-    rough = squares(seen, table, divisors, scales)
+    rough = np.sqrt(squares(seen, table, divisors, scales))
     cost = table.costs(divisors, scales, claimed)
     cost = beside + np.where(cost <= LIKELY, cost, np.inf)
     slack = np.where(np.arange(len(scales)), SQUARED, 0.0)
-    enough = away / seen.better(cost)
-    rough = np.where(rough <= (1.1 * enough + slack) ** 2, rough, np.inf)
-    near = np.argwhere(rough <= (WITHIN * float(np.min(rough)) ** 0.5 + slack) ** 2)
+    rough = np.where(rough <= 1.1 * away / seen.better(cost) + slack, rough, np.inf)
+    near = np.argwhere(rough <= max(WITHIN * float(np.min(rough)), noise) + slack)
     near = near[np.isfinite(rough[tuple(near.T)])]
     near = near[np.argsort(cost[tuple(near.T)], kind="stable")[:most]]
     found = []
@@ -293,7 +293,9 @@ def nearest(
         c = float(scales[k].of(f, float(f @ f)))
         distance = float(np.hypot(seen.rest, np.linalg.norm(seen.y - c * f))) / max(seen.size, 1e-300)
         found.append(
-            Found(seen, distance, float(cost[i, step, j, k]), table.rows[i], int(step), divisors[j], scales[k], c)
+            Found(
+                seen, distance, beside + float(cost[i, step, j, k]), table.rows[i], int(step), divisors[j], scales[k], c
+            )
         )
     return [one for one in found if one.distance <= away / seen.better(one.cost)]
 

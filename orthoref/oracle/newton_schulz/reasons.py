@@ -41,6 +41,7 @@ from orthoref.oracle.precision import PRECISIONS, Precision
 
 SLIGHT = 2.0**-9  # relative: what a rounding to bfloat16 changes
 HOPELESS = 100.0  # units of the claim: the rounding error of another iteration is no larger
+NOISE = 0.25  # of the unit of the claim: what a mistake that fits better than others fits is rounding
 FITTED = 3.0  # how unlikely a number is that was not to be expected
 TRIED = 6  # mistakes of one kind that are measured
 SAME = 1e-12  # distances over |X| below it are alike
@@ -65,13 +66,21 @@ def variants(
     if away <= eps * np.linalg.norm(x) and away <= np.linalg.norm(reference - a) / 8:
         same = "x equals a: the input was returned, or overwritten with the result (judge a copy made before the call)"
         yield Variant("x equals a", same, right)
-    known = _Known(a, x, claimed, reference, failed.get("forward", 0.0) if not grids else 0.0)
+    known = _Known(a, x, claimed, reference, eps, failed.get("forward", 0.0) if not grids else 0.0)
+    polar, few = (
+        Variant("polar factor", "x is the polar factor: every singular value is 1", right),
+        known.seen.distinct < 3,
+    )
+    if known.converged() and not few:  # which iterations converge to as well
+        yield polar
     near = [known.variant(one) if isinstance(one, Found) else one.variant for one in known.likeliest(known.near())]
     yield from near
     yield from _fitted(known)
     for said, given, taken in _views(a, x):
         through = known.through(a if given is None else given, x if taken is None else taken)
         yield from (known.variant(one, said, given, taken) for one in known.likeliest(through))
+    if known.converged() and few:
+        yield polar
     if known.own.rest >= 0.1 * np.linalg.norm(reference):
         values = {"x": _with_values_of(x, reference)}
         other = "x has the singular values of the result, but other singular vectors: that of another matrix?"
@@ -112,14 +121,15 @@ class _Known:
     """What is known of one result: seen in the bases of its input, and what there is to compare it with."""
 
     def __init__(
-        self, a: np.ndarray, x: np.ndarray, claimed: Iteration, reference: np.ndarray, ratio: float = 0.0
+        self, a: np.ndarray, x: np.ndarray, claimed: Iteration, reference: np.ndarray, eps: float, ratio: float = 0.0
     ) -> None:
-        self.a, self.x, self.claimed, self.reference = a, x, claimed, reference
+        self.a, self.x, self.claimed, self.reference, self.eps = a, x, claimed, reference, eps
         kind = claimed.normalization.kind
         self.seen, self.aol = Seen(a, x), Seen.aol(a, x, claimed.eps if kind == "aol" else 0.0, claimed.eps_rule)
         self.own = self.aol if kind == "aol" else self.seen  # in the bases of the claimed normalization
         self.away = float(np.linalg.norm(x - reference)) / max(self.seen.size, 1e-300)
-        self.farthest = HOPELESS * self.away / ratio if 0 < ratio < np.inf else np.inf
+        unit = self.away / ratio if 0 < ratio < np.inf else np.inf
+        self.farthest, self.noise = HOPELESS * unit, NOISE * unit if unit < np.inf else 0.0
         self.few = claimed.steps <= 2 * MOST  # so many that a list is searched row by row
         self.claims = Table(of_schedule(claimed.schedule, max(MOST, claimed.steps + 2), claimed=True))
         self.presets = of_presets(max(MOST, claimed.steps) if self.few else MOST)
@@ -152,10 +162,18 @@ class _Known:
         s = self.own.s / self.own.divisor(how)
         return self.claimed.factor(*self.a.shape) * self.claims.rows[0].value(s, self.claimed.steps)
 
+    def converged(self) -> bool:
+        """Whether x is the polar factor, which errs by eps times the condition number."""
+        seen = self.seen
+        with_ones = np.hypot(seen.rest, np.linalg.norm(seen.y / self.claimed.factor(*self.a.shape) - 1)) / seen.size
+        condition = seen.s[0] / seen.s[-1] if seen.s[-1] else np.inf
+        return bool(with_ones <= min(8 * self.eps * condition, self.away / 100))
+
     def likeliest(self, found: Sequence[Found | _Undone]) -> list[Any]:
         """Of those that come near the likeliest, first."""
         best = min((one.distance for one in found), default=0.0)
-        near = [one for one in found if one.distance <= min(WITHIN * best, self.enough(one.cost))]
+        alike = max(WITHIN * best, self.noise)
+        near = [one for one in found if one.distance <= min(alike, self.enough(one.cost))]
         return sorted(near, key=lambda one: one.cost)[:TRIED]
 
     def enough(self, cost: float) -> float:
@@ -166,7 +184,7 @@ class _Known:
         self, blocks: Sequence[tuple[Seen, Table, Sequence[Divisor], Sequence[Scale]]], beside: float = 0.0
     ) -> list[Found]:
         name, steps = self.claimed.schedule.name, self.claimed.steps
-        found = [(block[1], one) for block in blocks for one in nearest(*block, steps, self.away, beside)]
+        found = [(block[1], one) for block in blocks for one in nearest(*block, steps, self.away, beside, self.noise)]
         return [one for table, one in found if table is not self.presets or one.rows.name != name]
 
     def variant(
@@ -268,7 +286,7 @@ def _fitted(known: _Known) -> Iterator[Variant]:
     alike = len(set(rows)) == 1
     found = [one for one in fits.coefficients(s, y, rows, alike) if near(one[0])] if alike or known.few else []
     for distance, row, power, value in found[: 1 if few > 2 else TRIED]:
-        if distance <= WITHIN * found[0][0] + SAME * seen.size:
+        if distance <= 2 * found[0][0] + SAME * seen.size:
             where = f"coefficient {power}" + ("" if row is None else f" of row {row}")
             was = rows[row or 0][power] if power < len(rows[row or 0]) else 0.0
             schedule = fits.changed(claimed.schedule, claimed.steps, row, power, value)
