@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.operation import Data, Operation, Variant
 from orthoref.oracle.precision import Precision
+
+CLEAR = 2.0  # a mistake that is undone must bring the worst ratio down by this factor
 
 
 def member(data: Data, index: tuple[int, ...]) -> dict[str, Lifted]:
@@ -22,20 +24,60 @@ def member(data: Data, index: tuple[int, ...]) -> dict[str, Lifted]:
 def accepts(row: Operation, inputs: Data, outputs: Data, claimed: Any, precision: Precision, limit: float,
             variant: Variant) -> float | None:  # fmt: skip
     """Largest ratio over its limit under a variant; None if that is refused or cannot be judged."""
-    if variant.outputs is not None:
-        outputs = {name: Lifted(np.asarray(x), outputs[name].dtype) for name, x in variant.outputs.items()}
+    inputs, outputs = _replaced(inputs, variant.inputs), _replaced(outputs, variant.outputs)
     claimed = claimed if variant.claimed is None else variant.claimed
     shapes = row.shapes(claimed, *(x.value.shape for x in inputs.values()))
     if any(x.value.shape != shapes.get(name, x.value.shape) for name, x in outputs.items()):
         return None
     try:
         with np.errstate(all="ignore"):
+            limit = min(limit, variant.most)
             found = row.measure(inputs, outputs, claimed, variant.precision or precision, limit)
     except (ValueError, ArithmeticError):  # a schedule that diverges or does not have so many steps
         return None
     if found.faults or not np.all(found.judged) or not all(np.all(each.holds) for each in found.measurements):
         return None
     return max((float(np.max(each.ratio / each.limit)) for each in found.measurements if each.ratio.size), default=0.0)
+
+
+def accepted(
+    row: Operation,
+    inputs: Data,
+    outputs: Data,
+    claimed: Any,
+    precision: Precision,
+    limit: float,
+    failed: Mapping[str, float],
+    first: str = "",
+) -> Iterator[Variant]:
+    """The known mistakes that explain one member, most likely first; with ``first`` the one of that key before them.
+
+    The first costs little more than it takes to measure, all of them as much as there are variants.
+    """
+    limits = {check.name: check.limit or limit for check in row.checks}
+    clear = max((ratio / limits.get(name, limit) for name, ratio in failed.items()), default=np.inf) / CLEAR
+
+    def ratio_of(variant: Variant) -> float:
+        ratio = accepts(row, inputs, outputs, claimed, precision, limit, variant)
+        return ratio if ratio is not None and not ratio > clear else float("inf")
+
+    with np.errstate(all="ignore"):
+        variants: Iterable[Variant] = row.variants(inputs, outputs, claimed, precision, failed)
+        if first:
+            others = []
+            for variant in variants:
+                if variant.key != first:
+                    others.append(variant)
+                elif ratio_of(variant) < np.inf:
+                    yield variant
+            variants = others
+        for rival, group in groupby(variants, key=lambda variant: variant.rival):
+            if not rival:
+                yield from (variant for variant in group if ratio_of(variant) < np.inf)
+                continue
+            best = min(((ratio_of(variant), i, variant) for i, variant in enumerate(group)), key=lambda each: each[:2])
+            if best[0] < np.inf:
+                yield best[2]
 
 
 def explain(
@@ -55,19 +97,28 @@ def explain(
     for name, x in outputs.items():
         bad = int(np.sum(~np.isfinite(x.value)))
         if bad:
-            return f"{name} not finite", [f"{name} has {bad} of {x.value.size} entries that are NaN or infinite"]
+            zero = " for a zero input: 0/0?" if not any(each.value.any() for each in inputs.values()) else ""
+            said = f"{name} has {bad} of {x.value.size} entries that are NaN or infinite{zero}"
+            key = f"{name} not finite" + (" at zero" if zero else "")
+            return key, [said, *row.describe(inputs, outputs, claimed, precision, {})]
+    for variant in accepted(row, inputs, outputs, claimed, precision, limit, failed, first):
+        with np.errstate(all="ignore"):
+            return variant.key, [variant.reason, *row.describe(inputs, outputs, claimed, precision, {})]
     with np.errstate(all="ignore"):
-        variants = row.variants(inputs, outputs, claimed, precision, failed)
-        if first:
-            variants = iter(sorted(variants, key=lambda variant: variant.key != first))
-        for _, group in groupby(variants, key=lambda variant: variant.rival and variant.key != first):
-            best: tuple[float, Variant] | None = None
-            for variant in group:
-                ratio = accepts(row, inputs, outputs, claimed, precision, limit, variant)
-                if ratio is not None and (best is None or ratio < best[0] / 1.2):  # of equals the first
-                    best = ratio, variant
-                    if not variant.rival or variant.key == first:
-                        break
-            if best is not None:
-                return best[1].key, [best[1].reason, *row.describe(inputs, outputs, claimed, precision, {})]
         return "", row.describe(inputs, outputs, claimed, precision, failed)
+
+
+def agreed(found: Iterable[Sequence[str]]) -> str:
+    """The key that explains most members, of equals the likeliest, given those that explain each, likeliest first."""
+    keys = [list(dict.fromkeys(each)) for each in found]
+    every = {key for each in keys for key in each}
+    last = max(map(len, keys), default=0)
+
+    def rank(key: str) -> tuple[int, int, str]:
+        return -sum(key in each for each in keys), sum(each.index(key) if key in each else last for each in keys), key
+
+    return min(every, key=rank, default="")
+
+
+def _replaced(data: Data, values: Mapping[str, np.ndarray] | None) -> Data:
+    return data if values is None else {name: Lifted(np.asarray(x), data[name].dtype) for name, x in values.items()}

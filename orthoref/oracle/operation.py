@@ -111,10 +111,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Variant:
-    """A known mistake, undone: the outputs, the claim or the format under which the result would be right.
+    """A known mistake, undone: the inputs, outputs, the claim or the format under which the result would be right.
 
     ``key`` is the mistake without the numbers of this case: what two cases of one run have in common. Neighbours that
-    are ``rival`` compete: of those that the measures accept the best wins.
+    are ``rival`` compete: of those that the measures accept the best wins. ``most`` is the largest accepted ratio,
+    where that is less than the limit.
     """
 
     key: str
@@ -123,6 +124,8 @@ class Variant:
     claimed: Any = None
     precision: Precision | None = None
     rival: bool = False
+    most: float = float("inf")
+    inputs: Mapping[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -223,15 +223,102 @@ RESULTS = {
         "the norm is wrong by",
     ),
     "norm with an eps of its size": (SINGLE, {}, lambda a: muon(a, size=np.linalg.norm(a) + 9), "its norm: another"),
-    "normalized only": (SQUARE, {}, lambda a: a / np.linalg.norm(a), "x is not this iteration"),
-    "the polar factor": (HARD, {}, lambda a: (s := np.linalg.svd(a))[0] @ s[2], "x is not this iteration"),
+    "normalized only": (SQUARE, {}, lambda a: a / np.linalg.norm(a), "0 steps were taken, not 5"),
+    "the polar factor": (HARD, {}, lambda a: (s := np.linalg.svd(a))[0] @ s[2], "x is the polar factor"),
     "QR": (SQUARE, {}, lambda a: np.linalg.qr(a)[0], "x is not this iteration"),
 }
 
 
-@pytest.mark.parametrize("fault", RESULTS)
+def in_other_order(a, rows=JORDAN):
+    """The loop on a read column by column."""
+    return muon(a.ravel(order="F").reshape(a.shape), rows)
+
+
+def equilibrated(a, rows=JORDAN, axis=1, size=1.0, renormalized=False):
+    """MuonEq before, and Muon+ after, the loop."""
+    norms = np.linalg.norm(a, axis=axis, keepdims=True)
+    a = a * (np.linalg.norm(a) / a.shape[1 - axis] ** 0.5 / np.maximum(norms, 1e-6))
+    x = muon(a, rows, size * np.linalg.norm(a))
+    return x * (min(x.shape) ** 0.5 / np.linalg.norm(x)) if renormalized else x
+
+
+def directions_turned(a, *which):
+    p, _, vh = np.linalg.svd(a)
+    x = muon(a)
+    return x - sum(2 * (p[:, i] @ x @ vh[i]) * np.outer(p[:, i], vh[i]) for i in which)
+
+
+YOU_5 = presets.get("you-5").coefficients()
+YOU_6 = presets.get("you-6").coefficients()
+NEAR_1E4 = 1e-4 * SQUARE / np.linalg.norm(SQUARE)
+
+# mistakes of which ports are made of: the same
+MORE = {
+    "three steps too few": (SQUARE, {}, lambda a: muon(a, JORDAN[:2]), "reason: 2 steps were taken, not 5"),
+    "four steps too many": (TALL, {}, lambda a: muon(a, JORDAN[:1] * 9), "reason: 9 steps were taken, not 5"),
+    "steps too few, float32": (SINGLE, {"schedule": "newton-schulz-3"}, lambda a: newton_schulz(
+        a, "newton-schulz-3", steps=6), "reason: 6 steps were taken, not 10"),
+    "the list runs out": (SQUARE, {"schedule": "you-5", "steps": 10}, lambda a: muon(a, YOU_5),
+                          "reason: 5 steps were taken, not 10: as many as the list has rows"),
+    "another list, another factor": (SQUARE, {}, lambda a: muon(a, NANOGPT, 1.01 * np.linalg.norm(a)),
+                                     "coefficients of polar-express-nanogpt, 5 steps; the norm was multiplied by 1.01"),
+    "another list, spectral norm": (WIDE, {}, lambda a: muon(a, YOU_6, np.linalg.norm(a, 2)),
+                                    "coefficients of you-6, 6 steps; the normalization is spectral"),
+    "another list, cut short": (TALL, {}, lambda a: muon(a, presets.get("cans-5").coefficients()[:3]),
+                                "coefficients of cans-5, 3 steps"),
+    "another list, scaled": (TALL, {}, lambda a: 1.5 * muon(a, YOU_6), "you-6, 6 steps; x is 1.5 times"),
+    "aol": (SQUARE, {}, lambda a: newton_schulz(a, normalize="aol"), "the normalization is aol, not frobenius"),
+    "aol, its list": (TALL, {}, lambda a: newton_schulz(a, "aol-a"), "aol-a, 4 steps; the normalization is aol"),
+    "rows equilibrated": (SQUARE, {}, equilibrated, "reason: the rows of a are scaled to one norm first"),
+    "rows equilibrated, tall": (TALL, {}, equilibrated, "reason: the rows of a are scaled to one norm first"),
+    "columns equilibrated": (WIDE, {}, lambda a: equilibrated(a, axis=0), "the columns of a are scaled to one norm"),
+    "rows equilibrated, 4 steps": (SQUARE, {}, lambda a: equilibrated(a, JORDAN[1:]),
+                                   "the rows of a are scaled to one norm first; 4 steps were taken"),
+    "renormalised": (WIDE, {}, lambda a: (x := muon(a)) * (12**0.5 / np.linalg.norm(x)), "reason: x is renormalised"),
+    "equilibrated and renormalised": (TALL, {}, lambda a: equilibrated(a, renormalized=True),
+                                      "scaled to one norm first; x is renormalised: |x|_F is sqrt(min(m, n))"),
+    "equilibrated, another list, renormalised": (
+        SQUARE, {}, lambda a: equilibrated(a, NANOGPT, size=1.01, renormalized=True),
+        "first; these are the coefficients of polar-express-nanogpt, 5 steps; the norm was multiplied by 1.01; x is"),
+    "eps clips the squared norm": (NEAR_1E4, {"eps": 1e-7, "eps_rule": "clamp"},
+                                   lambda a: muon(a, size=max(np.linalg.norm(a) ** 2, 1e-7) ** 0.5),
+                                   "the squared norm is clipped at an eps of 1e-07, the norm at 0.00032"),
+    "eps in the squared norm": (NEAR_1E4, {"eps": 1e-8}, lambda a: muon(a, size=(np.linalg.norm(a) ** 2 + 1e-8) ** 0.5),
+                                "an eps of 1e-08 is added to the squared norm"),
+    "a large eps": (SINGLE, {"eps": 1e-7}, lambda a: muon(a, size=np.linalg.norm(a) + np.float32(1e-3)),
+                    "an eps of 0.001 is added to the norm, not 1e-07"),
+    "another eps": (1e-7 * SQUARE, {"eps": 1e-8}, lambda a: muon(a, size=np.linalg.norm(a) + 1e-7),
+                    "an eps of 1e-07 is added to the norm, not 1e-08"),
+    "coefficients in bfloat16": (SINGLE, {}, lambda a: muon(
+        a, presets.get("jordan").rounded("bfloat16").coefficients()), "the coefficients were rounded to bfloat16"),
+    "coefficients in float16": (SQUARE, {"schedule": "you-5"}, lambda a: muon(
+        a, presets.get("you-5").rounded("float16").coefficients()), "the coefficients were rounded to float16"),
+    "one digit": (SINGLE, {}, lambda a: muon(a, digit(3.4445, 3.4455)), "coefficient 0 is 3.4455, not 3.4445"),
+    "digits swapped": (SINGLE, {"schedule": "you-5"}, lambda a: muon(a, digit(2.3037, 2.3073, YOU_5)),
+                       "coefficient 2 of row 2 is 2.3073, not 2.3037"),
+    "a row is skipped": (SQUARE, {"schedule": "you-6"}, lambda a: muon(a, YOU_6[1:]), "row 0 is left out"),
+    "a row is applied twice": (SQUARE, {"schedule": "you-6"}, lambda a: muon(a, YOU_6[:3] + YOU_6[2:]),
+                               "row 2 is applied twice"),
+    "rows backwards": (SQUARE, {"schedule": "you-5"}, lambda a: muon(a, YOU_5[::-1]), "rows are taken in the reverse"),
+    "the first row only": (TALL, {"schedule": "you-5"}, lambda a: muon(a, YOU_5[:1] * 5), "only the first row is"),
+    "coefficients backwards": (SQUARE, {"schedule": "newton-schulz-5", "steps": 2}, lambda a: muon(
+        a, [row[::-1] for row in presets.get("newton-schulz-5").coefficients(2)]), "taken in the reverse order"),
+    "rows of a permuted": (SQUARE, {}, lambda a: muon(a[::-1]), "singular values of the result, but other"),
+    "read column by column": (TALL, {}, in_other_order, "a is read column by column"),
+    "stored column by column": (WIDE, {}, lambda a: muon(a).ravel(order="F").reshape(a.shape), "x is stored column by"),
+    "update scale of another kind": (TALL, {"scale": "sqrt(max(1, m/n))"}, lambda a: 0.2 * 27**0.5 * muon(a),
+                                     "the update scale 0.2 sqrt(max(m, n)), not sqrt(max(1, m/n))"),
+    "two directions turned": (SQUARE, {}, lambda a: directions_turned(a, 3, 8), "2 singular directions have changed"),
+    "4 steps in bfloat16": (SINGLE, {}, lambda a: newton_schulz(a, steps=4, precision="bfloat16"),
+                            "4 steps were taken, not 5; x is stored in bfloat16"),
+    "the squared norm": (SQUARE / 4, {}, lambda a: muon(a, size=np.linalg.norm(a) ** 2), "times its norm: another"),
+    "orthogonal input, returned": (np.linalg.qr(SQUARE)[0], {}, lambda a: a, "x equals a"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", [*RESULTS, *MORE])
 def test_a_wrong_result_is_caught_for_the_right_reason(fault):
-    a, claimed, plant, words = RESULTS[fault]
+    a, claimed, plant, words = (RESULTS | MORE)[fault]
     with pytest.raises(PortFailure) as failure:
         testing.assert_newton_schulz(a, plant(a.copy()), **claimed)
     assert words in str(failure.value)

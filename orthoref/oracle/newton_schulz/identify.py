@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +15,23 @@ from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import OutsideDomain, require
 from orthoref.oracle import cases
 from orthoref.oracle.lift import lift
-from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration
-from orthoref.oracle.newton_schulz.ratios import LIMIT, UNDECIDED, Judged, compare, fills
-from orthoref.oracle.precision import PRECISIONS, precision_of
+from orthoref.oracle.newton_schulz import hypotheses
+from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, run
+from orthoref.oracle.newton_schulz.hypotheses import Divisor, Rows, Scale, Seen, Table
+from orthoref.oracle.newton_schulz.ratios import LIMIT, UNDECIDED, Judged, compare
+from orthoref.oracle.precision import PRECISIONS, Precision, precision_of
 
-MAX_STEPS = 12
-FACTORS = ("1", "1.01", "1.02", "1.05")
-EPSILONS = (0.0, 1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+EPSILONS = (0.0, *hypotheses.EPSILONS)
 SMALL_NORMS = (1e-4, 1e-6, 1e-8, 1e-11, 1e-14)
 SHAPES = ((24, 24), (12, 27), (27, 12))
 CONVERGED = 1e-3  # all outputs this near to 1 tell nothing about the schedule
 CLOSE = 3.0  # candidates within this factor of the best error cannot be told apart
+CLEAR = 10.0  # the next schedule must be that much farther, where a format is guessed beside
+ALIKE = 0.5  # cosine of the angle between two errors; rounding errors are orthogonal to 1/sqrt(24 * 24)
+SEEN = 0.02  # of its unit: rounding in a format shows by no less in a dense matrix
+RANKED = 8  # candidates that eps is tried with
+RENORMALIZED = "renormalised"
+UNDERFLOWN = 10.0  # errors of the best candidate in a small probe, over those in the others
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,10 @@ class Identification:
         The scalar map: normalized (Frobenius) singular values of a diagonal probe and what became of them.
     converged : bool
         All probes gave the polar factor, which says nothing about the schedule.
+    around : tuple of str
+        What the port does to the input before and to the result after the match.
+    dropped : tuple of str
+        Probes that gave no finite result.
     """
 
     match: Iteration | None
@@ -62,9 +71,14 @@ class Identification:
     inputs: np.ndarray
     outputs: np.ndarray
     converged: bool
+    around: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The finding for people."""
+        return "\n".join([self._finding(), *(f"  not used: {probe}" for probe in self.dropped)])
+
+    def _finding(self) -> str:
         if self.converged:
             return (
                 f"the polar factor to {np.max(np.abs(self.outputs - 1)):.2g}: every converged iteration fits, and "
@@ -72,12 +86,21 @@ class Identification:
             )
         if self.match is None:
             low, high = float(self.outputs.min()), float(self.outputs.max())
+            far = f"{self.ratio:.3g} times its rounding error away"
+            if not np.isfinite(self.ratio):
+                far = (
+                    "whose rounding errors are as large as the result: these steps explode in the format of the probes"
+                )
             return (
-                f"none of these. Nearest: {self.best}, {self.ratio:.3g} times its rounding error away\n"
+                f"none of these. Nearest: {self.best}, {far}\n"
                 f"  singular values from {self.inputs.min():.3g} to {self.inputs.max():.3g} (of a Frobenius norm 1) "
                 f"become {low:.4g} to {high:.4g}"
             )
-        lines = [str(self.match), f"  computed in {self.precision}: {self.ratio:.3g} of its expected rounding error"]
+        lines = [
+            str(self.match),
+            *(f"  {each}" for each in self.around),
+            f"  computed in {self.precision}: {self.ratio:.3g} of its expected rounding error",
+        ]
         if self.separation < float("inf"):
             lines.append(f"  the next candidate is {self.separation:.3g} times farther away")
         if self.alike:
@@ -132,8 +155,10 @@ def identify(
     Notes
     -----
     The probes are a square, a wide and a tall matrix, a diagonal one, one of rank one, and small multiples of the
-    square one, which show eps. Step counts up to 12, the norm multiplied by 1, 1.01, 1.02 or 1.05, eps of powers of
-    ten and the update scales in ``orthoref.oracle.newton_schulz.claim.UPDATE_SCALES`` are tried.
+    square one, which show eps; those that raise or give something that is not finite are dropped. Step counts up to 12,
+    the norm multiplied by 1, 1.01, 1.02 or 1.05, eps of powers of ten and the update scales in
+    ``orthoref.oracle.newton_schulz.claim.UPDATE_SCALES`` are tried; if nothing fits the same of a matrix with rows or
+    columns of one norm, and times a number.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} of the probes is not float32 or float64")
@@ -143,138 +168,267 @@ def identify(
         raise ValueError("candidates is empty")
     for schedule in schedules:
         schedule.require_polynomial()
-
-    def call(a: np.ndarray) -> np.ndarray:
-        x = lift("x", port(a.copy() if convert is None else convert(a.copy()))).value
-        if x.shape != a.shape:
-            raise ValueError(f"the port returned shape {x.shape} for an input of shape {a.shape}")
-        if not np.isfinite(x).all():
-            raise ValueError(f"the port returned NaN or infinity for a {a.shape} matrix of norm {_norm(a):.3g}")
-        return x
-
-    probes = [cases.matrix(s, cond=100.0, scale=3.7, seed=i, dtype=dtype) for i, s in enumerate(SHAPES)]
-    probes.append(np.outer(np.arange(1, 9), np.ones(11)).astype(dtype))
-    results = [call(a) for a in probes]
-    diagonal = np.diag(np.geomspace(1, 1e-5, 40)).astype(dtype)
-    mapped = call(diagonal)
+    dense, small, dropped = _probed(port, convert, dtype)
+    table = Table([hypotheses.of_schedule(schedule, hypotheses.MOST)[0] for schedule in schedules])
     with np.errstate(all="ignore"):
-        # in a diagonal probe every singular value keeps its relative accuracy; AOL sees nothing there
-        near, also = (_distances(a, x, schedules) for a, x in ((probes[0], results[0]), (diagonal, mapped)))
-        ranked = sorted(near, key=lambda candidate: near[candidate] + also.get(candidate, 1.0))
-        scaled = [_scaled(candidate, probes, results) for candidate in ranked[:8]]
-        small = [(probes[0] * (norm / _norm(probes[0]))).astype(dtype) for norm in SMALL_NORMS]
-        pairs = [*zip(probes, results, strict=True), (diagonal, mapped), *((a, call(a)) for a in small)]
-        totals = []
-        for candidate in scaled:
-            with_eps = min(_with_eps(candidate), key=lambda c: _total(c, pairs))
-            totals.append((_total(with_eps, pairs), with_eps))
-        totals.sort(key=lambda pair: pair[0])
-        error, best = totals[0]
-        best, precision, ratio = _explained(best, pairs, dtype)
-    outputs = np.diagonal(mapped) / best.factor(*diagonal.shape)
-    p, _, vh = np.linalg.svd(probes[0].astype(np.float64))
-    away = p.T @ results[0] @ vh.T / best.factor(*probes[0].shape) - np.eye(len(p))
-    converged = bool(max(np.max(np.abs(outputs - 1)), np.max(np.abs(away))) <= CONVERGED)
-    alike = tuple(str(c) for e, c in totals[1:] if e <= CLOSE * error)
-    apart = [e for e, _ in totals if e > CLOSE * error]
+        found = _searched(table, dense, small, dtype)
+        assert found is not None
+        for around, before in _otherwise(table, dense, small) if not found.precision else ():
+            other = _searched(table, *before, dtype, around, below=found.ranked[0][0] / CLOSE)
+            if other is not None:
+                found = other
+                break
+        inputs, outputs, converged = _scalar_map(dense, found.best)
+    error = found.ranked[0][0]
     return Identification(
-        match=best if precision and not converged else None,
-        precision=precision,
-        ratio=ratio,
-        separation=apart[0] / error if apart and error else float("inf"),
-        alike=alike,
-        best=best,
-        inputs=np.diagonal(diagonal).astype(np.float64) / _norm(diagonal),
+        match=found.best if found.precision and not converged else None,
+        precision=found.precision,
+        ratio=found.ratio,
+        separation=_separation(found.ranked),
+        alike=tuple(str(c) for e, c in found.ranked[1:] if e <= CLOSE * error),
+        best=found.best,
+        inputs=inputs,
         outputs=outputs,
         converged=converged,
+        around=found.around,
+        dropped=dropped,
     )
 
 
-def _distances(a: np.ndarray, x: np.ndarray, schedules: Sequence[Schedule]) -> dict[Iteration, float]:
-    """|x - c f(a)|_F/|x|_F of every schedule, number of steps and normalization; c any of the update scales."""
-    known = {scale(*a.shape) for scale in UPDATE_SCALES.values()}
-    found = {}
-    for normalization in _normalizations():
-        p, s, vh = np.linalg.svd(normalized(a.astype(np.float64).T, normalization, 0.0, "add"), full_matrices=False)
-        seen = p.T @ x.T @ vh.T
-        for schedule in schedules:
-            most = len(schedule.rows) if schedule.past == "stop" else MAX_STEPS
-            f = s
-            for count, row in enumerate(schedule.steps(most), start=1):
-                f = row(f)
-                if not np.isfinite(f).all():
-                    break
-                error = min(_norm(seen - c * np.diag(f)) for c in known) / max(_norm(x), 1e-300)
-                found[Iteration(schedule, count, normalization)] = error
-    return found
+Pair = tuple[np.ndarray, np.ndarray]
 
 
-def _normalizations() -> Iterator[Normalization]:
-    for kind in ("frobenius", "schatten4", "spectral", "aol"):
-        for factor in FACTORS:
-            yield Normalization(kind, Fraction(factor))
-    yield Normalization("none")
+def _probed(
+    port: Callable[[Any], Any], convert: Callable[[np.ndarray], Any] | None, dtype: str
+) -> tuple[list[Pair], list[Pair], tuple[str, ...]]:
+    """Probes and results in float64: dense ones (the diagonal one last), small ones, and what was dropped."""
+    square, *others = (cases.matrix(s, cond=100.0, scale=3.7, seed=i, dtype=dtype) for i, s in enumerate(SHAPES))
+    diagonal = np.diag(np.geomspace(1, 1e-5, 40)).astype(dtype)
+    dense = [square, *others, np.outer(np.arange(1, 9), np.ones(11)).astype(dtype), diagonal]
+    small = [(square * (norm / _norm(square))).astype(dtype) for norm in SMALL_NORMS]
+    of_dense: list[Pair] = []
+    of_small: list[Pair] = []
+    failures: list[Exception] = []
+    for a, into in [*((a, of_dense) for a in dense), *((a, of_small) for a in small)]:
+        try:
+            x = lift("x", port(a.copy() if convert is None else convert(a.copy()))).value
+            if x.shape == a.shape and not np.isfinite(x).all():
+                raise ValueError(f"the port returned NaN or infinity for a {a.shape} matrix of norm {_norm(a):.3g}")
+        except Exception as error:  # whatever a port raises is a finding
+            failures.append(error)
+            continue
+        if x.shape != a.shape:
+            raise ValueError(f"the port returned shape {x.shape} for an input of shape {a.shape}")
+        into.append((a.astype(np.float64), x.astype(np.float64)))
+    if len(of_dense) < 3:
+        raise failures[0]
+    return of_dense, of_small, tuple(str(error).partition("\n")[0] for error in failures)
 
 
-def _scaled(candidate: Iteration, probes: Sequence[np.ndarray], results: Sequence[np.ndarray]) -> Iteration:
-    """With the update scale that fits all shapes best."""
-    pairs = list(zip(probes, results, strict=True))
-    return min((replace(candidate, scale=scale) for scale in UPDATE_SCALES), key=lambda c: _total(c, pairs))
+@dataclass(frozen=True)
+class _Search:
+    """Candidates by error, the best of them with form and precision if rounding explains it, and what is around it."""
+
+    ranked: list[tuple[float, Iteration]]
+    best: Iteration
+    precision: str | None
+    ratio: float
+    around: tuple[str, ...] = ()
 
 
-def _with_eps(candidate: Iteration) -> Iterator[Iteration]:
-    rules: tuple[Literal["add", "clamp"], ...] = ("add", "clamp")
-    for eps in EPSILONS:
-        for rule in rules[: 2 if eps else 1]:
-            yield replace(candidate, eps=eps, eps_rule=rule)
+def _separation(ranked: Sequence[tuple[float, Iteration]]) -> float:
+    """Error of the next distinguishable candidate over that of the best."""
+    error = ranked[0][0]
+    apart = [e for e, _ in ranked if e > CLOSE * error]
+    return apart[0] / error if apart and error else float("inf")
 
 
-def _total(candidate: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Relative errors over the probes, added up."""
-    return sum(_error(candidate, a, x) for a, x in pairs)
+def _otherwise(
+    table: Table, dense: Sequence[Pair], small: Sequence[Pair]
+) -> Iterator[tuple[tuple[str, ...], tuple[list[Pair], list[Pair]]]]:
+    """What ports do before and after: rows or columns of one norm, and a number."""
+
+    def each(change: Callable[[np.ndarray, np.ndarray], Pair]) -> tuple[list[Pair], list[Pair]]:
+        return [change(a, x) for a, x in dense], [change(a, x) for a, x in small]
+
+    yield ("of a, its rows scaled to one norm",), each(lambda a, x: (hypotheses.equilibrated(a, 1), x))
+    yield ("of a, its columns scaled to one norm",), each(lambda a, x: (hypotheses.equilibrated(a, 0), x))
+    times = _multiple(table, *dense[0])
+    if times > 0:
+        yield (f"times {times:.6g}",), each(lambda a, x: (a, x / times))
 
 
-def _error(candidate: Iteration, a: np.ndarray, x: np.ndarray) -> float:
-    tall, y = (a, x) if a.shape[0] > a.shape[1] else (a.conj().T, x.conj().T)
-    x0 = normalized(tall.astype(np.float64), candidate.normalization, candidate.eps, candidate.eps_rule)
-    for row in candidate.schedule.steps(candidate.steps):
-        c = [float(v) for v in row.numerator]
-        g = x0.conj().T @ x0
-        tail = c[-1] * g
-        for v in c[-2:0:-1]:
-            tail = v * g + g @ tail
-        x0 = c[0] * x0 + (x0 @ tail if len(c) > 1 else 0)
-    error = _norm(y - candidate.factor(*a.shape) * x0) / max(_norm(y), 1e-300)
-    return min(error, 1.0) if np.isfinite(error) else 1.0
+def _multiple(table: Table, a: np.ndarray, x: np.ndarray) -> float:
+    """The positive number times one of the candidates that is nearest to one result; 0 if there is none."""
+    seen, divisors = Seen(a, x), _divisors()
+    f = hypotheses.composed(table.coefficients, seen.s[seen.few] / np.asarray([[seen.divisor(d)] for d in divisors]))
+    ff, fy = np.einsum("...i,...i->...", f, f), f @ seen.y[seen.few]
+    gain = np.where(np.isfinite(ff) & (fy > 0) & table.allowed[:, :, None], fy * fy / ff, 0.0)
+    best = np.unravel_index(int(np.argmax(gain)), gain.shape)
+    return float(fy[best] / ff[best]) if gain[best] > 0 else 0.0
+
+
+def _divisors() -> list[Divisor]:
+    norms = [Divisor(kind, float(factor)) for kind in hypotheses.KINDS for factor in hypotheses.FACTORS]
+    return [*norms, Divisor("none")]
+
+
+def _searched(
+    table: Table,
+    dense: Sequence[Pair],
+    small: Sequence[Pair],
+    dtype: str,
+    around: tuple[str, ...] = (),
+    below: float = float("inf"),
+) -> _Search | None:
+    """The candidates with least errors, added up over the probes; eps with the small ones.
+
+    None if the least error is not ``below``, or rounding does not explain it.
+    """
+    scales = [*UPDATE_SCALES, RENORMALIZED]
+    candidates = []
+    for see, divisors in (
+        (Seen, _divisors()),
+        (Seen.aol, [Divisor("aol", float(factor)) for factor in hypotheses.FACTORS]),
+    ):
+        total = np.zeros((*table.allowed.shape, len(divisors), len(scales)))
+        for a, x in dense:
+            of_shape = [_scale(name, *a.shape) for name in scales]
+            total += np.minimum(np.sqrt(hypotheses.squares(see(a, x), table, divisors, of_shape)), 1.0)
+        total[~table.allowed] = np.inf
+        best = np.min(total, axis=3)
+        for place in np.argsort(best, axis=None, kind="stable")[:RANKED]:
+            i, steps, j = np.unravel_index(place, best.shape)
+            name = scales[int(np.argmin(total[i, steps, j]))]  # that fits all shapes best
+            candidates.append((float(best[i, steps, j]), table.rows[i], int(steps), divisors[j], name))
+    candidates.sort(key=lambda candidate: candidate[0])
+    if not candidates[0][0] <= below:
+        return None
+    sight = _Sight([*dense, *small])
+    tried = [(rows, steps, each, name) for _, rows, steps, d, name in candidates[:RANKED] for each in _with_eps(d)]
+    errors = np.asarray([sight.errors(*each) for each in tried])
+    # where no candidate comes as near as elsewhere the numbers have underflowed, and say nothing of eps
+    least = np.min(errors, axis=0)
+    seen = (least <= UNDERFLOWN * np.max(least[: len(dense)])) | (np.arange(len(least)) < len(dense))
+    best_of: dict[tuple[str, int, str, float, str], tuple[float, Iteration, str]] = {}
+    for error, (rows, steps, divisor, name) in zip(errors[:, seen].sum(axis=1).tolist(), tried, strict=True):
+        key = rows.name, steps, divisor.kind, divisor.factor, name
+        if key not in best_of or error < 0.99 * best_of[key][0]:  # of equals the first: no eps
+            plain = Iteration(rows.make(), steps, Normalization(), scale="none" if name == RENORMALIZED else name)
+            best_of[key] = error, divisor.apply(plain, sight.plain[0]), name
+    ranked = sorted(best_of.values(), key=lambda one: one[0])
+    alone = [(error, one) for error, one, _ in ranked]
+    error, best, name = ranked[0]
+    if not error <= below:
+        return None
+    pairs = sight.pairs
+    if name == RENORMALIZED:
+        around = (*around, "renormalised: |x|_F = sqrt(min(m, n))")
+        pairs = [(a, x * (_norm(run(a, best)) / min(x.shape) ** 0.5)) for a, x in pairs]
+    found = _Search(alone, *_explained(alone, pairs, dtype), around)
+    return found if found.precision or below == np.inf else None
+
+
+def _scale(name: str, m: int, n: int) -> Scale:
+    if name == RENORMALIZED:
+        return Scale(name, 1.0, renormalized=True)
+    return Scale(name, UPDATE_SCALES[name](m, n))
+
+
+class _Sight:
+    """Every pair in the bases of its input; in those of the rescaled one once for every eps."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+        self.plain = [Seen(a, x) for a, x in pairs]
+        self.aol: dict[tuple[float, str], list[Seen]] = {}
+
+    def errors(self, rows: Rows, steps: int, divisor: Divisor, scale: str) -> list[float]:
+        """Relative errors of a candidate; none counts more than 1."""
+        seen = self.plain
+        if divisor.kind == "aol":
+            rule: Any = divisor.rule
+            key = divisor.eps, rule
+            if key not in self.aol:
+                self.aol[key] = [Seen.aol(a, x, divisor.eps, rule) for a, x in self.pairs]
+            seen = self.aol[key]
+        found = []
+        for one in seen:
+            f = rows.value(one.s / one.divisor(divisor), steps)
+            factor = _scale(scale, *one.shape).of(f, float(f @ f))
+            error = float(np.hypot(one.rest, np.linalg.norm(one.y - factor * f))) / max(one.size, 1e-300)
+            found.append(min(error, 1.0) if np.isfinite(error) else 1.0)
+        return found
+
+
+def _with_eps(divisor: Divisor) -> Iterator[Divisor]:
+    yield divisor
+    for eps in EPSILONS[1:] if divisor.kind != "none" else ():
+        yield replace(divisor, eps=eps, rule="add")
+        yield replace(divisor, eps=eps, rule="clamp")
+    for eps in (1e-7, 1e-9, 1e-15) if divisor.kind not in ("none", "aol") else ():
+        yield replace(divisor, eps=eps, rule="squared clamp")  # the roots of others are in the list
+
+
+def _scalar_map(dense: Sequence[Pair], best: Iteration) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Singular values over their Frobenius norm, what became of them, and whether all became 1."""
+    seen = [Seen(a, x) for a, x in dense]
+    away = [one.rest + np.max(np.abs(one.y / best.factor(*one.shape) - 1), initial=0.0) for one in (seen[0], seen[-1])]
+    a, x = dense[-1]
+    if np.array_equal(a, np.diag(np.diagonal(a))):  # every singular value keeps its relative accuracy
+        inputs, outputs = np.diagonal(a), np.diagonal(x)
+    else:
+        inputs, outputs = seen[0].s, seen[0].y
+    return inputs / _norm(inputs), outputs / best.factor(*x.shape), max(away) <= CONVERGED
 
 
 def _explained(
-    best: Iteration, pairs: Sequence[tuple[np.ndarray, np.ndarray]], dtype: str
+    ranked: Sequence[tuple[float, Iteration]], pairs: Sequence[Pair], dtype: str
 ) -> tuple[Iteration, str | None, float]:
-    """Form and finest format whose rounding explains all errors, and the largest ratio in it.
+    """Form and finest format whose rounding explains all errors of the best, and the largest ratio in it.
 
-    Results that are all numbers of a 16-bit format were stored in it. Otherwise a format shorter than the probes' has
-    to show in every dense probe: rounding in a format scores between a few hundredths and about one of its unit.
+    Results that are all numbers of a shorter format were stored in it. Otherwise one has to show in every dense probe,
+    explain the errors without any to spare, leave no other schedule near, and wander: rounding in a format scores
+    between a few hundredths and about one of its unit, and who rounds everything else away explains anything.
     """
-    stored = [name for name in ("bfloat16", "float16") if all(np.array_equal(_store(x, name), x) for _, x in pairs)]
-    formats = stored[:1] or [name for name in ("float64", "float32", "float16", "bfloat16") if name in _coarser(dtype)]
-    found = {}
-    for form in (best, replace(best, form="gram"), replace(best, form="gram", restart=(2,))):
-        if any(step >= best.steps for step in form.restart):
-            continue
-        for name in formats:
-            judged = [compare(a.astype(np.float64), x, form, PRECISIONS[name]) for a, x in pairs]
-            ratios = [one.forward for one in judged if one.decided] or [_undecided(one) for one in judged]
-            dense = min(one.forward for one in judged[: len(SHAPES)])
-            shorter = name not in (dtype, *stored)
-            if shorter and (dense < 0.02 or not fills(pairs[0][0].astype(np.float64), pairs[0][1], best)):
-                continue  # another coefficient or eps, not a shorter format
-            found[form, name] = max(ratios)
-    for most in (1.0, LIMIT):
-        for (form, name), ratio in found.items():
-            if ratio <= most:
+    best = ranked[0][1]
+    coarser = [name for name in ("float32", "float16", "bfloat16") if PRECISIONS[name].eps > precision_of(dtype).eps]
+    stored = [name for name in coarser[::-1] if all(np.array_equal(_store(x, name), x) for _, x in pairs)][:1]
+    others = [error for error, one in ranked if (one.schedule.name, one.steps) != (best.schedule.name, best.steps)]
+    clear = bool(others) and others[0] >= CLEAR * ranked[0][0]
+    forms = [best, replace(best, form="gram"), *[replace(best, form="gram", restart=(2,))] * (best.steps > 2)]
+    working = stored or [dtype]
+    shorter = coarser if not stored and clear and _wanders(pairs, best) else []
+    found = []
+    for form in forms:
+        for name in (*working, *shorter):
+            # the ratio of the best is shown, whatever it is
+            most = 1.0 if name in shorter else LIMIT if form is not best else float("inf")
+            ratio, least = _ratios(pairs, form, PRECISIONS[name], most)
+            if ratio <= 1 and (name in working or least >= SEEN):
                 return form, name, ratio
-    return best, None, min(found.values(), default=float("inf"))
+            if name in working:
+                found.append((ratio, form, name))
+    ratio, form, name = min(found, key=lambda one: one[0])
+    return (form, name, ratio) if ratio <= LIMIT else (best, None, found[0][0])
+
+
+def _ratios(pairs: Sequence[Pair], claimed: Iteration, precision: Precision, most: float) -> tuple[float, float]:
+    """Largest ratio of all, and least of the first; infinity as soon as one is above ``most``."""
+    judged = []
+    for a, x in reversed(pairs):  # what is hidden in the dense ones shows in the small ones
+        judged.append(compare(a, x, claimed, precision))
+        if judged[-1].decided and not judged[-1].forward <= most:
+            return float("inf"), 0.0
+    ratios = [one.forward for one in judged if one.decided] or [_undecided(one) for one in judged]
+    return max(ratios), min(one.forward for one in judged[-len(SHAPES) :])
+
+
+def _wanders(pairs: Sequence[Pair], best: Iteration) -> bool:
+    """Whether a matrix and a multiple of it have different errors, as rounding makes, and no mistake."""
+    errors = [x - best.factor(*a.shape) * run(a, best) for a, x in pairs if a.shape == SHAPES[0]][:2]
+    together = abs(float(np.vdot(errors[0], errors[-1])))
+    return len(errors) > 1 and together <= ALIKE * _norm(errors[0]) * _norm(errors[1])
 
 
 def _undecided(one: Judged) -> float:
@@ -283,14 +437,10 @@ def _undecided(one: Judged) -> float:
     return one.forward if near else float("inf")
 
 
-def _coarser(dtype: str) -> list[str]:
-    return [name for name, precision in PRECISIONS.items() if precision.eps >= precision_of(dtype).eps]
-
-
 def _store(x: np.ndarray, precision: str) -> np.ndarray:
     """X rounded to the format; NaN where that overflows."""
     try:
-        return store(x, precision)
+        return x.astype(np.float32) if precision == "float32" else store(x, precision)
     except OutsideDomain:
         return np.full_like(x, np.nan)
 
