@@ -6,17 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import log
 from typing import Any
 
 import numpy as np
 
-from orthoref.oracle.explain import accepts, member
+from orthoref.oracle.explain import accepted, accepts, agreed, member
 from orthoref.oracle.operation import Data, Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import Verdict, explained
 
 EXPLAINED = 2  # cases of one kind that are explained from scratch
 KINDS = 5  # kinds that are
+TELLING = 250  # entries of a case on which mistakes can be told apart
 TRIED = 12  # failing cases on which a reason is tried
 CANDIDATES = 3  # reasons that are
 MAJORITY = 0.6  # of the cases that it is tried on, to be the reason of the run
@@ -54,9 +56,10 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
     for i in chosen:
         verdicts[i] = _explained(row, claimed, limit, failures[i])
     tried = _spread([i for i, failure in enumerate(failures) if failure.measured])
-    counts = Counter(
-        {key: 0 for key, _ in Counter(verdicts[i].key for i in chosen if verdicts[i].key).most_common(CANDIDATES)}
-    )
+    likely = agreed([_keys(row, claimed, limit, failures[i]) for i in _telling(failures)])
+    common = Counter(verdicts[i].key for i in chosen).most_common()
+    candidates = [key for key in dict.fromkeys([likely, *(key for key, _ in common)]) if key]
+    counts = Counter(dict.fromkeys(candidates[:CANDIDATES], 0))
     if len(chosen) > 1 or len(tried) > 1:
         for key in counts:
             counts[key] = sum(_fits(row, claimed, limit, failures[i], key) for i in tried)
@@ -79,6 +82,35 @@ def _representatives(failures: Sequence[Failure]) -> list[int]:
     return [i for group in common for i in sorted(group, key=lambda i: failures[i].size)[:EXPLAINED]]
 
 
+def _telling(failures: Sequence[Failure]) -> list[int]:
+    """A tall, a wide and a square one of moderate size: enough singular values to tell mistakes apart."""
+    found: dict[int, int] = {}
+    order = sorted(range(len(failures)), key=lambda i: abs(log(max(failures[i].size, 1) / TELLING)))
+    for i in order:
+        m, n = next(iter(failures[i].inputs.values())).value.shape[-2:]
+        if failures[i].measured and min(m, n) > 1:
+            found.setdefault((m > n) - (m < n), i)
+    return [*found.values()]
+
+
+def _keys(row: Operation, claimed: Any, limit: float, failure: Failure) -> list[str]:
+    """All mistakes that explain the worst member of a case, most likely first."""
+    try:
+        return [variant.key for variant in accepted(row, *_worst(failure), claimed, precision_of(failure.format), limit,
+                                                    _failed(failure))]  # fmt: skip
+    except Exception:  # of results that may hold anything
+        return []
+
+
+def _failed(failure: Failure) -> dict[str, float]:
+    return {check.name: check.ratio for check in failure.verdict.checks if not check.holds}
+
+
+def _worst(failure: Failure) -> tuple[Data, Data]:
+    index = next(check.index for check in failure.verdict.checks if not check.holds)
+    return member(failure.inputs, index), member(failure.outputs, index)
+
+
 def _spread(indices: list[int]) -> list[int]:
     """At most TRIED of them, evenly."""
     if len(indices) <= TRIED:
@@ -99,9 +131,7 @@ def _explained(row: Operation, claimed: Any, limit: float, failure: Failure, fir
 def _fits(row: Operation, claimed: Any, limit: float, failure: Failure, key: str) -> bool:
     """Whether the mistake with this key, undone, makes the worst member of a case right."""
     format_ = precision_of(failure.format)
-    failed = {check.name: check.ratio for check in failure.verdict.checks if not check.holds}
-    index = next(check.index for check in failure.verdict.checks if not check.holds)
-    inputs, outputs = member(failure.inputs, index), member(failure.outputs, index)
+    failed, (inputs, outputs) = _failed(failure), _worst(failure)
     try:
         with np.errstate(all="ignore"):
             variants = row.variants(inputs, outputs, claimed, format_, failed)

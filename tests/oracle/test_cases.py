@@ -166,7 +166,8 @@ def test_factors_are_the_levels_as_text_and_a_dash_where_there_is_none():
     assert MIXED[2].factors["spectrum"] == MIXED[2].factors["cond"] == "-"
     assert MIXED[2].factors["scale"] == "squares overflow"
     assert MIXED[6].factors == {
-        "class": "empty", "orientation": "wide", "order": "-", "rows": "0", "columns": "4", "batch": "none", "members": "-", "memory": "C", "structure": "-",
+        "class": "empty", "orientation": "wide", "order": "-", "rows": "0", "columns": "4",
+        "batch": "none", "members": "-", "memory": "C", "structure": "-",
         "spectrum": "-", "cond": "-", "scale": "-", "dtype": "float64",
     }  # fmt: skip
     assert MIXED[7].factors["structure"] == "gallery kahan"
