@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """All failing cases of the same kind; ``example`` is the smallest of them that was explained."""
+    """All failing cases of the same kind; ``example`` is the smallest of them that was explained so."""
 
     reason: str
     count: int
@@ -160,7 +160,9 @@ class Report:
             groups.setdefault((outcome.law, *failing, *faults), []).append(outcome)
         found: dict[str, Finding] = {}
         for group in groups.values():
-            example = min(group, key=lambda o: (not o.verdict.reasons, *_size(o)))
+            explained = [o for o in group if o.verdict.reasons] or group
+            key = max(explained, key=_size).verdict.key  # the larger matrix tells more
+            example = min((o for o in explained if o.verdict.key == key), key=_size)
             reason = "; ".join([*example.verdict.faults, *example.verdict.reasons]) or "a ratio exceeds its limit"
             same = re.sub(r"\d[\d.e+-]*", "#", reason)
             before = found.get(same)

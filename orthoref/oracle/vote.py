@@ -16,8 +16,7 @@ from orthoref.oracle.operation import Data, Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import Verdict, explained
 
-EXPLAINED = 2  # cases of one kind that are explained from scratch
-KINDS = 5  # kinds that are
+KINDS = 5  # of failure, of which two cases each are explained from scratch
 TELLING = 250  # entries of a case on which mistakes can be told apart
 TRIED = 12  # failing cases on which a reason is tried
 CANDIDATES = 3  # reasons that are
@@ -73,19 +72,29 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
 
 
 def _representatives(failures: Sequence[Failure]) -> list[int]:
-    """The smallest failing cases of the commonest kinds."""
+    """Of each of the commonest kinds the smallest failing case, and one of moderate size, which tells more."""
     kinds: dict[tuple[str, ...], list[int]] = {}
     for i, failure in enumerate(failures):
         if failure.measured:
             kinds.setdefault(failure.kind, []).append(i)
     common = sorted(kinds.values(), key=lambda group: -len(group))[:KINDS]
-    return [i for group in common for i in sorted(group, key=lambda i: failures[i].size)[:EXPLAINED]]
+    return [
+        i
+        for group in common
+        for i in dict.fromkeys(
+            [min(group, key=lambda i: failures[i].size), min(group, key=lambda i: _far(failures[i]))]
+        )
+    ]
+
+
+def _far(failure: Failure) -> float:
+    return abs(log(max(failure.size, 1) / TELLING))
 
 
 def _telling(failures: Sequence[Failure]) -> list[int]:
     """A tall, a wide and a square one of moderate size: enough singular values to tell mistakes apart."""
     found: dict[int, int] = {}
-    order = sorted(range(len(failures)), key=lambda i: abs(log(max(failures[i].size, 1) / TELLING)))
+    order = sorted(range(len(failures)), key=lambda i: _far(failures[i]))
     for i in order:
         m, n = next(iter(failures[i].inputs.values())).value.shape[-2:]
         if failures[i].measured and min(m, n) > 1:
