@@ -1,4 +1,4 @@
-"""What every row of the table gets for free. Nothing here knows an operation: a new row is tested by being in the table.
+"""What every row of the table gets for free. No operation is named: a new row is tested by being in the table.
 
 A function is tested with its defaults, with every other choice of its claims, and with every other ``method``: one at a
 time. The points are drawn from the levels of the row, well conditioned, and rounded to multiples of 2^-10, so that
@@ -30,7 +30,6 @@ import numpy as np
 import pytest
 from backends import BACKENDS, DEVICE1, JAX, NO_FLOAT64, NUMPY, STRICT, TORCH, Backend, late, norm
 
-import orthoref
 from orthoref import OutsideDomain, conformance
 from orthoref.oracle.battery import cases
 from orthoref.oracle.cases import MEMORY, _laid_out
@@ -342,11 +341,16 @@ def check_dtypes(f: Function) -> None:
         for x, words in wrong:
             with pytest.raises(TypeError, match=rf"^{name} .*({words})"):
                 f(*good[:where], x, *good[where + 1 :])
-        for x in (np.float64(1.0), np.ones(()), np.ones(3)):
-            with pytest.raises((TypeError, ValueError), match=rf"^{name} must "):
-                f(*good[:where], x, *good[where + 1 :])
     with pytest.raises(TypeError, match=rf"^{f.arguments[0]} must be an array"):
         f(None, *good[1:])
+
+
+def check_dimensions(f: Function, backend: Backend) -> None:
+    good = [backend.asarray(x) for x in f.draw((3, 2), "float32")]
+    for where, name in enumerate(f.arguments):
+        for shape in ((), (3,), (0,)):
+            with pytest.raises(ValueError, match=rf"^{name} must have at least 2 dimensions"):
+                f(*good[:where], backend.asarray(np.ones(shape, "float32")), *good[where + 1 :])
 
 
 def check_shapes(f: Function) -> None:
@@ -382,16 +386,20 @@ def check_mixed(f: Function, other: Backend) -> None:
 
 
 def check_options(f: Function) -> None:
-    """Values of claims that are none, with the values that are; options that are none."""
-    good, taken = f.draw((3, 2), "float64"), signature(f.function).parameters
+    """Values of claims that are none, with the values that are; options that are none. Also of empty matrices."""
+    taken = signature(f.function).parameters
 
     def called(**option: Any) -> Any:
-        return f(*good, **option)
+        return f(*f.draw((3, 2), "float64"), **option)
+
+    def called_with_nothing(**option: Any) -> Any:
+        return f(*f.draw((0, 2), "float64"), **option)
 
     choices = [(claim.name, claim.choices, f.row.claim) for claim in f.row.claims if claim.choices]
-    choices += [(name, values, called) for name, values, _ in choices if name in taken]
+    options = [(name, values) for name, values, _ in choices if name in taken]
     if "method" in taken:
-        choices.append(("method", methods(f.function), called))
+        options.append(("method", methods(f.function)))
+    choices += [(*option, target) for option in options for target in (called, called_with_nothing)]
     for name, values, target in choices:
         with pytest.raises(ValueError, match="'no such' is not one of ") as error:
             target(**{name: "no such"})
@@ -489,6 +497,7 @@ def test_a_stack_gives_what_its_members_give(f, backend):
     backend.require()
     dtype = "float64" if "float64" in backend.dtypes else "float32"
     check_truth(f, backend, dtype, (3, 2), batch=(2, 3))
+    check_truth(f, backend, dtype, (2, 3), batch=(2,))
     check_truth(f, backend, dtype, (2, 2), batch=(1, 2, 1))
 
 
@@ -527,6 +536,13 @@ def test_not_finite(f, backend, bad):
 @over_plain
 def test_what_is_no_array_of_floating_point_matrices(f):
     check_dtypes(f)
+
+
+@over_plain
+@over_backends
+def test_no_matrices(f, backend):
+    backend.require()
+    check_dimensions(f, backend)
 
 
 @over_plain
@@ -623,6 +639,10 @@ def on_the_cpu(x: Any) -> Any:
     return compat.to_device(x, STRICT.asarray(np.ones(1)).device)
 
 
+def renamed(function: Make) -> Make:
+    return lambda x, *more, **given: function(x, *more, **given)
+
+
 def refuse_empty(x: Any) -> Any:
     if 0 in x.shape:
         raise ValueError("an empty matrix")
@@ -664,7 +684,8 @@ FAULTS = [
         ("conjugated", every, results(np.conj), check_truth, (*C128, (3, 2)), "units, member"),
         ("conjugated adjoint", ("vjp",), results(np.conj), check_adjoint, (*C128, (3, 2)), "adjoint"),
         ("adjoint lost 1/2", ("vjp",), results(lambda x: 2 * x), check_adjoint, (*F64, (3, 2)), "adjoint"),
-        ("adjoint off by 1e-12", ("vjp",), results(lambda x: x * (1 + 1e-12)), check_adjoint, (*F64, (3, 2)), "adjoint"),
+        ("adjoint off by 1e-12", ("vjp",), results(lambda x: x * (1 + 1e-12)),
+         check_adjoint, (*F64, (3, 2)), "adjoint"),
         ("empty refused", every, arguments(refuse_empty), check_empty, (NUMPY, (2, 0, 3)), "an empty matrix"),
         ("shape of empty", every, results(lambda x: x[..., :0]), check_empty, (NUMPY, (0, 3)), "^shape"),
         ("NaN accepted", every, arguments(finite), check_not_finite, (NUMPY, np.nan), "DID NOT RAISE"),
@@ -686,8 +707,7 @@ FAULTS = [
          check_options, (), "DID NOT RAISE"),
         ("unknown options ignored", every, options(lambda given: {k: v for k, v in given.items() if k != "no_such"}),
          check_options, (), "DID NOT RAISE"),
-        ("other names", every, lambda function: lambda x, *more, **given: function(x, *more, **given),
-         check_signature, (), "'x'"),
+        ("other names", every, renamed, check_signature, (), "'x'"),
         ("error of 1e-11", ("reference",), results(lambda x: x * (1 + 1e-11)),
          check_enclosure, ("float64", (3, 2)), "not where the enclosure is"),
     )
