@@ -100,8 +100,9 @@ def _plain_to_rst(app, what, name, obj, options, lines):
         lines[i] = "".join(parts)
 
 
-def _capability_table(app):
-    """One row per operation of the oracle's table, written before the sources are read."""
+def _capability_lines():
+    """One line per operation of the oracle's table."""
+    from orthoref import conformance
     from orthoref.oracle.operations import OPERATIONS
 
     head = ("Operation", "Outputs", "JVP", "VJP", "Condition", "Checks", "Default inputs")
@@ -111,14 +112,17 @@ def _capability_table(app):
             f"{{py:func}}`~orthoref.{function.__name__}`" if function else "-"
             for function in (row.reference, row.jvp, row.vjp, row.condition)
         )
-        checks = ", ".join(f"`{name}`" for name in (check.name for check in row.checks))
-        cases = row.cases(row.default_dtypes, row.default_shapes)
-        count = f"{len(cases)} over {len(row.default_shapes)} shapes and {len(row.default_dtypes)} dtypes"
+        checks = ", ".join(f"`{check.name}`" for check in row.checks)
+        count = f"{len(conformance.battery(row.name))} in {', '.join(row.dtypes)}"
         rows.append((primal, ", ".join(row.outputs), jvp, vjp, condition, checks, count))
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def _capability_table(app):
+    """Written before the sources are read."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
-    text = "\n".join(lines) + "\n"
+    text = "\n".join(_capability_lines()) + "\n"
     path = folder / "operations.md"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import orthoref
+from orthoref.oracle.operations import OPERATIONS
 
 PACKAGE = Path(orthoref.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -104,3 +106,127 @@ def test_a_circle_through_a_function_is_found(tmp_path):
     for name, text in {"__init__": "", "a": "from p import b", "b": "def f():\n    from p.a import g"}.items():
         (tmp_path / "p" / f"{name}.py").write_text(text)
     assert set(circle(imports(tmp_path / "p"))) == {"p.a", "p.b"}
+
+
+# --- rooms and rows ---------------------------------------------------------------------------------------------------
+
+ORACLE = PACKAGE / "oracle"
+ROOMS = sorted(path.parent.name for path in ORACLE.glob("*/__init__.py"))
+FILES = ("row.py", "ratios.py", "reasons.py", "enclosure.py")
+TOGETHER = ("operations.py", "certify.py")  # that is what they are for
+SHARED = {("polar", "orthonormal")}  # the first room may use the second
+NAMED = {
+    ("conformance.py", "polar"): "the default of check and battery",
+    ("cases.py", "orthonormal"): "the structure of a matrix",
+    ("factors.py", "orthonormal"): "the structure of a matrix",
+    ("verdict.py", "orthonormal"): "the check whose error is absolute",
+}
+
+
+def rooms_imported(source: str) -> set[str]:
+    """Rooms of the oracle that a file imports from, wherever the statement stands."""
+    asked = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            asked |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            asked |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {room for room in ROOMS for name in asked if f"{name}.".startswith(f"orthoref.oracle.{room}.")}
+
+
+def families_named(source: str) -> set[str]:
+    """Families whose name is in an identifier or a string; docstrings and comments may say what they like."""
+    tree, words = ast.parse(source), set()
+    prose = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            words.add(node.value)
+        names = (getattr(node, field, None) for field in ("id", "attr", "name", "asname", "arg", "module"))
+        words |= {name for name in names if isinstance(name, str)}
+    return {room for room in ROOMS if any(re.search(rf"(?<![a-z]){room}(?![a-z])", word) for word in words)}
+
+
+def test_the_rooms_are_found():
+    assert set(ROOMS) >= {"polar", "newton_schulz", "orthonormal"}
+    assert {row.measure.__module__.split(".")[2] for row in OPERATIONS.values()} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_has_the_same_files(room):
+    assert all((ORACLE / room / name).exists() for name in FILES)
+
+
+def test_general_files_name_no_operation():
+    general = {path.name: path.read_text() for path in ORACLE.glob("*.py") if path.name not in TOGETHER}
+    assert {(name, room) for name, source in general.items() for room in rooms_imported(source)} == set()
+    assert {(name, room) for name, source in general.items() for room in families_named(source)} == set(NAMED)
+    tree = ast.parse(general["conformance.py"])
+    by_default = [
+        default
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for default in node.args.defaults
+        if ast.unparse(default) == "'polar'"
+    ]
+    assert sum(ast.unparse(node) == "'polar'" for node in ast.walk(tree)) == len(by_default) == 2
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_family_knows_only_its_own_room(room):
+    known = {other for path in (ORACLE / room).glob("*.py") for other in rooms_imported(path.read_text())}
+    assert {(room, other) for other in known - {room}} <= SHARED
+
+
+def test_a_name_in_code_is_found_and_one_in_prose_is_not():
+    assert families_named('"""Of polar."""\n# polar\ndef f(bipolar):\n    """Of newton_schulz."""') == set()
+    for code in ("polar = 1", "x.polar", "f(polar=1)", "def polar(): pass", "from a import polar", "x = 'a polar one'",
+                 "f'{x} polar'", "import a.polar", "def f(polar_claim): pass"):  # fmt: skip
+        assert families_named(code) == {"polar"}, code
+    for code in ("from orthoref.oracle.polar import ratios", "def f():\n    from orthoref.oracle import polar",
+                 "import orthoref.oracle.polar.row"):  # fmt: skip
+        assert rooms_imported(code) == {"polar"}
+    assert rooms_imported("from orthoref._polar import decomposition") == set()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_row_is_exported_with_its_derivatives(name):
+    row = OPERATIONS[name]
+    assert row.reference is not None and row.jvp is not None and row.vjp is not None
+    for public, function in ((name, row.reference), (f"{name}_jvp", row.jvp), (f"{name}_vjp", row.vjp)):
+        found = orthoref
+        for part in public.split("."):
+            found = getattr(found, part)
+        assert found is function
+
+
+def capability_lines():
+    path = ROOT / "docs" / "conf.py"
+    if not path.exists():
+        pytest.skip("needs the checkout")
+    spec = importlib.util.spec_from_file_location("conf", path)
+    conf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conf)
+    return conf._capability_lines()
+
+
+def test_every_row_has_its_capability_line():
+    head, rule, *lines = capability_lines()
+    assert len(lines) == len(OPERATIONS) and {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
+    for line, row in zip(lines, OPERATIONS.values(), strict=True):
+        for name in (row.name, f"{row.name}_jvp", f"{row.name}_vjp"):
+            assert f"`~orthoref.{name}`" in line
+        assert all(f"`{check.name}`" in line for check in row.checks) and all(dtype in line for dtype in row.dtypes)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize(("folder", "ending"), [("docs/derivations", "md"), ("asv_benchmarks/benchmarks", "py")])
+def test_every_row_has_its_page_and_its_benchmarks(name, folder, ending):
+    if not (ROOT / folder).exists():
+        pytest.skip("needs the checkout")
+    text = (ROOT / folder / f"{name.partition('.')[0]}.{ending}").read_text()
+    if ending == "py":  # and they run it
+        assert re.search(rf"orthoref\.{name}\b", text)

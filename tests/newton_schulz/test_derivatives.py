@@ -18,7 +18,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from backends import BACKENDS, DEVICE1, JAX, NO_FLOAT64, NUMPY, STRICT, TORCH, ct, draw, gaussian, norm
+from backends import NUMPY, ct, draw, gaussian, norm
 from exact import BITS, exact_polar, lift, lower
 from newton_schulz.test_iteration import (
     KINDS,
@@ -343,25 +343,6 @@ def test_zero_singular_values(kind, method):
 # --- identities ----------------------------------------------------------------------------------------------------
 
 
-def everywhere():
-    for backend in BACKENDS:
-        for dtype in backend.dtypes:
-            for shape in shapes(backend, dtype):
-                for kind in KINDS if backend is not JAX else ("aol",):
-                    for method in METHODS if backend in (NUMPY, TORCH) else METHODS[:1]:
-                        label = "-".join(map(str, (backend.name, dtype, *shape, kind, method)))
-                        marks = pytest.mark.exhaustive if backend is JAX else ()
-                        yield pytest.param(backend, dtype, shape, kind, method, id=label, marks=marks)
-
-
-def shapes(backend, dtype):
-    if backend is JAX:  # compiles every operation for every shape and dtype
-        return [(3, 5)] if dtype == "complex64" else []
-    if backend in (STRICT, DEVICE1, NO_FLOAT64):  # NumPy's arithmetic: what matters is that nothing is refused
-        return [(2, 3, 5)] if dtype in ("float32", "complex128") else [(4, 4)]
-    return [(4, 4), (2, 5, 3)]
-
-
 @cache
 def bounds(shape, dtype, kind, method):
     (rows, cond), how = problem("muon", dtype), Normalization(kind)
@@ -369,22 +350,20 @@ def bounds(shape, dtype, kind, method):
     return a, [limit(a_i, start_of(a_i, how), rows, how, method) for (a_i,) in matrices(a)], len(rows)
 
 
-@pytest.mark.parametrize(("backend", "dtype", "shape", "kind", "method"), list(everywhere()))
-def test_adjoint(backend, dtype, shape, kind, method):
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(4, 4), (2, 5, 3), (2, 3, 5)])
+@pytest.mark.parametrize("dtype", NUMPY.dtypes)
+def test_adjoint(dtype, shape, kind, method):
     """<D E, X_bar> = <E, D^* X_bar>, forward by one method and backward by the other: two limits."""
-    backend.require()
     other = METHODS[1 - METHODS.index(method)]
     (a, forward, steps), (_, backward, _) = bounds(shape, dtype, kind, method), bounds(shape, dtype, kind, other)
     e, x_bar = gaussian(shape, dtype, 7), gaussian(shape, dtype, 8)
-    x, y, z = (backend.asarray(v) for v in (a, e, x_bar))
-    x_dot = newton_schulz_jvp(x, y, steps=steps, normalize=kind, method=method)
-    a_bar = newton_schulz_vjp(x, z, steps=steps, normalize=kind, method=other)
-    for got in (x_dot, a_bar):
-        assert type(got) is type(x) and got.dtype == x.dtype and got.device == x.device and tuple(got.shape) == shape
-    for before, after in ((a, x), (e, y), (x_bar, z)):
-        assert backend.to_numpy(after).tobytes() == before.tobytes()
-    stacks = matrices(e, x_bar, backend.to_numpy(x_dot), backend.to_numpy(a_bar))
-    for (e_i, bar_i, dot_i, pulled_i), one, two in zip(stacks, forward, backward, strict=True):
+    x_dot = newton_schulz_jvp(a, e, steps=steps, normalize=kind, method=method)
+    a_bar = newton_schulz_vjp(a, x_bar, steps=steps, normalize=kind, method=other)
+    for (e_i, bar_i, dot_i, pulled_i), one, two in zip(
+        matrices(e, x_bar, x_dot, a_bar), forward, backward, strict=True
+    ):
         assert abs(inner(dot_i, bar_i) - inner(e_i, pulled_i)) <= (one + two) * norm(e_i) * norm(bar_i)
 
 
@@ -431,30 +410,6 @@ def test_linear(kind, method):
             np.testing.assert_array_equal(minus, -2 * x)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("backend", [NUMPY, TORCH], ids=lambda x: x.name)
-def test_batched_is_stacked(backend, method, kind):
-    backend.require()
-    for shape in ((2, 2, 3, 3), (2, 4, 2), (2, 1, 2, 4)):
-        (a, limits, _), e = bounds(shape, "float64", kind, method), gaussian(shape, "float64", 17)
-        for derivative in (newton_schulz_jvp, newton_schulz_vjp):
-            stack = backend.to_numpy(derivative(*map(backend.asarray, (a, e)), normalize=kind, method=method))
-            for (a_i, e_i, x_i), bound in zip(matrices(a, e, stack), limits, strict=True):
-                alone = backend.to_numpy(derivative(*map(backend.asarray, (a_i, e_i)), normalize=kind, method=method))
-                assert norm(alone - x_i) <= 2 * bound * norm(e_i)
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_non_contiguous(kind, method):
-    rows, how = get("muon").steps(3), Normalization(kind)
-    a, e = (x[::2, ::-1].T for x in (draw((10, 4), "complex128", cond=10.0), gaussian((10, 4), "complex128", 18)))
-    start, truth = exact_derivative(a, e, rows, how)
-    got = newton_schulz_jvp(a, e, steps=3, normalize=kind, method=method)
-    assert distance(got, truth) <= limit(a, start, rows, how, method) * norm(e)
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS[:4])
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
@@ -467,16 +422,6 @@ def test_powers_of_two(j, k, dtype, kind, method):
             x = derivative(a, e, normalize=kind, method=method)
             scaled = derivative(a * 2.0**k, e * 2.0**j, normalize=kind, method=method)
             np.testing.assert_array_equal(scaled, x * 2.0 ** (j - k), err_msg=derivative.__name__)
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 2, 2), (2, 0, 4)])
-@pytest.mark.parametrize("method", METHODS)
-def test_empty(backend, shape, method):
-    a = backend.asarray(np.zeros(shape, "float32"))
-    for derivative in (newton_schulz_jvp, newton_schulz_vjp):
-        for kind in KINDS:
-            x = derivative(a, a, normalize=kind, method=method)
-            assert tuple(x.shape) == shape and type(x) is type(a) and x.dtype == a.dtype and x.device == a.device
 
 
 # --- where there is a derivative and where there is none -----------------------------------------------------------
@@ -605,57 +550,16 @@ def test_aol_of_rows_of_very_different_size(dtype):
     assert abs(left - right) <= 2 * np.sum(bound * np.linalg.norm(x_bar, axis=1))
 
 
-@pytest.mark.parametrize(("derivative", "name"), [(newton_schulz_jvp, "a_dot"), (newton_schulz_vjp, "x_bar")])
-def test_refused(derivative, name):
-    a = np.eye(3)
-    bad = np.stack([a, a])
-    bad[1, 2, 0] = np.nan
-    with pytest.raises(OutsideDomain, match=rf"^{name} has nan at entry \(2, 0\), batch index \(1,\)"):
-        derivative(np.stack([a, a]), bad)
-    with pytest.raises(OutsideDomain, match=r"^a has nan at entry \(2, 0\), batch index \(1,\)"):
-        derivative(bad, np.stack([a, a]))
-    for shape in ((3, 2), (2, 3, 3), (1, 3, 3)):
-        with pytest.raises(ValueError, match=rf"^{name} has shape"):
-            derivative(a, np.ones(shape))
-    with pytest.raises(TypeError, match=rf"a and {name} differ in dtype: float64 and float32"):
-        derivative(a, np.eye(3, dtype="float32"))
-    for not_array in ([[1.0]], None, 1.0):
-        with pytest.raises(TypeError, match=rf"^{name} must be"):
-            derivative(a, not_array)
-        with pytest.raises(TypeError, match=r"^a must be"):
-            derivative(not_array, a)
-
-
-@pytest.mark.parametrize("backend", [STRICT, TORCH, JAX], ids=lambda x: x.name)
-def test_mixed_namespaces(backend):
-    backend.require()
-    with pytest.raises(TypeError, match="a and a_dot differ in namespace"):
-        newton_schulz_jvp(np.eye(3), backend.asarray(np.eye(3)))
-    with pytest.raises(TypeError, match="a and x_bar differ in namespace"):
-        newton_schulz_vjp(backend.asarray(np.eye(3)), np.eye(3))
-
-
-def test_mixed_devices():
-    STRICT.require()
-    x = np.eye(3, dtype="float32")
-    with pytest.raises(ValueError, match="a and a_dot differ in device"):
-        newton_schulz_jvp(DEVICE1.asarray(x), NO_FLOAT64.asarray(x))
-
-
 RATIONAL = Schedule("halley", (Row((3, 1), (1, 3)),))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "svd"}, r"^method='svd' is not one of 'iteration', 'singular-values'"),
         ({"schedule": RATIONAL}, "is rational"),
-        ({"schedule": "moun"}, "is not one of"),
         ({"steps": -1}, "is not a number of steps"),
         ({"schedule": "cubic5", "steps": 6}, "has 5 rows"),
-        ({"normalize": "l2"}, "is not one of frobenius"),
         ({"eps": -1.0}, "is not a finite number from 0 on"),
-        ({"eps_rule": "max"}, "is not one of 'add', 'clamp'"),
     ],
 )
 def test_wrong_option(options, message):

