@@ -7,14 +7,24 @@ Derivation: docs/derivations/newton_schulz.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from orthoref._newton_schulz.normalization import normalized
 from orthoref._schedules.schedule import Row
 from orthoref.oracle.newton_schulz.claim import Iteration, run
-from orthoref.oracle.newton_schulz.rounding_error import Expected, expected, of_aol, shaken
+from orthoref.oracle.newton_schulz.rounding_error import (
+    Expected,
+    Roundoff,
+    _gram_variance,
+    _next_gram_variance,
+    _repetition,
+    _value,
+    expected,
+    of_aol,
+    shaken,
+)
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
@@ -32,11 +42,42 @@ LINEAR = 2.0**-100  # cubes of smaller numbers are lost beside them
 DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
 
 
+MULTIPLE = 5.0  # root mean squares of its rounding error that the multiple may be off
+
+
+RARE = 2.0**-30  # probability with which one entry of a matrix may exceed its limit
+
+
+SHORT = ("bfloat16", "float16", "tf32")  # formats in which the errors of storing hide those of accumulation
+
+
+@dataclass(frozen=True)
+class Points:
+    """(POINTS) One matrix in the singular directions in which it is determined, for :mod:`.pool`.
+
+    ``s`` normalized singular values, ``f`` of them, ``seen`` Re p_i^H X v_i over the update scale, ``slope`` s f'(s),
+    ``deviation`` of the seen ones without what they have in common; ``a`` is the matrix, ``divisor`` its norm.
+    """
+
+    a: np.ndarray
+    divisor: float
+    s: np.ndarray
+    f: np.ndarray
+    seen: np.ndarray
+    slope: np.ndarray
+    deviation: np.ndarray
+    p: np.ndarray
+    vh: np.ndarray
+
+
 @dataclass(frozen=True)
 class Judged:
-    """One matrix against the exact iteration: the reference, the two ratios, and errors relative to |f(A)|_F.
+    """One matrix against the exact iteration: the reference, the ratios, and errors relative to |f(A)|_F.
 
     ``unit`` is the root mean square of the rounding error, ``shaken`` what a few of them do to all orders.
+    ``entries``, ``entry`` and ``multiple`` are the ratios (WHITENED), (EXTREME) and (MULTIPLE) over the ``determined``
+    of all singular directions; ``sharp`` is what a multiple of 1 is, in relative terms. ``largest`` is |X|_2 over what
+    the steps can return, rounding errors included; ``leap`` what a few roundings do to one direction.
     """
 
     reference: np.ndarray
@@ -44,11 +85,29 @@ class Judged:
     forward: float
     direction: float
     shaken: float
+    determined: np.ndarray
+    entries: float = 0.0
+    entry: float = 0.0
+    multiple: float = 0.0
+    sharp: float = 0.0
+    largest: float = 0.0
+    leap: float = 0.0
+    points: Points | None = None
 
     @property
     def decided(self) -> bool:
         """Whether the rounding errors leave something to judge, and the first order is enough to say so."""
         return self.noise <= UNDECIDED
+
+    @property
+    def judged(self) -> bool:
+        """Whether something of a result that is not zero could be judged."""
+        return bool(self.reference.any()) and (self.decided or bool(self.determined.any()))
+
+    @property
+    def unstable(self) -> bool:
+        """Whether a few roundings are enlarged beyond the size of the result."""
+        return not self.leap <= 1
 
     def limit(self, limit: float) -> float:
         """The limit, but never more than 0.9 of what zero scores."""
@@ -80,10 +139,193 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
     difference, size = (float(np.linalg.norm(z * 2.0**lift)) for z in (x - reference, reference))
     forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf")
-    turned = _turned((x if m > n else x.conj().T) * 2.0**lift, error, factor)
+    upright = (x if m > n else x.conj().T) * 2.0**lift
+    turned = _turned(upright, error, factor)
+    none = np.zeros(error.s.shape, bool)
     if not size:  # zero, or its square is
-        return Judged(reference, float("inf") if reference.any() or unit else 0.0, forward, turned, 0.0)
-    return Judged(reference, unit / size, forward, turned, factor * beyond / size)
+        return Judged(reference, float("inf") if reference.any() or unit else 0.0, forward, turned, 0.0, none)
+    found = Judged(reference, unit / size, forward, turned, factor * beyond / size, none)
+    if precision.name not in SHORT or not np.isfinite(x).all():
+        return found
+    local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error, of_columns)
+    return local.whitened(found, upright / factor, tall, float(np.max(divisor)))
+
+
+@dataclass(frozen=True)
+class _Local:
+    """Standard deviations of the entries of P^H E V, and in which directions they are small."""
+
+    error: Expected
+    inside: np.ndarray  # variances, with concentration and what leaves the first order
+    outside: np.ndarray
+    slope: np.ndarray
+    common: float  # variance of the relative error of all singular values alike
+    alike: float  # (REPEAT)
+    known: np.ndarray
+    determined: np.ndarray
+    ceiling: float  # of |X|_2
+    leap: float
+
+    @classmethod
+    def of(
+        cls, start: np.ndarray, rows: Sequence[Row], precision: Precision, claimed: Iteration, error: Expected,
+        of_columns: np.ndarray | None,
+    ) -> _Local:  # fmt: skip
+        """Of the normalized matrix."""
+        m, n = start.shape
+        near, far = _concentration(start, error)
+        beyond, ceiling = _leaps(error, rows, precision, claimed, of_columns)
+        inside, outside = error.inside * near, error.outside * far
+        inside = inside + np.diag((beyond / 4) ** 2)
+        noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
+        # below the rank tolerance of the SVD that made them, p_i and v_i mean nothing
+        known = error.s > max(8, n) * PRECISIONS["float64"].eps * np.max(error.s, initial=0.0)
+        size = np.abs(error.f)
+        leap = float(np.max(beyond, initial=0.0)) / max(float(np.linalg.norm(size)), 1e-300)
+        # a direction that runs away takes the others with it, to second order
+        stable = np.max(beyond, initial=0.0) <= np.max(size, initial=0.0) + 1
+        known &= size > 0
+        determined = known & stable & (np.maximum(noise, beyond) <= UNDECIDED * size)
+        u = precision.eps / 2
+        stored = 1 + (claimed.normalization.factor != 1) + (claimed.eps != 0)
+        common = stored * u**2 if of_columns is None else float(np.max(of_columns, initial=0.0)) / n
+        common = 0.0 if claimed.normalization.kind == "none" else common
+        alike = max(_repetition(start), _repetition(start.conj().T @ start))
+        slope = _slope(error.s, rows)
+        return cls(error, inside, outside, slope, common, alike, known, determined, ceiling, leap)
+
+    def whitened(self, found: Judged, x: np.ndarray, a: np.ndarray, divisor: float) -> Judged:
+        """The ratios over the determined directions; ``x`` tall, without the update scale."""
+        error, d = self.error, self.determined
+        right = x @ error.vh.conj().T
+        seen = error.p.conj().T @ right
+        found = replace(found, largest=float(np.linalg.norm(x, 2)) / self.ceiling, determined=d, leap=self.leap)
+        if d.any():
+            square = np.abs((seen - np.diag(error.f))[np.ix_(d, d)]) ** 2 / self.inside[np.ix_(d, d)]
+            rest, count = 0.0, square.size
+            # what is left of a direction that is not determined takes others out of the range of P, to second order
+            if error.rows > error.f.size and d.all():
+                away = np.sum(np.abs((right - error.p @ seen)[:, d]) ** 2, axis=0)
+                rest = float(np.sum(away / self.outside[d]))
+                count += (error.rows - error.f.size) * int(d.sum())
+            entries = float(np.sqrt((square.sum() + rest) / count))
+            entry = float(np.sqrt(np.max(square) / (2 * np.log(4 * square.size / RARE))))
+            found = replace(found, entries=entries, entry=entry, points=self.points(seen, a, divisor))
+        elif found.decided:
+            d = self.known
+        if not d.any():
+            return found
+        f, perpendicular = error.f[d], error.rows - error.f.size
+        variance = self.inside.diagonal()[d]
+        weights = np.divide(f, variance, out=np.zeros_like(f), where=variance > 0)
+        if not weights.any():
+            return found
+        total = float(weights @ f)
+        apart, together = float(weights**2 @ variance), float(np.abs(weights) @ np.sqrt(variance)) ** 2
+        common = self.common * float(weights @ self.slope[d]) ** 2
+        # rounding turns the singular vectors: 1 - cos of the angle, to second order
+        turned = (self.inside[np.ix_(d, d)].sum(axis=0) + perpendicular * self.outside[d]) / 2
+        bias = float(weights / f @ turned)
+        sharp = float(np.sqrt((1 - self.alike) * apart + self.alike * together + common + bias**2)) / total
+        off = abs(float(weights @ np.real(np.diagonal(seen))[d]) / total - 1)
+        return replace(found, multiple=off / sharp, sharp=sharp)
+
+    def points(self, seen: np.ndarray, a: np.ndarray, divisor: float) -> Points:
+        """What a run pools."""
+        error, d = self.error, self.determined
+        deviation = np.sqrt(self.inside.diagonal()[d] * (1 + self.alike * (np.sum(d) - 1)))
+        return Points(a, divisor, error.s[d], error.f[d], np.real(np.diagonal(seen))[d], self.slope[d], deviation,
+                      error.p[:, d], error.vh[d])  # fmt: skip
+
+
+def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarray]:
+    """(CONCENTRATION) Variances of P^H dY V over those of entries of one size, dY in proportion to |y_kl|."""
+    m, n = x.shape
+    p, v = np.abs(error.p) ** 2, np.abs(error.vh.T) ** 2
+    off = np.maximum(1 - p.sum(axis=1), 0) / max(m - n, 1)
+    near, far = np.ones((n, n)), np.ones(n)
+    for y in (x, (error.p * error.f) @ error.vh):
+        y = np.abs(y) ** 2
+        size = y.sum() / (m * n)
+        if size > 0:
+            right = y @ v / size
+            near, far = np.maximum(near, p.T @ right), np.maximum(far, off @ right)
+    g = np.abs((error.vh.conj().T * error.s**2) @ error.vh) ** 2
+    size = g.sum() / n**2
+    return (np.maximum(near, v.T @ (g / size) @ v) if size > 0 else near), far
+
+
+@np.errstate(all="ignore")
+def _leaps(
+    error: Expected, rows: Sequence[Row], precision: Precision, claimed: Iteration, of_columns: np.ndarray | None
+) -> tuple[np.ndarray, float]:
+    """(SHAKEN) direction by direction; and the largest |X|_2 that the steps can make, each with its errors."""
+    u, v, w = Roundoff.of(precision)
+    coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
+    values = [error.s]
+    for c in coefficients:
+        values.append(values[-1] * _value(c, values[-1] ** 2))
+    worst = np.zeros_like(error.s)
+
+    def shift(x: np.ndarray, k: int, weight: float = 1.0) -> None:
+        nonlocal worst
+        for c in coefficients[k:]:
+            x = x * _value(c, x**2)
+        worst = np.maximum(worst, weight * np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf))
+
+    for relative in (4 * u, -4 * u):  # of the norm; later errors have no part in common but that in error.stored
+        shift(values[0] * (1 + relative), 0)
+    for k, deviation in error.stored.items():
+        for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
+            shift(values[k] + times * deviation, k, weight)
+    if of_columns is not None:
+        for sign in (4, -4):
+            t_squared = np.maximum(1 + 2 * sign * np.sqrt(of_columns), 0)
+            moved = (error.p * error.s) @ (error.vh / np.sqrt(t_squared))
+            if not np.all(np.abs(moved) < 1e100):
+                return np.full_like(worst, np.inf), float("inf")
+            p, s, qh = np.linalg.svd(moved, full_matrices=False)
+            for c in coefficients:
+                s = s * _value(c, s**2)
+            away = (p * s) @ (qh @ error.vh.conj().T) - error.p * error.f
+            worst = np.maximum(worst, np.nan_to_num(np.linalg.norm(away, axis=0), nan=np.inf, posinf=np.inf))
+    if claimed.form == "gram":
+        start = 0
+        for end in [*sorted(claimed.restart), len(rows)]:
+            for k in range(start, end):
+                variance = (
+                    _gram_variance(values[k], error.rows, u, v, w)
+                    if k == start
+                    else _next_gram_variance(coefficients[k - 1], values[k - 1] ** 2, u, v, w)
+                )
+                size = max(4, 2 * len(error.s) ** 0.5) * variance**0.5
+                for by in (size, -size):
+                    q, t = np.ones_like(error.s), values[start] ** 2
+                    for c in coefficients[start:k]:
+                        q, t = q * _value(c, t), t * _value(c, t) ** 2
+                    t = t + by
+                    for c in coefficients[k:end]:
+                        q, t = q * _value(c, t), t * _value(c, t) ** 2
+                    shift(values[start] * q, end)
+            start = end
+        return worst, float("inf")
+    m, n = error.rows, len(error.s)
+    top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u)
+    for k, c in enumerate(coefficients, start=1):
+        grid = np.linspace(0, top, 1025)
+        top = float(np.max(np.abs(grid * _value(c, grid**2)))) * (1 + 4 * u)
+        top += 4 * (m**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
+    return worst, top if top > 0 else float("inf")
+
+
+def _slope(s: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+    """S f'(s), by the chain rule."""
+    x, slope = s, s
+    for row in rows:
+        c = np.asarray([float(value) for value in row.numerator])
+        slope = slope * _value(c * (2 * np.arange(len(c)) + 1), x**2)
+        x = x * _value(c, x**2)
+    return slope
 
 
 def _lift(size: float, rows: Sequence[Row]) -> int:
