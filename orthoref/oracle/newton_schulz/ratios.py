@@ -53,21 +53,22 @@ SHORT = ("bfloat16", "float16", "tf32")  # formats in which the errors of storin
 
 @dataclass(frozen=True)
 class Points:
-    """(POINTS) One matrix in the singular directions in which it is determined, for :mod:`.pool`.
+    """(POINTS) What one matrix ``a`` shows of the map s -> f(s), in the singular directions that are ``determined``.
 
-    ``s`` normalized singular values, ``f`` of them, ``seen`` Re p_i^H X v_i over the update scale, ``slope`` s f'(s),
-    ``deviation`` of the seen ones without what they have in common; ``a`` is the matrix, ``divisor`` its norm.
+    ``s`` are the normalized singular values there, ``f`` the map, ``slope`` s f'(s), ``seen`` Re p_i^H X v_i over the
+    update scale, ``deviation`` their standard deviations. ``common`` is that of the relative error of the norm. Results
+    that are refused by themselves do not ``hold``.
     """
 
     a: np.ndarray
-    divisor: float
+    determined: np.ndarray
     s: np.ndarray
     f: np.ndarray
-    seen: np.ndarray
     slope: np.ndarray
+    seen: np.ndarray
     deviation: np.ndarray
-    p: np.ndarray
-    vh: np.ndarray
+    common: float
+    holds: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,18 @@ class Judged:
     def decided(self) -> bool:
         """Whether the rounding errors leave something to judge, and the first order is enough to say so."""
         return self.noise <= UNDECIDED
+
+    @property
+    def holds(self) -> bool:
+        """Whether all ratios are within their own limits."""
+        forward = not self.decided or self.forward <= self.limit(LIMIT)
+        return (forward and self.direction <= 1 and self.entries <= LIMIT and self.entry <= 1
+                and self.multiple <= self.most)  # fmt: skip
+
+    @property
+    def most(self) -> float:
+        """Limit of the multiple, never more than 0.9 of what zero scores."""
+        return min(MULTIPLE, 0.9 / self.sharp) if self.sharp else MULTIPLE
 
     @property
     def judged(self) -> bool:
@@ -148,7 +161,7 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     if precision.name not in SHORT or not np.isfinite(x).all():
         return found
     local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error, of_columns)
-    return local.whitened(found, upright / factor, tall, float(np.max(divisor)))
+    return local.whitened(found, upright / factor, a)
 
 
 @dataclass(frozen=True)
@@ -160,9 +173,11 @@ class _Local:
     outside: np.ndarray
     slope: np.ndarray
     common: float  # variance of the relative error of all singular values alike
+    counted: float  # what of it `inside` counts as if it were independent
     alike: float  # (REPEAT)
     known: np.ndarray
     determined: np.ndarray
+    bent: np.ndarray
     ceiling: float  # of |X|_2
     leap: float
 
@@ -174,7 +189,7 @@ class _Local:
         """Of the normalized matrix."""
         m, n = start.shape
         near, far = _concentration(start, error)
-        beyond, ceiling = _leaps(error, rows, precision, claimed, of_columns)
+        beyond, bent, ceiling = _leaps(error, rows, precision, claimed, of_columns)
         inside, outside = error.inside * near, error.outside * far
         inside = inside + np.diag((beyond / 4) ** 2)
         noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
@@ -190,11 +205,12 @@ class _Local:
         stored = 1 + (claimed.normalization.factor != 1) + (claimed.eps != 0)
         common = stored * u**2 if of_columns is None else float(np.max(of_columns, initial=0.0)) / n
         common = 0.0 if claimed.normalization.kind == "none" else common
+        counted = 3 * u**2 if of_columns is None else 0.0
         alike = max(_repetition(start), _repetition(start.conj().T @ start))
         slope = _slope(error.s, rows)
-        return cls(error, inside, outside, slope, common, alike, known, determined, ceiling, leap)
+        return cls(error, inside, outside, slope, common, counted, alike, known, determined, bent, ceiling, leap)
 
-    def whitened(self, found: Judged, x: np.ndarray, a: np.ndarray, divisor: float) -> Judged:
+    def whitened(self, found: Judged, x: np.ndarray, a: np.ndarray) -> Judged:
         """The ratios over the determined directions; ``x`` tall, without the update scale."""
         error, d = self.error, self.determined
         right = x @ error.vh.conj().T
@@ -210,7 +226,7 @@ class _Local:
                 count += (error.rows - error.f.size) * int(d.sum())
             entries = float(np.sqrt((square.sum() + rest) / count))
             entry = float(np.sqrt(np.max(square) / (2 * np.log(4 * square.size / RARE))))
-            found = replace(found, entries=entries, entry=entry, points=self.points(seen, a, divisor))
+            found = replace(found, entries=entries, entry=entry)
         elif found.decided:
             d = self.known
         if not d.any():
@@ -223,19 +239,25 @@ class _Local:
         total = float(weights @ f)
         apart, together = float(weights**2 @ variance), float(np.abs(weights) @ np.sqrt(variance)) ** 2
         common = self.common * float(weights @ self.slope[d]) ** 2
-        # rounding turns the singular vectors: 1 - cos of the angle, to second order
+        # to second order errors have a sign: singular vectors turn, by 1 - cos of an angle, and f is no straight line
         turned = (self.inside[np.ix_(d, d)].sum(axis=0) + perpendicular * self.outside[d]) / 2
-        bias = float(weights / f @ turned)
+        bias = float(np.abs(weights) @ (turned / np.abs(f) + self.bent[d]))
         sharp = float(np.sqrt((1 - self.alike) * apart + self.alike * together + common + bias**2)) / total
         off = abs(float(weights @ np.real(np.diagonal(seen))[d]) / total - 1)
-        return replace(found, multiple=off / sharp, sharp=sharp)
+        found = replace(found, multiple=off / sharp, sharp=sharp)
+        return replace(found, points=self.points(seen, a, found)) if self.determined.any() else found
 
-    def points(self, seen: np.ndarray, a: np.ndarray, divisor: float) -> Points:
+    def points(self, seen: np.ndarray, a: np.ndarray, found: Judged) -> Points | None:
         """What a run pools."""
         error, d = self.error, self.determined
-        deviation = np.sqrt(self.inside.diagonal()[d] * (1 + self.alike * (np.sum(d) - 1)))
-        return Points(a, divisor, error.s[d], error.f[d], np.real(np.diagonal(seen))[d], self.slope[d], deviation,
-                      error.p[:, d], error.vh[d])  # fmt: skip
+        single = a.astype(np.complex64 if np.iscomplexobj(a) else np.float32)  # a run keeps them all
+        if not np.isfinite(single).all() or not single.any():
+            return None
+        variance = self.inside.diagonal()[d]
+        own = np.maximum(variance - self.counted * self.slope[d] ** 2, variance / 16)
+        deviation = np.sqrt(own * (1 + self.alike * (np.sum(d) - 1)))
+        along = np.real(np.diagonal(seen))[d]
+        return Points(single, d, error.s[d], error.f[d], self.slope[d], along, deviation, self.common**0.5, found.holds)
 
 
 def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarray]:
@@ -258,8 +280,8 @@ def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarr
 @np.errstate(all="ignore")
 def _leaps(
     error: Expected, rows: Sequence[Row], precision: Precision, claimed: Iteration, of_columns: np.ndarray | None
-) -> tuple[np.ndarray, float]:
-    """(SHAKEN) direction by direction; and the largest |X|_2 that the steps can make, each with its errors."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(SHAKEN) direction by direction; (BENT) |E f| - f to second order; the largest |X|_2 of steps with errors."""
     u, v, w = Roundoff.of(precision)
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
     values = [error.s]
@@ -267,23 +289,32 @@ def _leaps(
         values.append(values[-1] * _value(c, values[-1] ** 2))
     worst = np.zeros_like(error.s)
 
-    def shift(x: np.ndarray, k: int, weight: float = 1.0) -> None:
+    def shift(x: np.ndarray, k: int, weight: float = 1.0) -> np.ndarray:
         nonlocal worst
         for c in coefficients[k:]:
             x = x * _value(c, x**2)
-        worst = np.maximum(worst, weight * np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf))
+        if weight:
+            worst = np.maximum(worst, weight * np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf))
+        return x
 
+    def bend(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(np.abs((one + other) / 2 - values[-1]), nan=np.inf, posinf=np.inf)
+
+    bent, n = np.zeros_like(error.s), len(error.s)
     for relative in (4 * u, -4 * u):  # of the norm; later errors have no part in common but that in error.stored
         shift(values[0] * (1 + relative), 0)
-    for k, deviation in error.stored.items():
-        for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
-            shift(values[k] + times * deviation, k, weight)
+    start = 2**0.5 * u * np.linalg.norm(error.s) / (error.rows * n) ** 0.5
+    for k, deviation in ((0, start), *error.stored.items()):
+        if k:
+            for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
+                shift(values[k] + times * deviation, k, weight)
+        bent += bend(*(shift(values[k] + times * n**0.5 * deviation, k, 0.0) for times in (1, -1)))
     if of_columns is not None:
         for sign in (4, -4):
             t_squared = np.maximum(1 + 2 * sign * np.sqrt(of_columns), 0)
             moved = (error.p * error.s) @ (error.vh / np.sqrt(t_squared))
             if not np.all(np.abs(moved) < 1e100):
-                return np.full_like(worst, np.inf), float("inf")
+                return np.full_like(worst, np.inf), np.full_like(worst, np.inf), float("inf")
             p, s, qh = np.linalg.svd(moved, full_matrices=False)
             for c in coefficients:
                 s = s * _value(c, s**2)
@@ -299,6 +330,7 @@ def _leaps(
                     else _next_gram_variance(coefficients[k - 1], values[k - 1] ** 2, u, v, w)
                 )
                 size = max(4, 2 * len(error.s) ** 0.5) * variance**0.5
+                ends = []
                 for by in (size, -size):
                     q, t = np.ones_like(error.s), values[start] ** 2
                     for c in coefficients[start:k]:
@@ -306,16 +338,16 @@ def _leaps(
                     t = t + by
                     for c in coefficients[k:end]:
                         q, t = q * _value(c, t), t * _value(c, t) ** 2
-                    shift(values[start] * q, end)
+                    ends.append(shift(values[start] * q, end))
+                bent += bend(*ends) * n * variance / size**2
             start = end
-        return worst, float("inf")
-    m, n = error.rows, len(error.s)
+        return worst, bent, float("inf")
     top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u)
     for k, c in enumerate(coefficients, start=1):
         grid = np.linspace(0, top, 1025)
         top = float(np.max(np.abs(grid * _value(c, grid**2)))) * (1 + 4 * u)
-        top += 4 * (m**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
-    return worst, top if top > 0 else float("inf")
+        top += 4 * (error.rows**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
+    return worst, bent, top if top > 0 else float("inf")
 
 
 def _slope(s: np.ndarray, rows: Sequence[Row]) -> np.ndarray:

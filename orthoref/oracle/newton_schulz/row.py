@@ -14,6 +14,7 @@ from orthoref.oracle import cases
 from orthoref.oracle.cases import Case
 from orthoref.oracle.newton_schulz import enclosure, reasons
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, iteration, run
+from orthoref.oracle.newton_schulz.pool import pool
 from orthoref.oracle.newton_schulz.ratios import LIMIT, MULTIPLE, Judged, compare
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
 from orthoref.oracle.precision import Precision, precision_of
@@ -113,10 +114,9 @@ def measure(inputs: Data, outputs: Data, claimed: Iteration, precision: Precisio
     sharp = of(each.sharp for each in one.values())
     if sharp.any():
         multiple = CHECKS[4]
-        most = np.minimum(MULTIPLE, 0.9 / np.where(sharp > 0, sharp, 1.0))
         measurements += [
             Measurement(multiple.name, f"{multiple.text} / {multiple.of}", of(each.multiple for each in one.values()),
-                        np.where(sharp > 0, most, MULTIPLE), np.where(sharp > 0, sharp, 1.0)),
+                        of(each.most for each in one.values()), np.where(sharp > 0, sharp, 1.0)),
         ]  # fmt: skip
     observed = [each.points for each in one.values() if each.points is not None]
     return Measured(measurements, judged, notes, faults, observed)
@@ -143,8 +143,8 @@ def _zero(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str
 
 
 def _far(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str:
-    """Errors that exceed what rounding may do, to first order or to all."""
-    most = LIMIT * max(one.unit, one.shaken)
+    """Errors far beyond what rounding does, to first order or to all."""
+    most = LIMIT**2 * max(one.unit, one.shaken)
     error = one.forward * one.unit
     if not np.isfinite(x).all() or not np.isfinite(most) or error <= most:
         return ""
@@ -198,6 +198,7 @@ ROW = Operation(
     describe=reasons.describe,
     outside=outside,
     cases=newton_schulz_cases,
+    pool=pool,
     default_shapes=((1, 1), (1, 6), (6, 1), (5, 5), (16, 16), (40, 10), (10, 40), (64, 64), (4, 4, 4), (3, 3, 5)),
     default_dtypes=("float32", "float64"),
     limit=LIMIT,

@@ -169,7 +169,7 @@ def test_undecided_stacks():
     x = newton_schulz(a)
     assert [compare(each, each, rounds, bfloat16).decided for each in a] == [True, False]
     verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
-    assert verdict.holds and len(verdict.checks) == 2
+    assert verdict.holds and [check.name for check in verdict.checks] == ["forward", "direction", "multiple"]
     assert verdict.notes[0].startswith("1 of 2 not judged: in bfloat16 the rounding errors alone are")
     assert "form 'gram', schedule 'jordan'" in verdict.notes[0]
     x[1, 3, 4] = np.nan
