@@ -36,6 +36,7 @@ APART = 13.8  # 2 ln 1000: two explanations whose squares differ by less are not
 FITS = 2.0  # mean square of what an explanation may leave, in the unit that no port exceeds
 LEAVES = 0.01  # part of all squares that it may leave
 EPSILONS = (0.0, 1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+RUNAWAY = 1e3  # maps this far away need no pooling
 NO_SINGLE = "no single coefficient, factor, eps or number of steps explains it"
 NAMES = "abcdefghij"
 
@@ -263,7 +264,7 @@ def _norms(a: np.ndarray, size: float, claimed: Iteration) -> dict[tuple[str, fl
     return found
 
 
-def _alternatives(members: Sequence[Member], claimed: Iteration, precision: Precision) -> Iterator[Alternative]:
+def _alternatives(members: Sequence[Member], claimed: Iteration) -> Iterator[Alternative]:
     """Every coefficient, the norm, the multiple; other numbers of steps, factors, eps, norms, schedules; bins of s."""
     rows = claimed.schedule.steps(claimed.steps)
     distinct = list(dict.fromkeys(rows))
@@ -295,7 +296,8 @@ def _alternatives(members: Sequence[Member], claimed: Iteration, precision: Prec
             for by, text in ((1 / Fraction(safety), "without its"), (Fraction(safety), "with a")):
                 scaled = claimed.schedule.scaled(by, last=last)
                 yield other(f"the schedule {text} safety factor {safety} (in {which})", scaled.steps(claimed.steps))
-    yield other(f"the coefficients are rounded to {precision.name}", [row.rounded(precision.name) for row in rows])
+    for low in EMULATED:
+        yield other(f"the coefficients are rounded to {low}", [row.rounded(low) for row in rows])
     for kind, eps, rule in members[0].norms:
         sizes = [member.norms[kind, eps, rule] for member in members]
         text = f"the norm is {kind}" if kind != claimed.normalization.kind else f"eps is {eps:g} ({rule})"
@@ -317,7 +319,7 @@ def _judged(
     members: Sequence[Member], claimed: Iteration, precision: Precision, only_if_it_fits: bool = False
 ) -> Measured:
     """(SCORE) of all alternatives, and what the best one reads like."""
-    tried = [each for each in _alternatives(members, claimed, precision) if _moves(each)]
+    tried = [each for each in _alternatives(members, claimed) if _moves(each)]
     count, ways = len(tried), len(members[0].emulated)
     own: list[np.ndarray] = []
     shared: list[np.ndarray] = []
@@ -396,9 +398,9 @@ def _named(
 
 
 def _moves(alternative: Alternative) -> bool:
-    """Whether it is finite, and another map at all."""
+    """Whether it is another map at all, and none that runs away."""
     largest = max((float(np.max(np.abs(away), initial=0.0)) for away in alternative.away), default=0.0)
-    return 1e-9 < largest < np.inf and all(np.isfinite(away).all() for away in alternative.away)
+    return 1e-9 < largest < RUNAWAY and all(np.isfinite(away).all() for away in alternative.away)
 
 
 def _applied(rows: Sequence[Row], x: np.ndarray) -> np.ndarray:
