@@ -296,8 +296,8 @@ def _alternatives(members: Sequence[Member], claimed: Iteration) -> Iterator[Alt
             for by, text in ((1 / Fraction(safety), "without its"), (Fraction(safety), "with a")):
                 scaled = claimed.schedule.scaled(by, last=last)
                 yield other(f"the schedule {text} safety factor {safety} (in {which})", scaled.steps(claimed.steps))
-    for low in EMULATED:
-        yield other(f"the coefficients are rounded to {low}", [row.rounded(low) for row in rows])
+    for short in EMULATED:
+        yield other(f"the coefficients are rounded to {short}", [row.rounded(short) for row in rows])
     for kind, eps, rule in members[0].norms:
         sizes = [member.norms[kind, eps, rule] for member in members]
         text = f"the norm is {kind}" if kind != claimed.normalization.kind else f"eps is {eps:g} ({rule})"

@@ -211,7 +211,7 @@ class _Local:
         return cls(error, inside, outside, slope, common, counted, alike, known, determined, bent, ceiling, leap)
 
     def whitened(self, found: Judged, x: np.ndarray, a: np.ndarray) -> Judged:
-        """The ratios over the determined directions; ``x`` tall, without the update scale."""
+        """The ratios over the directions (DETERMINED); ``x`` tall, without the update scale."""
         error, d = self.error, self.determined
         right = x @ error.vh.conj().T
         seen = error.p.conj().T @ right
@@ -281,7 +281,7 @@ def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarr
 def _leaps(
     error: Expected, rows: Sequence[Row], precision: Precision, claimed: Iteration, of_columns: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """(SHAKEN) direction by direction; (BENT) |E f| - f to second order; the largest |X|_2 of steps with errors."""
+    """(SHAKEN) direction by direction; (BENT) to second order; (LARGEST)."""
     u, v, w = Roundoff.of(precision)
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
     values = [error.s]

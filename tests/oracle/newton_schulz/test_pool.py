@@ -169,10 +169,10 @@ def test_equal_norms_err_alike():
 
 def test_the_figure():
     found = pooled(iteration("jordan"))
-    assert sum(bin.count for bin in found.observed) > 200
-    for bin in found.observed:
-        assert bin.high == 2 * bin.low and bin.error > 0 and bin.least <= bin.most
-        assert abs(bin.deviation) <= 6 * bin.error + max(abs(bin.least), abs(bin.most))
+    assert sum(each.count for each in found.observed) > 200
+    for each in found.observed:
+        assert each.high == 2 * each.low and each.error > 0 and each.least <= each.most
+        assert abs(each.deviation) <= 6 * each.error + max(abs(each.least), abs(each.most))
 
 
 def test_nothing_to_pool():
