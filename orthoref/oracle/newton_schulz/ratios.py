@@ -189,16 +189,16 @@ class _Local:
         """Of the normalized matrix."""
         m, n = start.shape
         near, far = _concentration(start, error)
-        beyond, bent, ceiling = _leaps(error, rows, precision, claimed, of_columns)
+        beyond, bent, runs, ceiling = _leaps(error, rows, precision, claimed, of_columns)
         inside, outside = error.inside * near, error.outside * far
         inside = inside + np.diag((beyond / 4) ** 2)
         noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
         # below the rank tolerance of the SVD that made them, p_i and v_i mean nothing
         known = error.s > max(8, n) * PRECISIONS["float64"].eps * np.max(error.s, initial=0.0)
         size = np.abs(error.f)
-        leap = float(np.max(beyond, initial=0.0)) / max(float(np.linalg.norm(size)), 1e-300)
+        leap = runs / max(float(np.linalg.norm(size)), 1e-300)
         # a direction that runs away takes the others with it, to second order
-        stable = np.max(beyond, initial=0.0) <= np.max(size, initial=0.0) + 1
+        stable = runs <= np.max(size, initial=0.0) + 1
         known &= size > 0
         determined = known & stable & (np.maximum(noise, beyond) <= UNDECIDED * size)
         u = precision.eps / 2
@@ -229,6 +229,7 @@ class _Local:
             found = replace(found, entries=entries, entry=entry)
         elif found.decided:
             d = self.known
+        d = d & np.isfinite(self.bent)
         if not d.any():
             return found
         f, perpendicular = error.f[d], error.rows - error.f.size
@@ -280,21 +281,24 @@ def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarr
 @np.errstate(all="ignore")
 def _leaps(
     error: Expected, rows: Sequence[Row], precision: Precision, claimed: Iteration, of_columns: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(SHAKEN) direction by direction; (BENT) to second order; (LARGEST)."""
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """(SHAKEN) by direction, (BENT), the largest of (SHAKEN) that counts in full, (LARGEST)."""
     u, v, w = Roundoff.of(precision)
     coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
     values = [error.s]
     for c in coefficients:
         values.append(values[-1] * _value(c, values[-1] ** 2))
-    worst = np.zeros_like(error.s)
+    worst, runs = np.zeros_like(error.s), 0.0
 
     def shift(x: np.ndarray, k: int, weight: float = 1.0) -> np.ndarray:
-        nonlocal worst
+        nonlocal worst, runs
         for c in coefficients[k:]:
             x = x * _value(c, x**2)
+        moved = np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf)
         if weight:
-            worst = np.maximum(worst, weight * np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf))
+            worst = np.maximum(worst, weight * moved)
+        if weight == 1:
+            runs = max(runs, float(np.max(moved, initial=0.0)))
         return x
 
     def bend(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -308,18 +312,22 @@ def _leaps(
         if k:
             for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
                 shift(values[k] + times * deviation, k, weight)
-        bent += bend(*(shift(values[k] + times * n**0.5 * deviation, k, 0.0) for times in (1, -1)))
+        # among equal singular values the errors of all add up
+        reach = deviation * np.ones(n)
+        equal = np.abs(values[k][:, None] - values[k]) <= 2 * n**0.5 * reach[:, None]
+        bent += bend(*(shift(values[k] + times * np.sqrt(equal.sum(axis=1)) * reach, k, 0.0) for times in (1, -1)))
     if of_columns is not None:
         for sign in (4, -4):
             t_squared = np.maximum(1 + 2 * sign * np.sqrt(of_columns), 0)
             moved = (error.p * error.s) @ (error.vh / np.sqrt(t_squared))
             if not np.all(np.abs(moved) < 1e100):
-                return np.full_like(worst, np.inf), np.full_like(worst, np.inf), float("inf")
+                return np.full_like(worst, np.inf), np.full_like(worst, np.inf), float("inf"), float("inf")
             p, s, qh = np.linalg.svd(moved, full_matrices=False)
             for c in coefficients:
                 s = s * _value(c, s**2)
             away = (p * s) @ (qh @ error.vh.conj().T) - error.p * error.f
             worst = np.maximum(worst, np.nan_to_num(np.linalg.norm(away, axis=0), nan=np.inf, posinf=np.inf))
+            runs = max(runs, float(np.max(worst)))
     if claimed.form == "gram":
         start = 0
         for end in [*sorted(claimed.restart), len(rows)]:
@@ -341,13 +349,13 @@ def _leaps(
                     ends.append(shift(values[start] * q, end))
                 bent += bend(*ends) * n * variance / size**2
             start = end
-        return worst, bent, float("inf")
+        return worst, bent, runs, float("inf")
     top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u)
     for k, c in enumerate(coefficients, start=1):
         grid = np.linspace(0, top, 1025)
         top = float(np.max(np.abs(grid * _value(c, grid**2)))) * (1 + 4 * u)
-        top += 4 * (error.rows**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
-    return worst, bent, top if top > 0 else float("inf")
+        top += (error.rows**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
+    return worst, bent, runs, top if top > 0 else float("inf")
 
 
 def _slope(s: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
