@@ -180,6 +180,8 @@ class _Local:
     bent: np.ndarray
     ceiling: float  # of |X|_2
     leap: float
+    gram: bool
+    close: float  # relative distance of singular values that count as equal
 
     @classmethod
     def of(
@@ -208,7 +210,22 @@ class _Local:
         counted = 3 * u**2 if of_columns is None else 0.0
         alike = max(_repetition(start), _repetition(start.conj().T @ start))
         slope = _slope(error.s, rows)
-        return cls(error, inside, outside, slope, common, counted, alike, known, determined, bent, ceiling, leap)
+        return cls(
+            error,
+            inside,
+            outside,
+            slope,
+            common,
+            counted,
+            alike,
+            known,
+            determined,
+            bent,
+            ceiling,
+            leap,
+            claimed.form == "gram",
+            4 * u,
+        )
 
     def whitened(self, found: Judged, x: np.ndarray, a: np.ndarray) -> Judged:
         """The ratios over the directions (DETERMINED); ``x`` tall, without the update scale."""
@@ -242,8 +259,12 @@ class _Local:
         common = self.common * float(weights @ self.slope[d]) ** 2
         # to second order errors have a sign: singular vectors turn, by 1 - cos of an angle, and f is no straight line
         turned = (self.inside[np.ix_(d, d)].sum(axis=0) + perpendicular * self.outside[d]) / 2
+        alike = self.alike
+        if self.gram:  # errors of G and Q are one error for equal singular values
+            s = error.s[d]
+            alike = max(alike, float(np.mean(np.abs(s[:, None] - s) <= self.close * s[:, None])))
         bias = float(np.abs(weights) @ (turned / np.abs(f) + self.bent[d]))
-        sharp = float(np.sqrt((1 - self.alike) * apart + self.alike * together + common + bias**2)) / total
+        sharp = float(np.sqrt((1 - alike) * apart + alike * together + common + bias**2)) / total
         off = abs(float(weights @ np.real(np.diagonal(seen))[d]) / total - 1)
         found = replace(found, multiple=off / sharp, sharp=sharp)
         return replace(found, points=self.points(seen, a, found)) if self.determined.any() else found
