@@ -193,8 +193,9 @@ class _Local:
         near, far = _concentration(start, error)
         beyond, bent, runs, ceiling = _leaps(error, rows, precision, claimed, of_columns)
         inside, outside = error.inside * near, error.outside * far
-        inside = inside + np.diag((beyond / 4) ** 2)
         noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
+        linear = beyond <= 8 * noise  # of beyond, a quarter is one error among many: here the first order says little
+        inside = inside + np.diag((beyond / 4) ** 2)
         # below the rank tolerance of the SVD that made them, p_i and v_i mean nothing
         known = error.s > max(8, n) * PRECISIONS["float64"].eps * np.max(error.s, initial=0.0)
         size = np.abs(error.f)
@@ -202,7 +203,7 @@ class _Local:
         # a direction that runs away takes the others with it, to second order
         stable = runs <= np.max(size, initial=0.0) + 1
         known &= size > 0
-        determined = known & stable & (np.maximum(noise, beyond) <= UNDECIDED * size)
+        determined = known & stable & linear & (np.maximum(noise, beyond) <= UNDECIDED * size)
         u = precision.eps / 2
         stored = 1 + (claimed.normalization.factor != 1) + (claimed.eps != 0)
         common = stored * u**2 if of_columns is None else float(np.max(of_columns, initial=0.0)) / n
