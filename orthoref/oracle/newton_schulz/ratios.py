@@ -7,14 +7,24 @@ Derivation: docs/derivations/newton_schulz.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from orthoref._newton_schulz.normalization import normalized
 from orthoref._schedules.row import Row
 from orthoref.oracle.newton_schulz.claim import Iteration, run
-from orthoref.oracle.newton_schulz.rounding_error import ColumnNorms, Expected, Norm, expected, shaken
+from orthoref.oracle.newton_schulz.rounding_error import (
+    ColumnNorms,
+    Expected,
+    Norm,
+    alike,
+    expected,
+    iterate,
+    shaken,
+    shaken_grams,
+    value,
+)
 from orthoref.oracle.precision import PRECISIONS, Precision
 
 LIMIT = 4.0  # the unit counts every rounding with its largest size u, not its root mean square u/sqrt(3)
@@ -32,11 +42,43 @@ LINEAR = 2.0**-100  # cubes of smaller numbers are lost beside them
 DIRECTION = 10.0  # root mean squares of its rounding error that a direction must exceed to have a sign
 
 
+MULTIPLE = 5.0  # root mean squares of its rounding error that the multiple may be off
+
+
+RARE = 2.0**-30  # probability with which one entry of a matrix may exceed its limit
+
+
+SHORT = ("bfloat16", "float16", "tf32")  # formats in which the errors of storing hide those of accumulation
+
+
+@dataclass(frozen=True)
+class Points:
+    """(POINTS) What one matrix ``a`` shows of the map s -> f(s), in the singular directions that are ``determined``.
+
+    ``s`` are the normalized singular values there, ``f`` the map, ``slope`` s f'(s), ``seen`` Re p_i^H X v_i over the
+    update scale, ``deviation`` their standard deviations. ``common`` is that of the relative error of the norm. Results
+    that are refused by themselves do not ``hold``.
+    """
+
+    a: np.ndarray
+    determined: np.ndarray
+    s: np.ndarray
+    f: np.ndarray
+    slope: np.ndarray
+    seen: np.ndarray
+    deviation: np.ndarray
+    common: float
+    holds: bool
+
+
 @dataclass(frozen=True)
 class Judged:
-    """One matrix against the exact iteration: the reference, the two ratios, and errors relative to |f(A)|_F.
+    """One matrix against the exact iteration: the reference, the ratios, and errors relative to |f(A)|_F.
 
     ``unit`` is the root mean square of the rounding error, ``shaken`` what a few of them do to all orders.
+    ``entries``, ``entry`` and ``multiple`` are the ratios (WHITENED), (EXTREME) and (MULTIPLE) over the ``determined``
+    of all singular directions; ``sharp`` is what a multiple of 1 is, in relative terms. ``largest`` is |X|_2 over what
+    the steps can return, rounding errors included; ``leap`` what a few roundings do to one direction.
     """
 
     reference: np.ndarray
@@ -44,11 +86,41 @@ class Judged:
     forward: float
     direction: float
     shaken: float
+    determined: np.ndarray
+    entries: float = 0.0
+    entry: float = 0.0
+    multiple: float = 0.0
+    sharp: float = 0.0
+    largest: float = 0.0
+    leap: float = 0.0
+    points: Points | None = None
 
     @property
     def decided(self) -> bool:
         """Whether the rounding errors leave something to judge, and the first order is enough to say so."""
         return self.noise <= UNDECIDED
+
+    @property
+    def holds(self) -> bool:
+        """Whether all ratios are within their own limits."""
+        forward = not self.decided or self.forward <= self.limit(LIMIT)
+        return (forward and self.direction <= 1 and self.entries <= LIMIT and self.entry <= 1
+                and self.multiple <= self.most)  # fmt: skip
+
+    @property
+    def most(self) -> float:
+        """Limit of the multiple, never more than 0.9 of what zero scores."""
+        return min(MULTIPLE, 0.9 / self.sharp) if self.sharp else MULTIPLE
+
+    @property
+    def judged(self) -> bool:
+        """Whether something of a result that is not zero could be judged."""
+        return bool(self.reference.any()) and (self.decided or bool(self.determined.any()))
+
+    @property
+    def unstable(self) -> bool:
+        """Whether a few roundings are enlarged beyond the size of the result."""
+        return not self.leap <= 1
 
     def limit(self, limit: float) -> float:
         """The limit, but never more than 0.9 of what zero scores."""
@@ -81,10 +153,216 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
     difference, size = (float(np.linalg.norm(z * 2.0**lift)) for z in (x - reference, reference))
     forward = 0.0 if difference == 0 else difference / unit if unit > 0 else float("inf")
-    turned = _turned((x if m > n else x.conj().T) * 2.0**lift, error, factor)
+    upright = (x if m > n else x.conj().T) * 2.0**lift
+    turned = _turned(upright, error, factor)
+    none = np.zeros(error.s.shape, bool)
     if not size:  # zero, or its square is
-        return Judged(reference, float("inf") if reference.any() or unit else 0.0, forward, turned, 0.0)
-    return Judged(reference, unit / size, forward, turned, factor * beyond / size)
+        return Judged(reference, float("inf") if reference.any() or unit else 0.0, forward, turned, 0.0, none)
+    found = Judged(reference, unit / size, forward, turned, factor * beyond / size, none)
+    if precision.name not in SHORT or not np.isfinite(x).all():
+        return found
+    local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error)
+    return local.whitened(found, upright / factor, a)
+
+
+@dataclass(frozen=True)
+class _Local:
+    """Standard deviations of the entries of P^H E V, and in which directions they are small."""
+
+    error: Expected
+    inside: np.ndarray  # variances, with concentration and what leaves the first order
+    outside: np.ndarray
+    slope: np.ndarray
+    common: float  # variance of the relative error of all singular values alike
+    counted: float  # what of it `inside` counts as if it were independent
+    alike: float  # (REPEAT)
+    known: np.ndarray
+    determined: np.ndarray
+    bent: np.ndarray
+    ceiling: float  # of |X|_2
+    leap: float
+    gram: bool
+    close: float  # relative distance of singular values that count as equal
+
+    @classmethod
+    def of(
+        cls, start: np.ndarray, rows: Sequence[Row], precision: Precision, claimed: Iteration, error: Expected
+    ) -> _Local:
+        """Of the normalized matrix."""
+        m, n = start.shape
+        of_columns = error.norm.relative if isinstance(error.norm, ColumnNorms) else None
+        near, far = _concentration(start, error)
+        beyond, bent, runs, ceiling = _leaps(error)
+        inside, outside = error.inside * near, error.outside * far
+        noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
+        linear = beyond <= 8 * noise  # of beyond, a quarter is one error among many: here the first order says little
+        inside = inside + np.diag((beyond / 4) ** 2)
+        # below the rank tolerance of the SVD that made them, p_i and v_i mean nothing
+        known = error.s > max(8, n) * PRECISIONS["float64"].eps * np.max(error.s, initial=0.0)
+        size = np.abs(error.f)
+        leap = runs / max(float(np.linalg.norm(size)), 1e-300)
+        # a direction that runs away takes the others with it, to second order
+        stable = runs <= np.max(size, initial=0.0) + 1
+        known &= size > 0
+        determined = known & stable & linear & (np.maximum(noise, beyond) <= UNDECIDED * size)
+        u = precision.eps / 2
+        stored = 1 + (claimed.normalization.factor != 1) + (claimed.eps != 0)
+        common = stored * u**2 if of_columns is None else float(np.max(of_columns, initial=0.0)) / n
+        common = 0.0 if claimed.normalization.kind == "none" else common
+        counted = 3 * u**2 if of_columns is None else 0.0
+        same = max(error.sources.entries_alike, alike(error.sources.first_gram, 2 * u))
+        slope = _slope(error.s, rows)
+        return cls(
+            error,
+            inside,
+            outside,
+            slope,
+            common,
+            counted,
+            same,
+            known,
+            determined,
+            bent,
+            ceiling,
+            leap,
+            claimed.form == "gram",
+            4 * u,
+        )
+
+    def whitened(self, found: Judged, x: np.ndarray, a: np.ndarray) -> Judged:
+        """The ratios over the directions (DETERMINED); ``x`` tall, without the update scale."""
+        error, d = self.error, self.determined
+        right = x @ error.vh.conj().T
+        seen = error.p.conj().T @ right
+        found = replace(found, largest=float(np.linalg.norm(x, 2)) / self.ceiling, determined=d, leap=self.leap)
+        if d.any():
+            square = np.abs((seen - np.diag(error.f))[np.ix_(d, d)]) ** 2 / self.inside[np.ix_(d, d)]
+            rest, count = 0.0, square.size
+            # what is left of a direction that is not determined takes others out of the range of P, to second order
+            if error.rows > error.f.size and d.all():
+                away = np.sum(np.abs((right - error.p @ seen)[:, d]) ** 2, axis=0)
+                rest = float(np.sum(away / self.outside[d]))
+                count += (error.rows - error.f.size) * int(d.sum())
+            entries = float(np.sqrt((square.sum() + rest) / count))
+            entry = float(np.sqrt(np.max(square) / (2 * np.log(4 * square.size / RARE))))
+            found = replace(found, entries=entries, entry=entry)
+        elif found.decided:
+            d = self.known
+        d = d & np.isfinite(self.bent)
+        if not d.any():
+            return found
+        f, perpendicular = error.f[d], error.rows - error.f.size
+        variance = self.inside.diagonal()[d]
+        weights = np.divide(f, variance, out=np.zeros_like(f), where=variance > 0)
+        if not weights.any():
+            return found
+        total = float(weights @ f)
+        apart, together = float(weights**2 @ variance), float(np.abs(weights) @ np.sqrt(variance)) ** 2
+        common = self.common * float(weights @ self.slope[d]) ** 2
+        # to second order errors have a sign: singular vectors turn, by 1 - cos of an angle, and f is no straight line
+        turned = (self.inside[np.ix_(d, d)].sum(axis=0) + perpendicular * self.outside[d]) / 2
+        same = self.alike
+        if self.gram:  # errors of G and Q are one error for equal singular values
+            s = error.s[d]
+            same = max(same, float(np.mean(np.abs(s[:, None] - s) <= self.close * s[:, None])))
+        bias = float(np.abs(weights) @ (turned / np.abs(f) + self.bent[d]))
+        sharp = float(np.sqrt((1 - same) * apart + same * together + common + bias**2)) / total
+        off = abs(float(weights @ np.real(np.diagonal(seen))[d]) / total - 1)
+        found = replace(found, multiple=off / sharp, sharp=sharp)
+        return replace(found, points=self.points(seen, a, found)) if self.determined.any() else found
+
+    def points(self, seen: np.ndarray, a: np.ndarray, found: Judged) -> Points | None:
+        """What a run pools."""
+        error, d = self.error, self.determined
+        single = a.astype(np.complex64 if np.iscomplexobj(a) else np.float32)  # a run keeps them all
+        if not np.isfinite(single).all() or not single.any():
+            return None
+        variance = self.inside.diagonal()[d]
+        own = np.maximum(variance - self.counted * self.slope[d] ** 2, variance / 16)
+        deviation = np.sqrt(own * (1 + self.alike * (np.sum(d) - 1)))
+        along = np.real(np.diagonal(seen))[d]
+        return Points(single, d, error.s[d], error.f[d], self.slope[d], along, deviation, self.common**0.5, found.holds)
+
+
+def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarray]:
+    """(CONCENTRATION) Variances of P^H dY V over those of entries of one size, dY in proportion to |y_kl|."""
+    m, n = x.shape
+    p, v = np.abs(error.p) ** 2, np.abs(error.vh.T) ** 2
+    off = np.maximum(1 - p.sum(axis=1), 0) / max(m - n, 1)
+    near, far = np.ones((n, n)), np.ones(n)
+    for y in (x, (error.p * error.f) @ error.vh):
+        y = np.abs(y) ** 2
+        size = y.sum() / (m * n)
+        if size > 0:
+            right = y @ v / size
+            near, far = np.maximum(near, p.T @ right), np.maximum(far, off @ right)
+    g = np.abs((error.vh.conj().T * error.s**2) @ error.vh) ** 2
+    size = g.sum() / n**2
+    return (np.maximum(near, v.T @ (g / size) @ v) if size > 0 else near), far
+
+
+@np.errstate(all="ignore")
+def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """(SHAKEN) by direction, (BENT), the largest of (SHAKEN) that counts in full, (LARGEST)."""
+    exact, u, n = error.exact, error.sources.arithmetic.u, len(error.s)
+    values, coefficients = exact.values, exact.coefficients
+    worst, bent, runs = np.zeros(n), np.zeros(n), 0.0
+
+    def shift(x: np.ndarray, k: int, weight: float = 1.0) -> np.ndarray:
+        nonlocal worst, runs
+        x = iterate(x, coefficients[k:])[-1]
+        moved = np.nan_to_num(np.abs(x - values[-1]), nan=np.inf, posinf=np.inf)
+        if weight:
+            worst = np.maximum(worst, weight * moved)
+        if weight == 1:
+            runs = max(runs, float(np.max(moved, initial=0.0)))
+        return x
+
+    def bend(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(np.abs((one + other) / 2 - values[-1]), nan=np.inf, posinf=np.inf)
+
+    for relative in (4 * u, -4 * u):  # of the norm; later errors have no part in common but that in error.stored
+        shift(values[0] * (1 + relative), 0)
+    start = 2**0.5 * u * np.linalg.norm(error.s) / (error.rows * n) ** 0.5
+    for k, deviation in ((0, start), *error.stored.items()):
+        if k:
+            for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
+                shift(values[k] + times * deviation, k, weight)
+        # among equal singular values the errors of all add up
+        reach = deviation * np.ones(n)
+        equal = np.abs(values[k][:, None] - values[k]) <= 2 * n**0.5 * reach[:, None]
+        bent += bend(*(shift(values[k] + times * np.sqrt(equal.sum(axis=1)) * reach, k, 0.0) for times in (1, -1)))
+    if isinstance(error.norm, ColumnNorms):
+        for sign in (4, -4):
+            t_squared = np.maximum(1 + 2 * sign * np.sqrt(error.norm.relative), 0)
+            moved = (error.p * error.s) @ (error.vh / np.sqrt(t_squared))
+            if not np.all(np.abs(moved) < 1e100):
+                return np.full(n, np.inf), np.full(n, np.inf), float("inf"), float("inf")
+            p, s, qh = np.linalg.svd(moved, full_matrices=False)
+            away = (p * iterate(s, coefficients)[-1]) @ (qh @ error.vh.conj().T) - error.p * error.f
+            worst = np.maximum(worst, np.nan_to_num(np.linalg.norm(away, axis=0), nan=np.inf, posinf=np.inf))
+            runs = max(runs, float(np.max(worst)))
+    if exact.form == "gram":
+        grams = [shift(x, end) for x, end in shaken_grams(error)]  # two signs each, at this many standard deviations
+        for one, other in zip(grams[::2], grams[1::2], strict=True):
+            bent += bend(one, other) * n / max(4, 2 * n**0.5) ** 2
+        return worst, bent, runs, float("inf")
+    top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u)
+    for k, c in enumerate(coefficients, start=1):
+        grid = np.linspace(0, top, 1025)
+        top = float(np.max(np.abs(grid * value(c, grid**2)))) * (1 + 4 * u)
+        top += (error.rows**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
+    return worst, bent, runs, top if top > 0 else float("inf")
+
+
+def _slope(s: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+    """S f'(s), by the chain rule."""
+    x, slope = s, s
+    for row in rows:
+        c = np.asarray([float(a) for a in row.numerator])
+        slope = slope * value(c * (2 * np.arange(len(c)) + 1), x**2)
+        x = x * value(c, x**2)
+    return slope
 
 
 def _lift(size: float, rows: Sequence[Row]) -> int:

@@ -209,7 +209,7 @@ class _Undone:
 
 def _undone(known: _Known) -> Iterator[_Undone]:
     """Signs, transposes and conjugates."""
-    x, reference, size = known.x, known.reference, known.seen.size
+    x, reference, size = known.x, known.reference, max(known.seen.size, 1e-300)
 
     def one(cost: float, reason: str, undone: np.ndarray) -> _Undone:
         return _Undone(float(np.linalg.norm(undone - reference)) / size, cost, Variant(reason, reason, {"x": undone}))

@@ -80,7 +80,7 @@ class Exact:
         """From X_0, (m, n) with m >= n."""
         p, s, vh = np.linalg.svd(x, full_matrices=False)
         coefficients = [np.asarray([float(c) for c in row.numerator]) for row in rows]
-        return cls(p, vh, _iterate(s, coefficients), coefficients, form, tuple(sorted(restart)))
+        return cls(p, vh, iterate(s, coefficients), coefficients, form, tuple(sorted(restart)))
 
     def segments(self) -> Iterator[tuple[int, int]]:
         """The steps k, ..., l - 1 between two X that are formed, X_k and X_l."""
@@ -174,7 +174,7 @@ class ColumnNorms:
             if not np.all(np.abs(moved) < 1e100):
                 return float("inf")
             p, moved_s, vh = np.linalg.svd(moved, full_matrices=False)
-            f = _iterate(moved_s, exact.coefficients)[-1]
+            f = iterate(moved_s, exact.coefficients)[-1]
             away = float(np.linalg.norm((p * f) @ vh - (exact.p * exact.values[-1]) @ exact.vh))
             worst = max(worst, away if np.isfinite(away) else float("inf"))
         return worst
@@ -231,7 +231,7 @@ def shaken(error: Expected) -> float:
     values = exact.values
 
     def moved(x: np.ndarray, k: int) -> np.ndarray:
-        return _infinite(np.abs(_iterate(x, exact.coefficients[k:])[-1] - values[-1]))
+        return _infinite(np.abs(iterate(x, exact.coefficients[k:])[-1] - values[-1]))
 
     found = [0.0]
     for k in range(len(exact.coefficients)):
@@ -242,12 +242,12 @@ def shaken(error: Expected) -> float:
     if isinstance(error.norm, ColumnNorms):
         found.append(error.norm.shaken(exact))
     if exact.form == "gram":
-        for x, end in _shaken_grams(error):
+        for x, end in shaken_grams(error):
             found.append(float(np.max(moved(x, end), initial=0.0)))
     return max(found)
 
 
-def _shaken_grams(error: Expected) -> Iterator[tuple[np.ndarray, int]]:
+def shaken_grams(error: Expected) -> Iterator[tuple[np.ndarray, int]]:
     """Singular values of the X_l formed next where the eigenvalues of one G_k have moved, and l."""
     values, coefficients = error.exact.values, error.exact.coefficients
     for start, end in error.exact.segments():
@@ -263,7 +263,7 @@ def _shaken_grams(error: Expected) -> Iterator[tuple[np.ndarray, int]]:
                 q, t = np.ones_like(gram), values[start] ** 2
                 for step in range(start, end):
                     t = t + shift if step == k else t
-                    p = _value(coefficients[step], t)
+                    p = value(coefficients[step], t)
                     q, t = q * p, t * p**2
                 yield values[start] * q, end
 
@@ -279,7 +279,7 @@ class Carry:
         for s, c in zip(values[-2::-1], coefficients[::-1], strict=True):
             self.minus.insert(0, self.minus[0] * _difference(c, s[:, None], s[None, :]))
             self.plus.insert(0, self.plus[0] * _difference(c, s[:, None], -s[None, :]))
-            self.zero.insert(0, self.zero[0] * _value(c, s**2))
+            self.zero.insert(0, self.zero[0] * value(c, s**2))
 
     def to_end(self, k: int, before: Variance) -> Variance:
         """Variances at the end, of independent entries with these variances before step k."""
@@ -354,7 +354,7 @@ class Sources:
 
     def next_gram(self, c: np.ndarray, t: np.ndarray) -> float:
         """Of one entry of P (G P)."""
-        p, tail = _value(c, t), _tail(c, t)
+        p, tail = value(c, t), _tail(c, t)
         inner, outer = self.added(t, c[0], tail), self.added(t * p, c[0], tail)
         return (inner * float(np.max(np.abs(p))) ** 2 + outer) / self.n**2 + self.arithmetic.w**2
 
@@ -388,7 +388,7 @@ def _segment(values: list[np.ndarray], coefficients: list[np.ndarray], sources: 
     """(GRAM-ERROR) of the steps between two restarts: errors of G grow by h[t_i, t_j], h(t) = t p(t)^2, of Q by p."""
     s, n = values[0], sources.n
     gram = [x**2 for x in values]
-    factors = [_value(c, t) for c, t in zip(coefficients, gram, strict=False)]
+    factors = [value(c, t) for c, t in zip(coefficients, gram, strict=False)]
     before = [np.ones(n)]
     for p in factors:
         before.append(before[-1] * p)  # eigenvalues of Q
@@ -425,7 +425,7 @@ def _mirrored(values: list[np.ndarray], coefficients: list[np.ndarray], sources:
     y, found, errors = np.ones(sources.n), [], []
     for k, (c, s) in enumerate(zip(coefficients, values, strict=False)):
         t, total = s**2, 0.0
-        p, difference = _value(c, t), _tail_difference(c, t[:, None], t[None, :])
+        p, difference = value(c, t), _tail_difference(c, t[:, None], t[None, :])
         grow = np.outer(p, p) + difference * np.add.outer(t * p, t * p)
         variance = sources.next_gram(coefficients[k - 1], values[k - 1] ** 2) if k else sources.gram(s)
         errors.append((variance, np.ones_like(grow), np.zeros_like(grow)))
@@ -475,10 +475,11 @@ def _same(stored: np.ndarray, terms: np.ndarray, count: int, arithmetic: Arithme
     return u**2 * alike(stored, 2 * u) + (v * count / COHERENT) ** 2 * alike(terms, v * count)
 
 
-def _iterate(s: np.ndarray, coefficients: Sequence[np.ndarray]) -> list[np.ndarray]:
+def iterate(s: np.ndarray, coefficients: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Singular values of all iterates."""
     values = [s]
     for c in coefficients:
-        values.append(values[-1] * _value(c, values[-1] ** 2))
+        values.append(values[-1] * value(c, values[-1] ** 2))
     return values
 
 
@@ -490,14 +491,14 @@ def _square(x: np.ndarray) -> float:
     return float(np.sum(x**2))
 
 
-def _value(c: np.ndarray, t: np.ndarray) -> np.ndarray:
+def value(c: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Sum c_k t^k."""
     return np.polynomial.polynomial.polyval(t, c)
 
 
 def _tail(c: np.ndarray, t: np.ndarray) -> np.ndarray:
     """S(t) = sum c_k t^k without c_0."""
-    return _value(np.concatenate([[0.0], c[1:]]), t)
+    return value(np.concatenate([[0.0], c[1:]]), t)
 
 
 def _difference(c: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def test_undecided_stacks():
     x = newton_schulz(a)
     assert [compare(each, each, rounds, bfloat16).decided for each in a] == [True, False]
     verdict = judged_as(Lifted(a, None), Lifted(x, None), rounds, precision=bfloat16)
-    assert verdict.holds and len(verdict.checks) == 2
+    assert verdict.holds and [check.name for check in verdict.checks] == ["forward", "direction", "multiple"]
     assert verdict.notes[0].startswith("1 of 2 not judged: in bfloat16 the rounding errors alone are")
     assert "form 'gram', schedule 'jordan'" in verdict.notes[0]
     x[1, 3, 4] = np.nan
@@ -489,3 +489,120 @@ def test_what_overflows_does_not_equal_the_input():
     huge = np.full_like(a, 1e300)
     verdict = judged_as(Lifted(a, None), Lifted(huge, None), iteration(), precision=PRECISIONS["float64"])
     assert not verdict.holds and not any("equals a" in reason for reason in verdict.reasons)
+
+
+def half_determined(precision="bfloat16"):
+    """Half of the singular values are far below the rounding errors of you-6, half are not."""
+    a = cases.matrix((16, 16), spectrum="repeated", cond=1e3, seed=1, dtype="float32")
+    x = newton_schulz(a, "you-6", precision=precision)
+    return a.astype("float64"), x.astype("float64")
+
+
+def verdict_of(a, x, precision="bfloat16", **claimed):
+    inputs, outputs = ({name: Lifted(np.asarray(z, float), None)} for name, z in (("a", a), ("x", x)))
+    return judge(ROW, inputs, outputs, iteration(**claimed), precision=PRECISIONS[precision], reasons=False)
+
+
+def failing(verdict):
+    return {check.name for check in verdict.checks if not check.holds}
+
+
+def test_what_is_determined_is_judged():
+    """(DETERMINED): half of the directions, where the whole matrix is lost."""
+    a, x = half_determined()
+    one = judged(a, x, "bfloat16", schedule="you-6")
+    assert not one.decided and one.judged and one.determined.tolist() == [True] * 8 + [False] * 8
+    verdict = verdict_of(a, x, schedule="you-6")
+    assert verdict.holds and verdict.judged == (1, 1)
+    assert verdict.notes[0].startswith("1 of 1 judged in part, in 8 of 16 singular directions: in bfloat16")
+
+
+def test_wrong_results_in_the_determined_half():
+    a, x = half_determined()
+    p, _, vh = np.linalg.svd(a)
+    p, along = p[:, :8], p[:, :8].T @ x
+    skew = np.random.RandomState(0).standard_normal((8, 8))
+    turned = np.linalg.qr(np.eye(8) + 0.1 * (skew - skew.T))[0]
+    first = np.outer(p[:, 0], along[0])
+    wrong = {
+        "turned": (x + p @ (turned - np.eye(8)) @ along, {"entries", "entry"}),
+        "one direction": (x + 0.1 * first, {"entry"}),
+        "one entry of the middle": (x + 0.6 * np.outer(p[:, 0], vh[3]), {"entry"}),
+        "reversed": (x - 2 * first, {"entries", "entry"}),
+        "a tenth too large": (1.1 * x, {"multiple"}),
+        "nothing": (0 * x, {"entries", "entry", "multiple"}),
+    }
+    for name, (value, seen) in wrong.items():
+        assert seen <= failing(verdict_of(a, value, schedule="you-6")), name
+
+
+def test_what_is_lost_is_not_judged():
+    """Whatever happens among directions that rounding decides: turned among themselves, signs changed."""
+    a, x = half_determined()
+    p = np.linalg.svd(a)[0][:, 8:]
+    q = np.linalg.qr(np.random.RandomState(0).standard_normal((8, 8)))[0]
+    assert verdict_of(a, x + p @ (q - np.eye(8)) @ (p.T @ x), schedule="you-6").holds
+
+
+@pytest.mark.parametrize("times", [0.8, 1.2])
+@pytest.mark.parametrize("name", ["jordan", "polar-express", "you-5", "you-6", "newton-schulz-5", "aol-a"])
+def test_a_multiple_of_the_result_is_no_result(name, times):
+    """(MULTIPLE): four fifths and six fifths of a right result were within four units in bfloat16."""
+    for shape, cond in (((24, 24), 10.0), ((40, 10), 3.0)):
+        a = cases.matrix(shape, cond=cond, seed=3, dtype="float32")
+        x = newton_schulz(a, name, precision="bfloat16").astype("float64")
+        one, other = (judged(a, value, "bfloat16", schedule=name) for value in (x, times * x))
+        assert one.multiple <= one.most / 2 and other.multiple > other.most
+
+
+@pytest.mark.parametrize("value", [1e9, 1e30])
+def test_undecided_is_not_anything(value):
+    hard = cases.matrix((3, 2), cond=2.0, seed=0)
+    stack = np.stack([np.eye(3, 2), hard])
+    x = newton_schulz(stack, "aol-b")
+    assert verdict_of(stack, x, schedule="aol-b").holds
+    x[1] = value
+    faults = verdict_of(stack, x, schedule="aol-b").faults
+    assert faults[0].startswith("|X - f(A)| is ") and all(fault.endswith(", batch index (1,)") for fault in faults)
+
+
+def test_the_largest_result():
+    """No input leads beyond what the steps can return: 30 in one singular direction that rounding decides."""
+    a, _ = half_determined()
+    x = newton_schulz(a, "jordan")
+    p, _, vh = np.linalg.svd(a)
+    assert verdict_of(a, x + 0.5 * np.outer(p[:, 15], vh[15])).holds
+    faults = verdict_of(a, x + 30 * np.outer(p[:, 15], vh[15])).faults
+    assert len(faults) == 1 and faults[0].startswith("|X|_2 is ")
+
+
+def test_the_zero_matrix_does_not_count():
+    """A port that returns 0.3 everywhere but for the zero matrix held, in bfloat16."""
+    zero = np.zeros((12, 11))
+    right = verdict_of(zero, zero)
+    assert right.holds and right.state == "not judged"
+    assert failing(verdict_of(zero, zero + 0.3)) == {"forward"}
+    stack = np.stack([zero, np.eye(12, 11)])
+    assert verdict_of(stack, newton_schulz(stack)).judged == (1, 2)
+
+
+def test_an_unstable_iteration_is_said_to_be_so():
+    a = cases.matrix((24, 24), cond=1e3, seed=1)
+    (note,) = verdict_of(a, newton_schulz(a), form="gram").notes
+    assert "the iteration is unstable there: a few roundings are enlarged to" in note
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_diagonal_concentrates_its_errors(precision):
+    """(CONCENTRATION): they are all in n entries of n^2, each n times the variance that it has in a dense matrix."""
+    a = np.diag(np.geomspace(1, 0.2, 24))
+    one = judged(a, newton_schulz(a.astype("float32"), precision=precision), precision)
+    assert one.holds and one.determined.sum() >= 20 and 0.02 <= one.entry <= 0.5
+
+
+def test_a_curved_map_moves_all_equal_singular_values_one_way():
+    """(BENT): at a maximum of f the errors of sixty equal singular values have one sign."""
+    a = cases.matrix((64, 64), spectrum="one_small", cond=1e3, seed=1, dtype="float16")
+    claimed = {"schedule": "cans-5", "form": "gram", "restart": (2, 4)}
+    one = judged(a, newton_schulz(a, precision="float16", **claimed), "float16", **claimed)
+    assert one.decided and one.multiple <= one.most / 2
