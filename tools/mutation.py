@@ -4,16 +4,18 @@
     python tools/mutation.py --table                                          write docs/mutation_table.md
     python tools/mutation.py --list [MODULE ...]                              the sample, with what became of it
 
-MODULE is a path within ``orthoref`` or the beginning of one: ``_polar``, ``oracle/polar/ratios.py``. By hand, not in CI.
+MODULE is a path within ``orthoref`` or the beginning of one: ``_polar``, ``oracle/polar/ratios.py``. By hand, not in
+CI.
 
 Nothing in the working tree is changed: the package is copied to a temporary folder, the edited module replaces the
 original there, and a forked child that has NumPy and pytest imported already puts the folder first on its path and runs
 tests until one fails. A first run over the unedited package notes which functions each test enters; a child runs the
 tests that enter the edited function, the quick ones first. Results are kept in ``build/mutation.jsonl``: a run that was
-interrupted goes on, and survivors are tried again where their tests have changed. Edits that are known to change nothing
-that a caller could see, or that no test should pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
+interrupted goes on, and survivors are tried again where their tests have changed. Edits that change nothing a caller
+could see, or that no test should pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
 """
 
+# ruff: noqa: D102 (the hooks of pytest say what they are)
 from __future__ import annotations
 
 import argparse
@@ -155,8 +157,9 @@ _TWINS = dict(
 )  # fmt: skip
 _DROPPED = {"ct", "conj", "abs", "sqrt", "hermitian_part", "skew_part", "matrix_transpose", "reversed", "sorted",
             "floor", "log2", "frobenius", "store", "mid", "triu", "sums", "_sums", "_positive"}  # fmt: skip
-_ORDERED = {"solve", "inner", "real_inner", "_real_sum", "where", "copysign", "ldexp", "comb", "Fraction", "pow", "Scale",
-            "Interval", "_divided_difference", "_extremes", "_unit_interval", "_bisect", "wronskian", "_fisher"}  # fmt: skip
+_ORDERED = {"solve", "inner", "real_inner", "_real_sum", "where", "copysign", "ldexp", "comb", "Fraction", "pow",
+            "Scale", "Interval", "_divided_difference", "_extremes", "_unit_interval", "_bisect", "wronskian",
+            "_fisher"}  # fmt: skip
 _NUMBERS = re.compile(r"[\s\d.,+-]*\d\.\d[\s\d.,+-]*")
 
 
@@ -321,7 +324,9 @@ def edits(module: str) -> list[Edit]:
                     inside = axis and isinstance(node, ast.Tuple)
                     visit(child, where, inside or (isinstance(node, ast.Subscript) and field == "slice"))
 
-    visit_module = [node for node in tree.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    visit_module = [
+        node for node in tree.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
     for node in visit_module:
         visit(node, ("", 0))
     return found
@@ -380,6 +385,10 @@ def _processor_time() -> float:
     return t.user + t.system + t.children_user + t.children_system
 
 
+# Test files in order, each with its tests in order and their seconds, and whether tests that are not listed run too.
+Plan = list[tuple[str, dict[str, float], bool]]
+
+
 class Entered:
     """Pytest plugin: which functions of the package each test enters, and how long it takes."""
 
@@ -390,10 +399,12 @@ class Entered:
         self.tests: dict[str, tuple[float, list[str]]] = {}
         self.failed: list[str] = []
 
-    def trace(self, frame, event, arg):  # noqa: ANN001, ANN201, ARG002
+    def trace(self, frame, event, arg):
+        """Of ``sys.settrace``."""
         self.codes[id(frame.f_code)] = frame.f_code
 
     def seen(self) -> list[str]:
+        """What was entered since the last call: module and line of the function."""
         codes, self.codes = self.codes, {}
         ours = [c for c in codes.values() if c.co_filename.startswith(self.prefix) and not c.co_name.startswith("<")]
         return sorted({f"{c.co_filename.removeprefix(self.prefix)}:{c.co_firstlineno}" for c in ours})
@@ -408,12 +419,13 @@ class Entered:
             if callable(getattr(value, "cache_clear", None))
         ]
 
-    def pytest_runtest_logreport(self, report) -> None:  # noqa: ANN001
+    def pytest_runtest_logreport(self, report) -> None:
         if report.failed:
             self.failed.append(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef):  # noqa: ANN001, ANN201
+    def pytest_fixture_setup(self, fixturedef):
+        """A fixture that several tests share counts for all of them."""
         before = self.seen()
         result = yield
         inside = self.seen()
@@ -423,7 +435,7 @@ class Entered:
         return result
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item, nextitem):  # noqa: ANN001, ANN201, ARG002
+    def pytest_runtest_protocol(self, item, nextitem):
         for clear in self.caches:  # what one test leaves in a cache, others enter too
             clear()
         self.seen()
@@ -436,30 +448,30 @@ class Entered:
 
 
 class Chosen:
-    """Pytest plugin: only these tests, in this order, none much longer than it takes without the edit."""
+    """Pytest plugin: these tests, in this order, none much longer than without the edit; ``every``: then the others."""
 
-    def __init__(self, seconds: dict[str, float] | None) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: dict[str, float], every: bool) -> None:
+        self.seconds, self.every = seconds, every
         self.failed = ""
 
     def pytest_collection_modifyitems(self, items: list) -> None:
-        if self.seconds is not None:
-            order = {name: i for i, name in enumerate(self.seconds)}
-            items[:] = sorted((i for i in items if i.nodeid in order), key=lambda i: order[i.nodeid])
+        order = {name: i for i, name in enumerate(self.seconds)}
+        chosen = [item for item in items if self.every or item.nodeid in order]
+        items[:] = sorted(chosen, key=lambda item: order.get(item.nodeid, len(order)))
 
-    def pytest_runtest_setup(self, item) -> None:  # noqa: ANN001
-        signal.setitimer(signal.ITIMER_PROF, 10 + 10 * (self.seconds or {}).get(item.nodeid, 1.0))
+    def pytest_runtest_setup(self, item) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 10 + 10 * self.seconds.get(item.nodeid, 1.0))
 
-    def pytest_runtest_logreport(self, report) -> None:  # noqa: ANN001
+    def pytest_runtest_logreport(self, report) -> None:
         if report.failed and not self.failed:
             self.failed = report.nodeid
 
-    def pytest_collectreport(self, report) -> None:  # noqa: ANN001
+    def pytest_collectreport(self, report) -> None:
         if report.failed and not self.failed:
             self.failed = f"collection of {report.nodeid}"
 
 
-OPTIONS = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "--disable-plugin-autoload", *SELECTION]
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--disable-plugin-autoload", *SELECTION]
 
 
 def overlay_in(folder: str) -> str:
@@ -488,15 +500,15 @@ def _baseline_child(overlay: str, test: str, result: str) -> None:
     Path(result).write_text(json.dumps(found))
 
 
-def _mutant_child(overlay: str, plan: list[tuple[str, dict[str, float] | None]], result: str, seconds: float) -> None:
+def _mutant_child(overlay: str, plan: Plan, result: str, seconds: float) -> None:
     _enter_child(overlay, result + ".log")
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process
     resource.setrlimit(resource.RLIMIT_CPU, (ceil(seconds), ceil(seconds) + 5))
     resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
     signal.alarm(ceil(20 * seconds))
-    for test, chosen in plan:
-        plugin = Chosen(chosen)
+    for test, chosen, every in plan:
+        plugin = Chosen(chosen, every)
         status = int(pytest.main([*OPTIONS, test], plugins=[plugin]))
         if status not in (0, 5):
             Path(result).write_text(json.dumps({"by": plugin.failed or f"{test}: pytest status {status}"}))
@@ -504,7 +516,7 @@ def _mutant_child(overlay: str, plan: list[tuple[str, dict[str, float] | None]],
     Path(result).write_text(json.dumps({"by": ""}))
 
 
-def forked(function, *arguments) -> int:  # noqa: ANN001, ANN002
+def forked(function, *arguments) -> int:
     """The process id of a child that runs the function and ends."""
     pid = os.fork()
     if pid:
@@ -513,7 +525,7 @@ def forked(function, *arguments) -> int:  # noqa: ANN001, ANN002
     try:
         function(*arguments)
         status = 0
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -524,7 +536,7 @@ def forked(function, *arguments) -> int:  # noqa: ANN001, ANN002
 # The run --------------------------------------------------------------------------------------------------------------
 
 
-def baselines(modules: list[str], overlay: str, progress) -> dict[str, dict]:  # noqa: ANN001
+def baselines(modules: list[str], overlay: str, progress) -> dict[str, dict]:
     """Of every test file: functions entered on import and by each test, seconds; all tests have to pass."""
     package = digest(*sorted(PACKAGE.rglob("*.py")))
     files = list(dict.fromkeys(test for module in modules for test in tests_of(module)))
@@ -546,8 +558,8 @@ def baselines(modules: list[str], overlay: str, progress) -> dict[str, dict]:  #
     return found
 
 
-def planned(edit: Edit, known: dict[str, dict], killers: Counter[str]) -> list[tuple[str, dict[str, float] | None]]:
-    """Test files in order, each with its tests in order and their seconds (None: all of them)."""
+def planned(edit: Edit, known: dict[str, dict], killers: Counter[str]) -> Plan:
+    """Those that have seen something and the quick ones first."""
     function, plan = f"{edit.module}:{edit.first}", []
     for test in tests_of(edit.module):
         seen = known[test]
@@ -555,14 +567,13 @@ def planned(edit: Edit, known: dict[str, dict], killers: Counter[str]) -> list[t
         seconds = {n: s for n, (s, entered) in seen["tests"].items() if every or function in entered}
         order = dict(sorted(seconds.items(), key=lambda item: (-killers[item[0]], item[1])))
         if order:
-            plan.append((test, order))
+            plan.append((test, order, every))
     return plan
 
 
 def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
     """Run every edit of the samples that has no valid result."""
     import flint  # noqa: F401
-    import hypothesis.extra.numpy
     import numpy
     import scipy.linalg  # noqa: F401
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -595,7 +606,7 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
                 for old in target.parent.glob(f"__pycache__/{target.stem}.*"):
                     old.unlink()
                 plan = planned(edit, known, killers)
-                seconds = 60 + 10 * sum(s for _, tests in plan for s in (tests or {}).values())
+                seconds = 60 + 10 * sum(s for _, tests, _ in plan for s in tests.values())
                 result = f"{overlay}/result.json"
                 Path(result).unlink(missing_ok=True)
                 running[forked(_mutant_child, overlay, plan, result, seconds)] = edit, overlay, time.time()
@@ -723,7 +734,9 @@ def main() -> None:
                 print(f"  {e.line:4} {e.kind:9} {e.old!r} -> {e.new!r}: {fate}")
     else:
         for name, value in (("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1"), ("NUMBA_DISABLE_JIT", "1")):
-            os.environ[name] = value  # one thread: children are forked; a compiled kernel would be compiled anew in each
+            os.environ[name] = (
+                value  # one thread: children are forked; a compiled kernel would be compiled anew in each
+            )
         run(modules, chosen.share, chosen.seed, chosen.jobs)
 
 
