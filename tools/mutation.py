@@ -113,6 +113,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 # An optional framework doubles the time and sees what the others see; other packages' ports are not ours.
 SELECTION = ["-m", "not exhaustive and not port and not gpu", "-k", "not jax and not torch"]
 SILENT = ("text", "__str__", "__repr__", "summary")  # functions that only say something
+FRAMEWORKS = ("_refuse_differentiated",)  # and those that only arrays of torch and JAX get to
 
 
 # Edits ----------------------------------------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ def edits(module: str) -> list[Edit]:
             return
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             if isinstance(node, ast.FunctionDef):
-                if node.name in SILENT:
+                if node.name in SILENT + FRAMEWORKS:
                     return
                 for default in (*node.args.defaults, *(d for d in node.args.kw_defaults if d)):
                     visit(default, (f"{where[0]}.{node.name}".lstrip("."), where[1]))
@@ -361,8 +362,9 @@ def sample(module: str, share: float, seed: int) -> list[Edit]:
 # Running tests in a child ---------------------------------------------------------------------------------------------
 
 
+@cache
 def tests_of(module: str) -> list[str]:
-    """Test files of a module, relative to the root, the most specific first."""
+    """Test files of a module, relative to the root, the most specific first; as they were when the run began."""
     wanted = next(tests for start, tests in TESTS.items() if module.startswith(start))
     found: dict[str, None] = {}
     for pattern in wanted:
@@ -378,6 +380,12 @@ def digest(*paths: Path) -> str:
     for path in paths:
         together.update(path.read_bytes())
     return together.hexdigest()[:16]
+
+
+@cache
+def versions(module: str) -> dict[str, str]:
+    """Of the module and of its tests when the run began."""
+    return {"source": digest(PACKAGE / module), "tests": digest(*(ROOT / test for test in tests_of(module)))}
 
 
 def _processor_time() -> float:
@@ -589,7 +597,8 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
         for i in range(jobs + 1):
             Path(folder, str(i)).mkdir()
             overlays.append(overlay_in(f"{folder}/{i}"))
-        known = baselines(modules, overlays.pop(), progress)
+        original = overlays.pop()
+        known = baselines(modules, original, progress)
         # every module gets as far as the others if the run is interrupted
         samples = [sample(module, share, seed) for module in modules]
         turns = sorted(((i + 1) / len(edits), j, i) for j, edits in enumerate(samples) for i in range(len(edits)))
@@ -602,7 +611,7 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
             while queue and overlays:
                 edit, overlay = queue.pop(0), overlays.pop()
                 target = Path(overlay, "orthoref", edit.module)
-                target.write_bytes(applied((PACKAGE / edit.module).read_bytes(), edit))
+                target.write_bytes(applied(Path(original, "orthoref", edit.module).read_bytes(), edit))
                 for old in target.parent.glob(f"__pycache__/{target.stem}.*"):
                     old.unlink()
                 plan = planned(edit, known, killers)
@@ -625,21 +634,14 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
             if not by:
                 progress.console.print(f"[bold]survived[/] {edit.module}:{edit.line} {edit.function}", highlight=False)
                 progress.console.print(f"    {edit.old}\n    {edit.new}", markup=False, highlight=False)
-            source = (PACKAGE / edit.module).read_bytes()
-            Path(overlay, "orthoref", edit.module).write_bytes(source)
+            shutil.copyfile(Path(original, "orthoref", edit.module), Path(overlay, "orthoref", edit.module))
             overlays.append(overlay)
             progress.advance(task)
 
 
 def record(edit: Edit, by: str, seconds: float) -> None:
     """Append a result."""
-    line = asdict(edit) | {
-        "key": edit.key,
-        "by": by,
-        "seconds": round(seconds, 1),
-        "source": digest(PACKAGE / edit.module),
-        "tests": digest(*(ROOT / test for test in tests_of(edit.module))),
-    }
+    line = asdict(edit) | {"key": edit.key, "by": by, "seconds": round(seconds, 1)} | versions(edit.module)
     with RESULTS.open("a") as out:
         out.write(json.dumps(line) + "\n")
 
@@ -652,18 +654,20 @@ def results() -> dict[str, dict]:
 
 def is_valid(found: dict | None, edit: Edit) -> bool:
     """Whether a result is of the present module and, for a survivor, of the present tests."""
-    if found is None or found["source"] != digest(PACKAGE / edit.module):
-        return False
-    return bool(found["by"]) or found["tests"] == digest(*(ROOT / test for test in tests_of(edit.module)))
+    now = versions(edit.module)
+    return (
+        found is not None and found["source"] == now["source"] and (found["by"] != "" or found["tests"] == now["tests"])
+    )
 
 
 # The table ------------------------------------------------------------------------------------------------------------
 
 
-def reasons() -> dict[tuple[str, str, str, str], str]:
-    """Why an edit cannot be seen: (module, function, old, new) -> reason."""
+def reasons() -> dict[str, str]:
+    """Why an edit cannot be seen, by its key; ``number`` is 0 where it is not given."""
     listed = tomllib.loads(EQUIVALENT.read_text())["edit"] if EQUIVALENT.exists() else []
-    return {(e["module"], e["function"], e["old"], e["new"]): e["reason"] for e in listed}
+    parts = ("module", "function", "old", "new", "number")
+    return {"|".join(str(({"number": 0} | e)[part]) for part in parts): e["reason"] for e in listed}
 
 
 def table(modules: list[str], share: float, seed: int) -> str:
@@ -676,7 +680,7 @@ def table(modules: list[str], share: float, seed: int) -> str:
             found = known.get(edit.key)
             if not is_valid(found, edit):
                 continue
-            reason = why.get((edit.module, edit.function, edit.old, edit.new))
+            reason = why.get(edit.key)
             kind = "killed" if found["by"] else "equivalent" if reason else "open"
             tally[kind] += 1
             tally["time"] += found["by"] in ("timeout", "crash")
