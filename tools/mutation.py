@@ -282,6 +282,8 @@ def edits(module: str) -> list[Edit]:
             return  # messages
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
+        if not where[0] and isinstance(node, ast.Assign) and isinstance(getattr(node.value, "op", None), ast.BitOr):
+            return  # a union of types
         if isinstance(node, ast.ClassDef):
             where = (f"{where[0]}.{node.name}".lstrip("."), 0)
             for child in node.body:
