@@ -158,7 +158,7 @@ _TWINS = dict(
 )  # fmt: skip
 _DROPPED = {"ct", "conj", "abs", "sqrt", "hermitian_part", "skew_part", "matrix_transpose", "reversed", "sorted",
             "floor", "log2", "frobenius", "store", "mid", "triu", "sums", "_sums", "_positive"}  # fmt: skip
-_ORDERED = {"solve", "inner", "real_inner", "_real_sum", "where", "copysign", "ldexp", "comb", "Fraction", "pow",
+_ORDERED = {"solve", "inner", "where", "copysign", "ldexp", "comb", "Fraction", "pow",
             "Scale", "Interval", "_divided_difference", "_extremes", "_unit_interval", "_bisect", "wronskian",
             "_fisher"}  # fmt: skip
 _NUMBERS = re.compile(r"[\s\d.,+-]*\d\.\d[\s\d.,+-]*")

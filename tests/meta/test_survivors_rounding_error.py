@@ -18,7 +18,9 @@ def only(m, n, **what):
     zero = dict.fromkeys(("entries_alike", "gram_alike", "product_alike", "terms_alike"), 0.0)
     zero |= dict.fromkeys(("summed", "added", "gram", "next_gram", "tail"), nothing)
     none = Variance(np.zeros((n, n)), np.zeros(n))
-    return SimpleNamespace(**(zero | {"m": m, "n": n, "arithmetic": Arithmetic(0.0, 0.0, 0.0), "nothing": lambda: none} | what))
+    return SimpleNamespace(
+        **(zero | {"m": m, "n": n, "arithmetic": Arithmetic(0.0, 0.0, 0.0), "nothing": lambda: none} | what)
+    )
 
 
 def test_errors_that_all_entries_of_a_product_have_in_common():
