@@ -3,10 +3,9 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from orthoref.oracle.newton_schulz import rounding_error
-from orthoref.oracle.newton_schulz.rounding_error import Arithmetic, Sources, Variance
+from orthoref.oracle.newton_schulz.rounding_error import Arithmetic, Variance
 
 
 def only(m, n, **what):
