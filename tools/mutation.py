@@ -35,11 +35,14 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import cache
 from hashlib import sha1
+from importlib.metadata import version
 from itertools import count, islice
 from math import ceil
 from pathlib import Path
+from platform import python_version
 
 import pytest
 
@@ -696,8 +699,12 @@ def table(modules: list[str], share: float, seed: int) -> str:
             rows.append(_counts(f"`{module}`", tally))
             total += tally
     rows.append(_counts("all", total))
+    done = (
+        f"Run until {date.today()}: Python {python_version()}, NumPy {version('numpy')}; seed {seed}, share {share:g}."
+    )
+    about = f"<!-- Written by tools/mutation.py --table: do not edit. -->\n\n{done}\n\n"
     head = "| module | edits | killed | of these by time | equivalent | others alive | killed of the others |\n"
-    text = head + "|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows) + "\n"
+    text = about + head + "|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows) + "\n"
     text += "\n| survivor | edit | why no test sees it |\n|---|---|---|\n"
     for edit, reason in survivors:
         text += f"| `{edit.module}` {edit.function} | {_code(edit.old)} → {_code(edit.new)} | {reason} |\n"
