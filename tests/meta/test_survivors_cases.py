@@ -25,6 +25,8 @@ def test_kahan_hides_its_smallest_singular_value():
     """Kahan 1966: (A^-1)_1n = c(1+c)^(n-2)/a_nn, so sigma_n is smaller than every |r_ii| of A = R by (1+c)^(n-2) c."""
     a = cases.gallery("kahan", 33)
     assert 1000 * np.linalg.svd(a)[1][-1] <= np.abs(np.diagonal(a)).min()
+    # c^2 + s^2 = 1: all columns have the same norm, and pivoting finds nothing to do
+    np.testing.assert_allclose(np.linalg.norm(a, axis=0), 1, rtol=33 * np.finfo("float64").eps, atol=0)
 
 
 def test_a_stack_as_long_as_the_smaller_dimension_where_the_larger_would_be_too_much():
@@ -62,3 +64,10 @@ def test_ids_of_gallery_cases():
     assert cases.named("hilbert", 3, "float64", memory="F").id == "float64-3x3-hilbert-F"
     a = cases.named("hilbert", 3, "float64", memory="F").matrix()
     assert a.flags.f_contiguous and not a.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("shape", "seen"), [((1, 1), True), ((3, 3), True), ((2, 3), False), ((2, 3, 3), False)])
+def test_the_gallery_at_square_shapes(shape, seen):
+    found = battery.cases(battery.Levels(), dtypes=["float32"], shapes=[shape])
+    assert any(case.family == "gallery" for case in found) == seen
+    assert all(case.shape == shape for case in found)
