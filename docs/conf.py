@@ -25,6 +25,7 @@ exclude_patterns = [
     "ports_table.md",
     "newton_schulz_ports_table.md",
     "false_alarms_table.md",
+    "mutation_table.md",
     "schedules_table.md",
     "_generated",
 ]

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from backends import BACKENDS, JAX, draw, gaussian
@@ -116,3 +118,23 @@ def test_inner_is_exact_on_small_integers(backend, m):
     x, y = x.astype("complex64") * (1 + 2j), y.astype("complex64")
     found = backend.to_numpy(linalg.inner(backend.asarray(x), backend.asarray(y)))
     assert np.array_equal(found, x.conj().T @ y)
+
+
+class Recorded(np.ndarray):
+    """Notes how many terms the sums of each product have."""
+
+    terms: ClassVar[list[int]] = []
+
+    def __matmul__(self, other):
+        self.terms.append(self.shape[-1])
+        return super().__matmul__(other)
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"), [((256 * 40 + 3, 2), 256), ((600, 600), 600), ((511, 1), 511), ((512, 8), 256)]
+)
+def test_inner_sums_blocks_of_rows_of_very_tall_matrices_only(shape, most):
+    x = np.ones(shape).view(Recorded)
+    Recorded.terms.clear()
+    assert (linalg.inner(x, x) == shape[0]).all()
+    assert max(Recorded.terms) == most

@@ -1,0 +1,27 @@
+"""The largest number that a certificate deals with, 2^60, as its docstrings say."""
+
+import pytest
+
+from orthoref._schedules.schedule import Schedule
+from orthoref.errors import OutsideDomain
+
+pytest.importorskip("flint")
+
+IDENTITY, DOUBLE = Schedule.of("x", [["1"]]), Schedule.of("2x", [["2"]])
+
+
+def test_the_largest_interval():
+    assert IDENTITY.certify(0, 2**60).image == (0, 2.0**60)
+    with pytest.raises(ValueError, match="not an interval"):
+        IDENTITY.certify(0, 2**60 + 1)
+
+
+def test_the_largest_image():
+    assert DOUBLE.certify(0, 2**59).highest == 2.0**60
+    with pytest.raises(OutsideDomain, match="diverge"):
+        DOUBLE.certify(0, 2**59 + 1)
+
+
+def test_what_is_tolerated_ends_at_the_ceiling():
+    assert IDENTITY.certify(0, 1, ceiling=2**59).tolerated == 2.0**59
+    assert DOUBLE.certify(0, 1, ceiling=2**59).tolerated == 2.0**58
