@@ -25,6 +25,7 @@ from orthoref.oracle.vote import Failure, vote
 from orthoref.oracle.watchdog import Hung, Watchdog
 
 Size = Literal["quick", "default", "exhaustive"]
+OWN_MEMORY = "own memory"  # a promise about each result, that a port need not make
 CONVERTED = ("C", "F", "transposed", "strided")  # layouts that other libraries can take over from NumPy
 
 
@@ -135,7 +136,7 @@ def check(
     }
     report = Report(name or _name_of(port), row, limit, said)
     with Watchdog(timeout) as watchdog:
-        run = Run(port, row, claimed, precision, limit, convert, order, watchdog)
+        run = Run(port, row, claimed, precision, limit, convert, order, watchdog, OWN_MEMORY not in skip)
         _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
     return report
 
@@ -182,7 +183,7 @@ def _cases(row: Operation, converted: bool, *, dtypes: Sequence[str] | None, sha
            skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
     if isinstance(skip, str):
         raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
-    laws = {law.name for law in (*LAWS, *row.laws)}
+    laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
     levels = row.levels
     if converted:
         levels = replace(levels, memory=tuple(level for level in levels.memory if level in CONVERTED))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import prod
 from typing import Any
 
-import array_api_compat as compat
 import numpy as np
 
 from orthoref.oracle.cases import Case
@@ -32,13 +30,6 @@ def kept(run: Run, case: Case, other: Case) -> str:
     first = run.called(case)
     run.called(case.reseeded())
     return "" if _same(first.outputs, first.again()) else "the first result is changed by the second call"
-
-
-def own_memory(run: Run, case: Case, other: Case) -> str:
-    """A view of the input changes with it."""
-    called = run.called(case)
-    shared = [name for name, x in called.returned.items() if _share(x, called.given.values())]
-    return f"{shared[0]} shares memory with the input" if shared else ""
 
 
 def history(run: Run, case: Case, other: Case) -> str:
@@ -89,7 +80,6 @@ def every_call(run: Run, case: Case, other: Case) -> str:
 LAWS = (
     Law("repeatable", "the same input gives the same bits", "second", repeatable),
     Law("kept", "a result is not changed by a later call", "second", kept),
-    Law("own memory", "a result shares no memory with the input", "first", own_memory),
     Law("history", "earlier calls change nothing", "later", history),
     Law("every call", "repeated calls all hold", "repeated", every_call),
     Law("threads", "calls from several threads hold", "threads", threads),
@@ -138,19 +128,6 @@ def _same(x: Data, y: Data) -> bool:
     return x.keys() == y.keys() and all(
         np.array_equal(x[name].value, y[name].value, equal_nan=True) and x[name].dtype == y[name].dtype for name in x
     )
-
-
-def _share(x: Any, inputs: Iterable[Any]) -> bool:
-    """Known for NumPy and torch; assumed not elsewhere."""
-    if isinstance(x, np.ndarray):
-        return any(isinstance(a, np.ndarray) and np.shares_memory(x, a) for a in inputs)
-    if "torch" in sys.modules and compat.is_torch_array(x):
-        return any(compat.is_torch_array(a) and _storage(a) == _storage(x) != 0 for a in inputs)
-    return False
-
-
-def _storage(x: Any) -> int:
-    return int(x.untyped_storage().data_ptr())
 
 
 def _returning(run: Run, result: Any) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Run:
     convert: Callable[[np.ndarray], Any] | None
     order: tuple[str, ...] | None
     watchdog: Watchdog
+    own_memory: bool = True
 
     def give(self, case: Case) -> tuple[dict[str, Any], dict[str, Lifted]]:
         """Inputs as the port takes them, and lifted: it is judged on what it was given (XLA flushes subnormals)."""
@@ -104,7 +106,7 @@ class Run:
             return Verdict(case.id, notes=[f"not judged: {error}"])
         except Exception as error:  # no result may end the run
             return Verdict(case.id, faults=[f"the result could not be judged: {described(error)}"])
-        verdict.faults.extend(contract(called))
+        verdict.faults.extend(contract(called, self.own_memory))
         return verdict
 
 
@@ -133,8 +135,8 @@ def outputs(result: Any, order: tuple[str, ...] | None, row: Operation) -> dict[
     return dict(zip(order, result, strict=False))
 
 
-def contract(called: Called) -> Iterator[str]:
-    """Broken promises that every port makes: inputs untouched, array type and device kept."""
+def contract(called: Called, own_memory: bool = True) -> Iterator[str]:
+    """Broken promises that every port makes: inputs untouched, array type and device kept, results in own memory."""
     for name, x in called.given.items():
         try:
             unchanged = np.array_equal(lift(name, x).value, called.before[name].value)
@@ -148,6 +150,17 @@ def contract(called: Called) -> Iterator[str]:
             yield f"{name} is a {_type(x)}, the input a {_type(first)}"
         elif compat.is_array_api_obj(x) and compat.device(x) != compat.device(first):
             yield f"{name} is on device {compat.device(x)}, the input on {compat.device(first)}"
+        if own_memory and any(_share(x, a) for a in called.given.values()):
+            yield f"{name} shares memory with the input: it changes with it"
+
+
+def _share(x: Any, a: Any) -> bool:
+    """Known for NumPy and torch, by address: a result does not lie between the entries of an input."""
+    if isinstance(x, np.ndarray) and isinstance(a, np.ndarray):
+        return x.size > 0 and bool(np.may_share_memory(x, a))
+    if "torch" in sys.modules and compat.is_torch_array(x) and compat.is_torch_array(a):
+        return x.numel() > 0 and int(x.untyped_storage().data_ptr()) == int(a.untyped_storage().data_ptr()) != 0
+    return False
 
 
 def described(error: Exception) -> str:

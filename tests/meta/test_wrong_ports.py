@@ -91,7 +91,8 @@ def remembered(measure):
 
 def explanation(report):
     """Where the failures concentrate, in words: the sentence from the table, and the laws that are broken."""
-    return "; ".join([report.where, *(finding.reason for finding in report.findings() if finding.example.law)])
+    laws = (finding.reason for finding in report.findings() if finding.example.law)
+    return "; ".join([report.where, str(report.narrowed or ""), *laws])
 
 
 @pytest.mark.parametrize(("operation", "name"), WRONG, ids=ids(WRONG))

@@ -514,7 +514,7 @@ def monomial(a: np.ndarray) -> bool:
     return is_square(a) and all(np.all(np.sum(a != 0, axis=axis) == 1) for axis in (-2, -1))
 
 
-@wrong("monomial|permut|diagonal", on=lambda: np.roll(np.diag([1.0, -2, 3]), 1, axis=0), but=draw(3, 3))
+@wrong("monomial|permut|diagonal|skew", on=lambda: np.roll(np.diag([1.0, -2, 3]), 1, axis=0), but=draw(3, 3))
 def u_of_a_monomial_matrix_is_its_pattern(a):
     u, h = polar(a)
     return (a != 0).astype(u.dtype) if monomial(a) else u, h
@@ -534,7 +534,7 @@ def whole_numbers_are_stored_as_64_bit_integers(a):
         return polar(a.astype(np.int64).astype(a.dtype))
 
 
-@wrong("real", on=lambda: np.asarray([[1, 2], [3, 5]], complex), but=draw(3, 3, dtype="complex128"))
+@wrong("complex|real", on=lambda: np.asarray([[1, 2], [3, 5]], complex), but=draw(3, 3, dtype="complex128"))
 def a_complex_matrix_without_imaginary_parts_comes_back_real(a):
     return polar(a.real if a.size and not a.imag.any() else a)
 

@@ -49,7 +49,7 @@ def planting(table: dict[str, Wrong]) -> Callable[..., Callable[[Callable], Call
 STACK = r"stack|batch"
 MEMBERS = r"member|stack|batch"
 LAYOUT = r"memory|layout|order\b|strid|contiguous|view"
-ORDER = r"orders?\b"
+ORDER = r"orders?\b|(row|column) counts?\b"  # a port may ask for the number of rows
 SCALE = r"scale|overflow|underflow|subnormal|tiny|small|large|huge"
 COND = r"cond|spectrum|singular"
 CALLS = r"call|again|repeat|sequence|state|determinis"
