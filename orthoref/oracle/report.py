@@ -309,8 +309,9 @@ class Report:
         from matplotlib.figure import Figure
 
         families = sorted({outcome.case.family for outcome in self.outcomes})
-        columns = min(3, len(self.checks))
-        rows = -(-len(self.checks) // columns)
+        panels = len(self.checks) + bool(self.points)
+        columns = max(1, min(3, panels))
+        rows = max(1, -(-panels // columns))
         figure = Figure(figsize=(4.6 * columns, 3.4 * rows + 1), layout="constrained")
         axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
         for axis, name in zip(axes, self.checks, strict=False):
@@ -333,13 +334,30 @@ class Report:
             axis.set_xlim(0.5, 3e18)
             axis.set_ylim(5e-4, max(100.0, axis.get_ylim()[1]))
             axis.tick_params(labelsize=7)
-        for axis in axes[len(self.checks) :]:
+        if self.points:
+            self._plot_map(axes[len(self.checks)])
+        for axis in axes[panels:]:
             axis.remove()
-        handles, labels = axes[0].get_legend_handles_labels()
+        handles, labels = axes[0].get_legend_handles_labels() if self.checks else ([], [])
         figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8, markerscale=2)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         return buffer.getvalue()
+
+    def _plot_map(self, axis: Any) -> None:
+        """What all cases together show: the mean deviation from the claimed map, and its standard deviation."""
+        x = np.asarray([(each.low * each.high) ** 0.5 for each in self.points])
+        middle, error = (np.asarray([getattr(each, name) for each in self.points]) for name in ("deviation", "error"))
+        band = [np.asarray([getattr(each, name) for each in self.points]) for name in ("least", "most")]
+        axis.fill_between(x, *band, color="0.85", label="right ports in several orders of evaluation")
+        axis.errorbar(x, middle, yerr=error, fmt=".", markersize=4, linewidth=0.8, color="black", label="this port")
+        axis.axhline(0, color="grey", linewidth=0.6)
+        axis.set_xscale("log")
+        axis.set_title("all cases together: deviation from the claimed map", fontsize=9)
+        axis.set_xlabel("normalized singular value", fontsize=8)
+        axis.set_ylabel("relative deviation of the singular value of X", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=7)
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:
