@@ -107,3 +107,11 @@ def test_orthonormal_factors_have_no_preferred_sign(complex_):
     random, n = np.random.RandomState(0), 3
     mean = np.mean([cases._haar(random, n, n, complex_) for _ in range(400)], axis=0)
     assert np.abs(mean).max() <= 5 / (400 * n) ** 0.5
+
+
+@pytest.mark.parametrize("n", [3, 5, 16])
+def test_integers_of_the_gallery(n):
+    """2 on the diagonal, 1 below and in a corner: two in each row and column; determinant 2^n - (-1)^n."""
+    a = cases._integers(n)
+    assert (np.count_nonzero(a, axis=0) == 2).all() and (np.count_nonzero(a, axis=1) == 2).all()
+    assert a.sum() == 3 * n and np.linalg.det(a) == pytest.approx(2**n - (-1) ** n, rel=1e-12, abs=0)
