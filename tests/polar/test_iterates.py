@@ -5,7 +5,7 @@ import pytest
 
 from orthoref import polar_condition
 from orthoref._polar import newton as newton_
-from orthoref._polar import rational
+from orthoref._polar import rational, weights
 from orthoref.oracle import cases
 
 CONDS = (1.0, 1e2, 1e8, 1e14)
@@ -86,3 +86,9 @@ def test_a_lower_bound_of_ones_own(iteration, cond):
 def test_condition_of_h_at_zero(dtype):
     """H(0 + E) has the norm of E: the condition number is 1, not 0/0."""
     assert polar_condition(np.zeros((3, 3), dtype), factor="h") == 1
+
+
+@pytest.mark.parametrize("lower", [0.99, 0.995, 1.0])
+def test_order_of_zolotarev_is_at_least_one(lower):
+    """Also where nothing is left to do: there is no function of order 0."""
+    assert weights.zolotarev_order(lower, rational.TARGET) == 1
