@@ -283,6 +283,8 @@ def edits(module: str) -> list[Edit]:
     def visit(node: ast.AST, where: tuple[str, int], axis: bool = False) -> None:
         if isinstance(node, (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom, ast.Assert)):
             return  # messages
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _name(node.value) in FRAMEWORKS:
+            return
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
         if not where[0] and isinstance(node, ast.Assign) and isinstance(getattr(node.value, "op", None), ast.BitOr):
