@@ -103,9 +103,3 @@ def test_qdwh_takes_no_step_more_than_its_bound_asks_for(monkeypatch, cond):
     steps = counted(monkeypatch, rational, "_times_resolvent")
     rational.qdwh(cases.matrix((6, 6), spectrum="geometric", cond=cond, seed=3), None)
     assert len(steps) <= most < 6
-
-
-def test_order_of_zolotarev_is_at_most_eight():
-    """[2^-500, 1], the widest interval of a schedule, takes more than two steps of any order."""
-    assert weights.zolotarev(weights.zolotarev(2.0**-500, 7).lower, 7).lower < rational.TARGET
-    assert weights.zolotarev_order(2.0**-500, rational.TARGET) == 8
