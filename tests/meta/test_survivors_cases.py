@@ -71,3 +71,47 @@ def test_the_gallery_at_square_shapes(shape, seen):
     found = battery.cases(battery.Levels(), dtypes=["float32"], shapes=[shape])
     assert any(case.family == "gallery" for case in found) == seen
     assert all(case.shape == shape for case in found)
+
+
+def test_the_graded_matrix_falls_by_powers_of_two():
+    np.testing.assert_allclose(
+        np.diagonal(cases.gallery("graded", 20)), 2.0 ** (1 - np.arange(20)), rtol=2 * np.finfo("float64").eps, atol=0
+    )
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1.0, 2.0, "near overflow"])
+def test_drawn_matrices_have_their_scale(scale):
+    case = cases.drawn(
+        (3, 3), None if scale == 0 else "arithmetic", None if scale == 0 else 10.0, "float64", scale=scale
+    )
+    factor = cases.SCALES[scale](cases.precision_of("float64")) if isinstance(scale, str) else scale
+    assert np.linalg.norm(case.matrix() / (factor or 1), 2) == pytest.approx(factor and 1, rel=1e-14, abs=0)
+
+
+def test_shapes_that_are_not_skipped_remain():
+    found = battery.cases(battery.Levels(), dtypes=["float32"], shapes=[(3, 3), (12, 4)], skip=["F", "tall"])
+    assert {case.shape for case in found} == {(3, 3)} and any(case.drawn for case in found)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16", "tf32"])
+def test_relative_unit_of_the_short_formats(name):
+    """Rounding U once more changes U H by eps/2 |H|: one eps for every order, and sqrt(n) for U itself."""
+    precision = cases.precision_of(name)
+    assert [precision.relative(n) for n in (1, 9, 100)] == [1, 1, 1]
+    assert [precision.growth(n) for n in (1, 9, 100)] == [1, 3, 10]
+
+
+@pytest.mark.parametrize("complex_", [False, True])
+def test_orthonormal_factors_have_no_preferred_sign(complex_):
+    """Haar: every entry of Q has mean 0 and mean square 1/n, and so over 400 draws a mean of about 1/sqrt(400 n)."""
+    random, n = np.random.RandomState(0), 3
+    mean = np.mean([cases._haar(random, n, n, complex_) for _ in range(400)], axis=0)
+    assert np.abs(mean).max() <= 5 / (400 * n) ** 0.5
+
+
+@pytest.mark.parametrize("n", [3, 5, 16])
+def test_integers_of_the_gallery(n):
+    """2 on the diagonal, 1 below and in a corner: two in each row and column; determinant 2^n - (-1)^n."""
+    a = cases._integers(n)
+    assert (np.count_nonzero(a, axis=0) == 2).all() and (np.count_nonzero(a, axis=1) == 2).all()
+    assert a.sum() == 3 * n and np.linalg.det(a) == pytest.approx(2**n - (-1) ** n, rel=1e-12, abs=0)

@@ -5,7 +5,7 @@ import pytest
 
 from orthoref import polar_condition
 from orthoref._polar import newton as newton_
-from orthoref._polar import rational
+from orthoref._polar import rational, weights
 from orthoref.oracle import cases
 
 CONDS = (1.0, 1e2, 1e8, 1e14)
@@ -86,3 +86,20 @@ def test_a_lower_bound_of_ones_own(iteration, cond):
 def test_condition_of_h_at_zero(dtype):
     """H(0 + E) has the norm of E: the condition number is 1, not 0/0."""
     assert polar_condition(np.zeros((3, 3), dtype), factor="h") == 1
+
+
+@pytest.mark.parametrize("lower", [0.99, 0.995, 1.0])
+def test_order_of_zolotarev_is_at_least_one(lower):
+    """Also where nothing is left to do: there is no function of order 0."""
+    assert weights.zolotarev_order(lower, rational.TARGET) == 1
+
+
+@pytest.mark.parametrize("cond", [1.0, 10.0, 1e4])
+def test_qdwh_takes_no_step_more_than_its_bound_asks_for(monkeypatch, cond):
+    """sqrt(|X|_1 |X|_inf) is at most sqrt(n) |X|_2, for X and for its inverse: the bound is at least 1/(n cond)."""
+    lower, most = 1 / (6 * cond), 0
+    while lower < rational.TARGET:
+        lower, most = weights.halley(lower).lower, most + 1
+    steps = counted(monkeypatch, rational, "_times_resolvent")
+    rational.qdwh(cases.matrix((6, 6), spectrum="geometric", cond=cond, seed=3), None)
+    assert len(steps) <= most < 6

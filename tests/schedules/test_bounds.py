@@ -1,7 +1,11 @@
 """The largest number that a certificate deals with, 2^60, as its docstrings say."""
 
+from fractions import Fraction
+from math import nextafter
+
 import pytest
 
+from orthoref._schedules.certificate import Interval
 from orthoref._schedules.schedule import Schedule
 from orthoref.errors import OutsideDomain
 
@@ -25,3 +29,11 @@ def test_the_largest_image():
 def test_what_is_tolerated_ends_at_the_ceiling():
     assert IDENTITY.certify(0, 1, ceiling=2**59).tolerated == 2.0**59
     assert DOUBLE.certify(0, 1, ceiling=2**59).tolerated == 2.0**58
+
+
+def test_an_interval_is_rounded_outwards():
+    """From the outer ends of the enclosures of minimum and maximum, away from what is no float."""
+    third = Fraction(1, 3)
+    low, high = Interval((third, Fraction(1, 2)), (Fraction(3, 4), third * 7)).outer
+    assert Fraction(low) < third < Fraction(nextafter(low, 1))
+    assert Fraction(nextafter(high, 0)) < third * 7 < Fraction(high)
