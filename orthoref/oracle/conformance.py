@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from math import prod
+from math import log, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from orthoref.oracle.vote import Failure, vote
 from orthoref.oracle.watchdog import Hung, Watchdog
 
 Size = Literal["quick", "default", "exhaustive"]
+TYPICAL = 250  # entries of a case that is neither special for its size nor slow
 OWN_MEMORY = "own memory"  # a promise about each result, that a port need not make
 CONVERTED = ("C", "F", "transposed", "strided")  # layouts that other libraries can take over from NumPy
 
@@ -217,7 +218,9 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
         report.stopped = f"{max(len(cases) - len(report.outcomes), 0)} cases not run after the port hung"
     drawn = [outcome.case for outcome in report.failed if not outcome.law and outcome.case.drawn]
     if drawn and not report.stopped:
-        report.narrowed = narrowed(run, min(drawn, key=lambda case: prod(case.shape)), tuple(dtypes), shapes)
+        small = min(drawn, key=lambda case: prod(case.shape))
+        typical = min(drawn, key=lambda case: abs(log(max(prod(case.shape), 1) / TYPICAL)))
+        report.narrowed = [narrowed(run, case, tuple(dtypes), shapes) for case in dict.fromkeys((small, typical))]
     verdicts, key, fits = vote(run.row, run.claimed, run.limit, list(failures.values()))
     for i, verdict in zip(failures, verdicts, strict=True):
         report.outcomes[i] = replace(report.outcomes[i], verdict=verdict)

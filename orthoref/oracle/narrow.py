@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from orthoref.oracle.cases import Case, factors_of
 from orthoref.oracle.factors import phrase
 from orthoref.oracle.run import Raised, Run
@@ -16,22 +18,30 @@ COMPLEX = {real: complex_ for complex_, real in REAL.items()}
 
 
 class Narrowed(NamedTuple):
-    """The plainest case found that fails, and the levels without any of which it holds."""
+    """The plainest case found that fails, and the levels without any of which it holds.
+
+    ``repeated`` is false where the case holds if it is asked again.
+    """
 
     case: Case
     needs: tuple[str, ...]
+    repeated: bool = True
 
     def __str__(self) -> str:
+        if not self.repeated:
+            return "a failing case holds when it is asked again: that depends on earlier calls, or on chance"
         if not self.needs:
             return ""
         *others, last = self.needs
         needs = f"{', '.join(others)} and {last}" if others else last
         change = "any of these" if others else "this"
-        return f"the plainest failing case fails only {needs}: with {change} changed it holds"
+        return f"a failing case made plainer fails only {needs}: with {change} changed it holds"
 
 
 def narrowed(run: Run, case: Case, dtypes: tuple[str, ...], shapes: bool) -> Narrowed:
     """Delta debugging over the factors: at most one call for each. ``shapes``: whether others may be given."""
+    if not _fails(run, case):
+        return Narrowed(case, (), False)
     needs = []
     for words, change in _changes(dtypes, shapes):
         plainer = change(case)
@@ -112,8 +122,11 @@ def _next_order(case: Case) -> Case | None:
 def _fails(run: Run, case: Case) -> bool:
     """Whether the port fails, by whatever; a case that cannot be made or judged does not count."""
     try:
-        given = run.give(case)
+        with np.errstate(all="ignore"):  # a scale of another dtype
+            given = run.give(case)
     except ValueError:  # levels that do not go together
+        return False
+    if not all(np.isfinite(x.value).all() for x in given[1].values()):
         return False
     try:
         return not run.judge(case, run.call(*given)).holds

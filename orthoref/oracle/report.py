@@ -73,8 +73,8 @@ class Report:
     outcomes : list of Outcome
     stopped : str
         Why the run ended early.
-    narrowed : Narrowed, optional
-        What the smallest failing case needs to fail.
+    narrowed : list of Narrowed
+        What a small and a typical failing case need to fail.
     key, fits : str
         The mistake that explains most failing cases, and how many of those on which it was tried.
     pooled : Verdict, optional
@@ -89,7 +89,7 @@ class Report:
     options: dict[str, str]
     outcomes: list[Outcome] = field(default_factory=list)
     stopped: str = ""
-    narrowed: Narrowed | None = None
+    narrowed: list[Narrowed] = field(default_factory=list)
     key: str = ""
     fits: str = ""
     pooled: Verdict | None = None
@@ -132,6 +132,11 @@ class Report:
         table = [(o.factors, o.verdict.holds) for o in self.outcomes if o.verdict.state in ("holds", "fails")]
         few = sum(holds for _, holds in table) <= NEARLY_ALL * len(table)
         return "" if few else concentrated(table)
+
+    @property
+    def sentences(self) -> list[str]:
+        """All that is known of the inputs on which the port fails."""
+        return [line for line in dict.fromkeys((self.where, *map(str, self.narrowed))) if line]
 
     @property
     def checks(self) -> dict[str, Check]:
@@ -199,7 +204,7 @@ class Report:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
         names = list(self.checks)
         lines = [self.summary(), *([self.stopped] if self.stopped else [])]
-        lines += [line for line in (self.where, str(self.narrowed or "")) if line]
+        lines += self.sentences
         if self.status == "UNDECIDED":
             lines.append("fewer than half of the cases could be judged: that nothing fails says little")
         if self.key:
@@ -255,7 +260,7 @@ class Report:
                 "holds": self.holds,
                 "counts": {state: self.count(state) for state in ("holds", "fails", "not judged", "empty")},
                 "where": self.where,
-                "needs": list(self.narrowed.needs) if self.narrowed else [],
+                "needs": [list(each.needs) for each in self.narrowed],
                 "reason": {"key": self.key, "fits": self.fits},
                 "pooled": None if self.pooled is None else _record(self.pooled),
                 "stopped": self.stopped,
@@ -287,7 +292,7 @@ class Report:
         return page.substitute(
             title=html.escape(f"orthoref: {self.port}"),
             verdict=self.status.lower(),
-            where=html.escape("; ".join(filter(None, (self.where, str(self.narrowed or ""))))),
+            where=html.escape("; ".join(self.sentences)),
             summary=html.escape(self.summary()),
             stopped=html.escape(self.stopped),
             environment=html.escape(", ".join(f"{key} {value}" for key, value in environment().items())),

@@ -90,9 +90,8 @@ def remembered(measure):
 
 
 def explanation(report):
-    """Where the failures concentrate, in words: the sentence from the table, and the laws that are broken."""
-    laws = (finding.reason for finding in report.findings() if finding.example.law)
-    return "; ".join([report.where, str(report.narrowed or ""), *laws])
+    """Where the failures concentrate, in words: the sentences from the table, broken laws and promises."""
+    return "; ".join([*report.sentences, *(fault for o in report.failed for fault in o.verdict.faults[:1])])
 
 
 @pytest.mark.parametrize(("operation", "name"), WRONG, ids=ids(WRONG))

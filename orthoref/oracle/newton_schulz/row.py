@@ -159,7 +159,7 @@ def _too_large(one: Judged, x: np.ndarray, limit: float, precision: Precision) -
 LEVELS = Levels(
     spectrum=("geometric", "one_small", "repeated", "rank_deficient", "one_large", "log_uniform"),
     cond=(1.0, 10.0, 30.0, 1e2, 1e3, 1e5),
-    scale=(1.0, 0.0, 1e3, 1e-3, "squares overflow", "squares underflow"),
+    scale=(1.0, 0.0, 1e3, 1e-3, "squares overflow", "squares underflow", "near overflow", "near underflow"),
     gallery=("zero", "identity", "rank_one", "jordan", "permutation"),
 )
 
