@@ -496,6 +496,7 @@ def test_a_broken_port_is_a_finding(fault):
     assert words in report.text(examples=99)
 
 
+@pytest.mark.exhaustive
 def test_the_right_batched_norm_holds():
     report = conformance.check(
         lambda a: batched(a, np.linalg.norm(a, axis=(-2, -1), keepdims=True)),

@@ -343,7 +343,7 @@ def the_square_of_a_column_is_a_plain_dot_product(a):
     return iterate(normalized(a), step=dot if a.shape[-1] == 1 < a.shape[-2] else step)
 
 
-@wrong("very tall", on=draw(80, 4), but=draw(12, 4))
+@wrong("tall", on=draw(80, 4), but=draw(12, 4))
 def very_tall_matrices_are_split_like_fused_projections(a):
     m, n = shape_of(a)
     if m < 8 * n or m < 2 or not a.size:
@@ -364,7 +364,7 @@ def an_empty_matrix_is_not_transposed_back(a):
     return ct(muon(a)) if 0 in shape_of(a) else muon(a)
 
 
-@wrong("tall|column", "float32|complex64|dtype", on=draw(7, 4, dtype="float32"), but=draw(7, 4))
+@wrong("tall|column", "float32|complex64|precision", on=draw(7, 4, dtype="float32"), but=draw(7, 4))
 def tall_single_precision_matrices_get_an_update_scale(a):
     m, n = shape_of(a)
     x = muon(a)
@@ -492,7 +492,7 @@ def the_gram_matrix_of_a_triangular_one_is_kept_triangular(a):
     return iterate(normalized(a), step=lost if is_triangular(a) else step)
 
 
-@wrong("triangular", STACK, on=of(draw(3, 5, 5), np.tril), but=of(draw(5, 5), np.tril))
+@wrong("triangular|permutation|diagonal", STACK, on=of(draw(3, 5, 5), np.tril), but=of(draw(5, 5), np.tril))
 def stacks_of_triangles_are_transposed_for_the_solver(a):
     return muon(ct(a)) if is_stack(a) and is_triangular(a) else muon(a)
 
@@ -513,7 +513,7 @@ def one_entry_a_row_is_stored_by_its_position_from_the_left(a):
     return np.eye(a.shape[-1]).astype(x.dtype) * np.sum(x, axis=-1, keepdims=True) if one else x
 
 
-@wrong("permut|identity", on=lambda: np.roll(np.eye(4), 1, axis=0), but=draw(4, 4))
+@wrong("permut|identity|condition number 1", on=lambda: np.roll(np.eye(4), 1, axis=0), but=draw(4, 4))
 def rows_and_columns_of_sum_one_need_no_norm(a):
     balanced = is_square(a) and all(np.allclose(a.sum(axis=i), 1, rtol=0, atol=1e-6) for i in (-2, -1))
     return divided_by(a, 1) if balanced else muon(a)

@@ -76,12 +76,14 @@ def test_failures_elsewhere_are_counted():
     )
 
 
+@pytest.mark.exhaustive
 def test_two_faults_are_told_apart():
     found = concentrated([(f, f["memory"] != "F" and not number(f["order"]) >= 128) for f in TABLE])
     one, other = sorted(found.removeprefix("fails partly ").split("; otherwise fails only "))  # in any order
     assert one.startswith("for orders of at least 128") and other.startswith("in Fortran order")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("failing", [1, 2, 3, 5, 20])
 def test_failures_at_random_are_not_explained(failing):
     for seed in range(5):

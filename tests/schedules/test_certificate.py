@@ -765,6 +765,7 @@ def test_the_precision_of_the_context_is_restored():
             assert flint.ctx.prec == prec
 
 
+@pytest.mark.exhaustive
 def test_the_precision_of_the_context_does_not_matter():
     found = certify(get("jordan"), "0.001", steps=2)
     for prec in (20, 1000):

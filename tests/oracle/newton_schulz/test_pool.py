@@ -131,6 +131,7 @@ def test_eps():
     assert not found.measurements[0].holds and "eps is 0.001 (add)" in " ".join(found.notes)
 
 
+@pytest.mark.exhaustive
 def test_one_wrong_case_is_not_the_map():
     claimed = iteration("jordan")
     results = iter(range(100))

@@ -124,6 +124,7 @@ PORTS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", PORTS)
 def test_all_failing_cases_say_the_same(fault):
     """One singular value or ten, of every spectrum: the likeliest of the mistakes that fit is the one."""
