@@ -50,7 +50,7 @@ def ports(tmp_path, monkeypatch):
         (["check", "someports:right", *QUICK, "--returns", "x"], 2),
         (["check", "someports:right", *QUICK, "--side", "top"], 2),
         (["check", "someports:raises", *QUICK], 2),
-        (
+        pytest.param(
             [
                 "check",
                 "someports:rounds",
@@ -65,6 +65,7 @@ def ports(tmp_path, monkeypatch):
                 "9",
             ],
             3,
+            marks=pytest.mark.exhaustive,
         ),
         (["check", "someports:right", *QUICK, "--html", "nosuchfolder/r.html"], 2),
     ],
