@@ -18,6 +18,7 @@ from orthoref.oracle.verdict import Verdict, explained
 
 KINDS = 5  # of failure, of which two cases each are explained from scratch
 TELLING = 250  # entries of a case on which mistakes can be told apart
+NEAR = 12  # cases near that size among which one is chosen
 TRIED = 12  # failing cases on which a reason is tried
 CANDIDATES = 3  # reasons that are
 MAJORITY = 0.6  # of the cases that it is tried on, to be the reason of the run
@@ -78,13 +79,23 @@ def _representatives(failures: Sequence[Failure]) -> list[int]:
         if failure.measured:
             kinds.setdefault(failure.kind, []).append(i)
     common = sorted(kinds.values(), key=lambda group: -len(group))[:KINDS]
-    return [
-        i
-        for group in common
-        for i in dict.fromkeys(
-            [min(group, key=lambda i: failures[i].size), min(group, key=lambda i: _far(failures[i]))]
-        )
-    ]
+    smallest = [min(group, key=lambda i: failures[i].size) for group in common]
+    return [*dict.fromkeys([*smallest, *(_most_telling(failures, group) for group in common)])]
+
+
+def _most_telling(failures: Sequence[Failure], group: Sequence[int]) -> int:
+    """Of the cases nearest to a moderate size the one with the most distinct singular values."""
+    near = sorted(group, key=lambda i: _far(failures[i]))[:NEAR]
+    return max(near, key=lambda i: _distinct(failures[i]))
+
+
+def _distinct(failure: Failure) -> int:
+    """Number of clusters of the singular values, above a thousandth of the largest, of the worst member."""
+    a = next(iter(_worst(failure)[0].values())).value
+    with np.errstate(all="ignore"):
+        s = np.linalg.svd(a / np.max(np.abs(a), initial=0.0), compute_uv=False) if a.any() else np.zeros(1)
+    s = s[s > 1e-3 * s[0]]
+    return int(np.sum(s[:-1] > s[1:] * 1.01)) if s.size else 0
 
 
 def _far(failure: Failure) -> float:
@@ -93,13 +104,12 @@ def _far(failure: Failure) -> float:
 
 def _telling(failures: Sequence[Failure]) -> list[int]:
     """A tall, a wide and a square one of moderate size: enough singular values to tell mistakes apart."""
-    found: dict[int, int] = {}
-    order = sorted(range(len(failures)), key=lambda i: _far(failures[i]))
-    for i in order:
-        m, n = next(iter(failures[i].inputs.values())).value.shape[-2:]
-        if failures[i].measured and min(m, n) > 1:
-            found.setdefault((m > n) - (m < n), i)
-    return [*found.values()]
+    groups: dict[int, list[int]] = {}
+    for i, failure in enumerate(failures):
+        m, n = next(iter(failure.inputs.values())).value.shape[-2:]
+        if failure.measured and min(m, n) > 1:
+            groups.setdefault((m > n) - (m < n), []).append(i)
+    return [_most_telling(failures, group) for group in groups.values()]
 
 
 def _keys(row: Operation, claimed: Any, limit: float, failure: Failure) -> list[str]:
