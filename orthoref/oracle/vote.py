@@ -14,6 +14,7 @@ import numpy as np
 from orthoref.oracle.explain import accepted, accepts, agreed, member
 from orthoref.oracle.operation import Data, Operation
 from orthoref.oracle.precision import precision_of
+from orthoref.oracle.residual import exponent_of, ldexp
 from orthoref.oracle.verdict import Verdict, explained
 
 KINDS = 5  # of failure, of which two cases each are explained from scratch
@@ -92,10 +93,10 @@ def _most_telling(failures: Sequence[Failure], group: Sequence[int]) -> int:
 def _distinct(failure: Failure) -> int:
     """Number of clusters of the singular values, above a thousandth of the largest, of the worst member."""
     a = next(iter(_worst(failure)[0].values())).value
-    with np.errstate(all="ignore"):
-        s = np.linalg.svd(a / np.max(np.abs(a), initial=0.0), compute_uv=False) if a.any() else np.zeros(1)
-    s = s[s > 1e-3 * s[0]]
-    return int(np.sum(s[:-1] > s[1:] * 1.01)) if s.size else 0
+    a = ldexp(a, -exponent_of(a))  # LAPACK fails on matrices of subnormal numbers
+    s = np.linalg.svd(a, compute_uv=False)
+    s = s[s > 1e-3 * np.max(s, initial=0.0)]
+    return int(np.sum(s[:-1] > s[1:] * 1.01))
 
 
 def _far(failure: Failure) -> float:

