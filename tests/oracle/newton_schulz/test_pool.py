@@ -168,6 +168,7 @@ def test_equal_norms_err_alike():
     assert float(one.ratio) < float(other.ratio) / 1.5
 
 
+@pytest.mark.exhaustive
 def test_the_figure():
     found = pooled(iteration("jordan"))
     assert sum(each.count for each in found.observed) > 200
