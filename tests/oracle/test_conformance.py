@@ -115,7 +115,10 @@ def test_the_claims_are_those_that_are_taken(operation):
 
 def test_where_the_exact_iteration_diverges_nothing_is_judged():
     """Without a normalization: the cases of scale 1e30, of which the port need not even be asked."""
-    port, claims = partial(newton_schulz, normalize="none"), {"normalize": "none", "dtypes": ["float32"]}
+    port, claims = (
+        partial(newton_schulz, normalize="none"),
+        {"normalize": "none", "dtypes": ["float32"], "max_cases": 60},
+    )
     report = conformance.check(port, "newton_schulz", shapes=[(5, 12)], progress=False, **claims)
     assert report.holds, report.text()
     large = [o for o in report.outcomes if o.case.factors["scale"] == "squares overflow"]

@@ -266,6 +266,14 @@ def exact_kappa(x):
     return 2 / float(x.s[-1] + x.s[-2]) if n > 1 else 0.0
 
 
+@pytest.fixture(scope="module")
+def exact_cases():
+    """Built once, before the first test that looks at them."""
+    for case in EXACT:
+        exact_case(*case)
+
+
+@pytest.mark.usefixtures("exact_cases")
 @pytest.mark.parametrize("options", METHODS, ids=name)
 def test_exact_unitary_factor(options):
     for case in EXACT:

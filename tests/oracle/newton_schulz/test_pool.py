@@ -104,6 +104,7 @@ def test_mistakes_are_seen_and_named_in_float16(mistake):
     assert name in " ".join(found.notes)
 
 
+@pytest.mark.exhaustive
 def test_a_coefficient_of_bfloat16_is_named_with_its_size():
     claimed = iteration("jordan")
     found = pooled(claimed, off(claimed, 0, 0, "3e-3"), "bfloat16")
@@ -117,6 +118,7 @@ def test_a_row_is_named():
     assert not found.measurements[0].holds and "of row 3" in found.notes[0]
 
 
+@pytest.mark.exhaustive
 def test_rounded_coefficients_are_named():
     claimed = iteration("jordan")
     wrong = replace(claimed, schedule=replace(claimed.schedule, rows=claimed.schedule.rounded("bfloat16").rows))
@@ -139,6 +141,7 @@ def test_one_wrong_case_is_not_the_map():
     assert found.measurements[0].holds and not found.notes
 
 
+@pytest.mark.exhaustive
 def test_what_nothing_explains():
     claimed = iteration("jordan")
 
@@ -150,6 +153,7 @@ def test_what_nothing_explains():
     assert not found.measurements[0].holds and found.notes[-1] == module.NO_SINGLE
 
 
+@pytest.mark.exhaustive
 def test_the_same_matrix_twice_is_no_more_than_once():
     claimed = iteration("jordan")
     wrong = off(claimed, 0, 1, "2e-4")
@@ -157,6 +161,7 @@ def test_the_same_matrix_twice_is_no_more_than_once():
     assert float(twice.ratio) == pytest.approx(float(once.ratio), rel=1e-12, abs=0)
 
 
+@pytest.mark.exhaustive
 def test_equal_norms_err_alike():
     """A norm that rounds the same way everywhere is one error, not many."""
     claimed = iteration("newton-schulz-5", steps=2)
