@@ -16,7 +16,7 @@ from orthoref.oracle.cases import Case
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
-from orthoref.oracle.operations import OPERATIONS
+from orthoref.oracle.operations import ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.run import Raised, Run, order_of
@@ -123,7 +123,7 @@ def check(
     if convert is None and (short := [d for d in dtypes or () if d in PRECISIONS and not hasattr(np, d)]):
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
     laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
-    cases = _cases(row, convert is not None, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
+    cases = _cases(row, claimed, convert is not None, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                    max_cases=max_cases)  # fmt: skip
     said = {
         "returns": returns if row.optional else "auto",
@@ -170,17 +170,18 @@ def battery(
     ValueError
         Unknown operation, or nothing is left.
     """
-    return _cases(_row(operation), False, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
+    row = _row(operation)
+    return _cases(row, row.claim(), False, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
                   max_cases=max_cases)  # fmt: skip
 
 
 def _row(operation: str) -> Operation:
-    if operation not in OPERATIONS:
-        raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
-    return OPERATIONS[operation]
+    if operation not in ROWS:
+        raise ValueError(f"operation={operation!r} is not one of {', '.join(ROWS)}")
+    return ROWS[operation]
 
 
-def _cases(row: Operation, converted: bool, *, dtypes: Sequence[str] | None, shapes: Sequence[tuple[int, ...]] | None,
+def _cases(row: Operation, claimed: Any, converted: bool, *, dtypes: Sequence[str] | None, shapes: Sequence[tuple[int, ...]] | None,
            skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
     if isinstance(skip, str):
         raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
@@ -192,7 +193,8 @@ def _cases(row: Operation, converted: bool, *, dtypes: Sequence[str] | None, sha
     # a layout that is not among the levels need not be skipped
     else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
     dtypes = row.dtypes if dtypes is None else dtypes
-    return batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
+    found = batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
+    return [case.accompanied(row.companions(claimed)) for case in found]
 
 
 def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report, progress: bool,

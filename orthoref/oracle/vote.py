@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from orthoref.oracle.explain import accepted, accepts, agreed, member
+from orthoref.oracle.explain import accepted, accepts, agreed, explain, member
 from orthoref.oracle.operation import Data, Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.residual import exponent_of, ldexp
@@ -149,13 +149,15 @@ def _explained(row: Operation, claimed: Any, limit: float, failure: Failure, fir
 
 
 def _fits(row: Operation, claimed: Any, limit: float, failure: Failure, key: str) -> bool:
-    """Whether the mistake with this key, undone, makes the worst member of a case right."""
+    """Whether the mistake with this key, undone, makes the worst member of a case right, or is what is seen there."""
     format_ = precision_of(failure.format)
     failed, (inputs, outputs) = _failed(failure), _worst(failure)
     try:
         with np.errstate(all="ignore"):
             variants = row.variants(inputs, outputs, claimed, format_, failed)
             found = next((variant for variant in variants if variant.key == key), None)
-            return found is not None and accepts(row, inputs, outputs, claimed, format_, limit, found) is not None
+            if found is None:
+                return explain(row, inputs, outputs, claimed, format_, limit, failed)[0] == key
+            return accepts(row, inputs, outputs, claimed, format_, limit, found) is not None
     except Exception:  # of results that may hold anything
         return False
