@@ -67,7 +67,7 @@ class Fixed:
     def __sub__(self, other: Matrix) -> Fixed:
         return self + (-fixed(other))
 
-    def __rsub__(self, other: Matrix) -> Fixed:
+    def __rsub__(self, other: Matrix | float) -> Fixed:
         return fixed(other) - self
 
     __radd__ = __add__
@@ -92,7 +92,7 @@ class Fixed:
 
     def __mul__(self, other: Matrix | float) -> Fixed:
         """Entry by entry; numbers of at most 53 bits."""
-        other = fixed(np.full((1, 1), other) if isinstance(other, (int, float)) else other)
+        other = fixed(other)
         x, y = self.words, other.words
         words = [sum(x[i] * y[k - i] for i in range(k + 1)) for k in range(WORDS)]
         return _normalized(np.stack(words), self.exponent + other.exponent - 1)
@@ -107,9 +107,9 @@ class Fixed:
 Matrix = Union[Fixed, np.ndarray]
 
 
-def fixed(x: Matrix) -> Fixed:
-    """As fixed point."""
-    return x if isinstance(x, Fixed) else Fixed.of(x)
+def fixed(x: Matrix | float) -> Fixed:
+    """As fixed point; numbers as matrices that broadcast."""
+    return x if isinstance(x, Fixed) else Fixed.of(np.full((1, 1), x) if isinstance(x, (int, float)) else x)
 
 
 def rounded(x: Matrix) -> np.ndarray:

@@ -162,7 +162,8 @@ class Report:
             verdict = outcome.verdict
             failing = sorted(check.name for check in verdict.checks if not check.holds)
             faults = [re.sub(r"\d[\d.e+-]*", "#", fault) for fault in verdict.faults]
-            groups.setdefault((outcome.law, *failing, *faults), []).append(outcome)
+            seen = verdict.key if any(isnan(check.ratio) for check in verdict.checks) else ""
+            groups.setdefault((outcome.law, seen, *failing, *faults), []).append(outcome)
         found: dict[str, Finding] = {}
         for group in groups.values():
             explained = [o for o in group if o.verdict.reasons] or group

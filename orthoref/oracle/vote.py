@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log
+from math import isnan, log
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ class Failure:
         return (*sorted(check.name for check in self.verdict.checks if not check.holds), *faults)
 
     @property
+    def not_a_number(self) -> bool:
+        """Whether a ratio is NaN."""
+        return any(isnan(check.ratio) for check in self.verdict.checks)
+
+    @property
     def measured(self) -> bool:
         """Whether a ratio fails."""
         return any(not check.holds for check in self.verdict.checks)
@@ -54,11 +59,12 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
     """
     verdicts = [failure.verdict for failure in failures]
     chosen = _representatives(failures)
-    for i in chosen:
-        verdicts[i] = _explained(row, claimed, limit, failures[i])
+    for i, failure in enumerate(failures):
+        if i in chosen or failure.not_a_number:  # what is not finite is described only
+            verdicts[i] = _explained(row, claimed, limit, failure)
     tried = _spread([i for i, failure in enumerate(failures) if failure.measured])
     likely = agreed([_keys(row, claimed, limit, failures[i]) for i in _telling(failures)])
-    common = Counter(verdicts[i].key for i in chosen).most_common()
+    common = Counter(verdict.key for verdict in verdicts).most_common()
     candidates = [key for key in dict.fromkeys([likely, *(key for key, _ in common)]) if key]
     counts = Counter(dict.fromkeys(candidates[:CANDIDATES], 0))
     if len(chosen) > 1 or len(tried) > 1:

@@ -16,7 +16,6 @@ from orthoref.oracle.precision import PRECISIONS, Precision
 from orthoref.oracle.residual import exponent_of, ldexp, norm
 
 FLOAT32 = PRECISIONS["float32"]  # whose truth is found in float64
-EQUAL = 2.0**-40  # relative distance of singular values that are called equal
 
 
 def variants(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, precision: Precision,
@@ -129,7 +128,7 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
     at = point(ct(a) if wide else a, False)
     said, close = [], _closest(at.s)
     bad = any(not np.isfinite(x.value).all() for x in outputs.values())
-    if bad and close is not None and close[1] <= EQUAL:
+    if bad and close is not None and close[1] <= 8 * len(at.s) * precision.eps:
         i = close[0]
         said.append(
             f"differentiates through the SVD: singular values {i} and {i + 1} are equal, and it divides by their "

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from orthoref._polar import decomposition
 from orthoref.oracle import derivative
 from orthoref.oracle.battery import Levels
-from orthoref.oracle.cases import COTANGENTS
+from orthoref.oracle.cases import COTANGENTS, STRUCTURES
 from orthoref.oracle.fixed import ct
 from orthoref.oracle.operation import Check, Data, Operation
 from orthoref.oracle.polar import derivative_reasons as reasons
@@ -43,6 +43,7 @@ def outside(inputs: Data, claimed: PolarDerivative) -> str:
 LEVELS = Levels(
     order=(1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 64, 65, 128),
     members=("alike", "scaled"),
+    structure=tuple(name for name in STRUCTURES if name != "smooth"),  # singular to working precision
     spectrum=("geometric", "one_small", "repeated", "clustered", "log_uniform", "almost_equal"),
     cond=(1.0, 2.0, 10.0, 1e2, 1e4, 1e6, 1e8),
     scale=(1.0, "squares overflow", "squares underflow"),
