@@ -38,7 +38,8 @@ def qr(a):
     wide = a.shape[-2] < a.shape[-1]
     q, _ = np.linalg.qr(np.conj(np.swapaxes(a, -2, -1)) if wide else a)
     q = np.conj(np.swapaxes(q, -2, -1)) if wide else q
-    return q, np.conj(np.swapaxes(q, -2, -1)) @ a
+    with np.errstate(all="ignore"):  # NaN, where LAPACK's squares overflow
+        return q, np.conj(np.swapaxes(q, -2, -1)) @ a
 
 
 def bent(x):
