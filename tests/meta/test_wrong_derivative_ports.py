@@ -1,0 +1,139 @@
+"""Wrong backward passes are wrong where they say so, right ones are right: against orthoref's own VJP in float64."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from backends import JAX, TORCH, norm
+from meta.wrong_derivative_ports import RIGHT, SCHEDULES, WRONG, at, backward, sweep
+
+from orthoref import newton_schulz_vjp, polar_condition, polar_vjp
+from orthoref.oracle.autodiff import derivative
+
+BACKENDS = {"torch": TORCH, "jax": JAX}
+FACTOR = 1000  # units of eps: far beyond what rounding does at these points, below every fault
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """What the first call loads is not charged to a test."""
+    if find_spec("torch") is not None:
+        a = TORCH.asarray(np.eye(2))
+        derivative(RIGHT[0].port, "torch", "vjp", outputs=(0, 1))(a, a, a)
+
+
+def late(entries):
+    """JAX, which compiles everything, is left to the exhaustive run."""
+    return pytest.mark.parametrize(
+        "entry", [pytest.param(e, id=e.name, marks=[pytest.mark.exhaustive] * (e.framework == "jax")) for e in entries]
+    )
+
+
+def truth(entry, a, *bars):
+    """In double precision."""
+    double = np.complex128 if np.iscomplexobj(a) else np.float64
+    if entry.operation == "polar":
+        return polar_vjp(a.astype(double), *(bar.astype(double) for bar in bars))
+    return newton_schulz_vjp(a.astype(double), bars[0].astype(double), **entry.claims)
+
+
+def error(entry, a_bar, a, *bars):
+    """In units of eps, relative to the larger of the gradient and what the condition number makes of the cotangents."""
+    exact = truth(entry, a, *bars)
+    assert a_bar.shape == exact.shape and a_bar.dtype == a.dtype
+    size = norm(exact)
+    if entry.operation == "polar":
+        condition = max(float(np.max(polar_condition(a))), 1 / norm(a))  # 0 for a number, where 1/|A| rounds
+        size = max(size, condition * norm(bars[0]), *map(norm, bars[1:]))
+    else:  # the part along A cancels
+        size = max(size, norm(bars[0]) / norm(a))
+    difference = norm(a_bar - exact)
+    if not size:
+        return 0.0 if difference == 0 else np.inf
+    return difference / (np.finfo(a.dtype).eps * size)
+
+
+def test_there_are_enough():
+    assert len({entry.name.rpartition(",")[0] for entry in WRONG}) >= 60
+    assert sum(entry.framework == "jax" for entry in WRONG) >= 10
+    assert len(RIGHT) >= 20
+    for entries in (WRONG, RIGHT):
+        assert len({entry.name for entry in entries}) == len(entries)
+
+
+def is_wrong(entry, a_bar, a, given, kept):
+    """The result is, or a cotangent was changed."""
+    changed = any(not np.array_equal(x, y) for x, y in zip(given, kept, strict=True))
+    return changed or not error(entry, a_bar, a, *kept) <= FACTOR
+
+
+@pytest.mark.parametrize("entry", WRONG, ids=lambda e: e.name)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_wrong_backward_pass_is_wrong_where_it_says(entry):
+    a, *bars = entry.on()
+    kept = [bar.copy() for bar in bars]
+    assert is_wrong(entry, entry.backward(a, *bars), a, bars, kept)
+
+
+def as_given(backend, x):
+    """With the strides of a transposed or an expanded NumPy array."""
+    if backend is TORCH and 0 in x.strides:
+        return backend.asarray(x[:1, :1]).expand(x.shape)
+    return backend.asarray(x) if x.flags.c_contiguous else backend.asarray(x.mT.copy()).mT
+
+
+@late(WRONG)
+def test_what_a_framework_finds_of_a_wrong_port_is_wrong(entry):
+    backend = BACKENDS[entry.framework]
+    backend.require()
+    a, *bars = entry.on()
+    given = [as_given(backend, bar) for bar in bars]
+    vjp = derivative(entry.port, entry.framework, "vjp", outputs=entry.outputs)
+    a_bar = backend.to_numpy(vjp(backend.asarray(a), *given))
+    assert is_wrong(entry, a_bar, a, map(backend.to_numpy, given), bars)
+
+
+POINTS = [
+    ((4, 4), 30.0, "float64"),
+    ((6, 3), 300.0, "complex128"),
+    ((3, 5), 30.0, "float32"),
+    ((3, 5), 30.0, "complex128"),
+    ((2, 4, 4), 90.0, "complex64"),
+    ((6, 3), 300.0, "float64"),
+    ((1, 1), 1.0, "float64"),
+]
+
+
+def points(entry):
+    """Shape, condition number, dtype and spectrum; few for JAX, which compiles for every shape and dtype."""
+    for shape, cond, dtype in POINTS[1:3] if entry.framework == "jax" else POINTS:
+        if dtype in entry.dtypes and (shape[-1] == shape[-2] or not entry.square):
+            for spectrum in ("geometric",) if entry.distinct else ("geometric", "repeated"):
+                yield shape, min(cond, entry.cond), dtype, spectrum
+
+
+@late(RIGHT)
+def test_a_right_one_is_right(entry):
+    backend = BACKENDS[entry.framework]
+    backend.require()
+    vjp = derivative(entry.port, entry.framework, "vjp", outputs=entry.outputs)
+    for shape, cond, dtype, spectrum in points(entry):
+        a, *bars = at(shape, dtype, spectrum=spectrum, cond=cond)()
+        bars = bars[: len(entry.outputs)]
+        a_bar = backend.to_numpy(vjp(*map(backend.asarray, (a, *bars))))
+        assert error(entry, a_bar, a, *bars) <= 100 * cond, (shape, dtype, spectrum)
+
+
+def test_right_backward_passes_are_right():
+    """The two that the wrong ones vary, without a framework; the error at the fault's own inputs."""
+    for entry in WRONG:
+        a, *bars = entry.on()
+        right = backward if entry.operation == "polar" else partial(sweep, **arguments(entry.claims))
+        assert error(entry, right(a, *bars), a, *bars) <= 100, entry.name
+
+
+def arguments(claims):
+    return {"rows": SCHEDULES[claims["schedule"]], "eps": claims["eps"], "clamp": claims["eps_rule"] == "clamp"}
