@@ -115,6 +115,9 @@ def _matrix_by_matrix(f: Function, vmap: Callable[[Function], Function]) -> Func
 
 # --- torch
 
+RESULT = "the result does not depend on the input: detached?"
+GRADIENT = "the gradient does not depend on the input: detached or once_differentiable?"
+
 
 def _torch_vjp(port: Function, outputs: Sequence[int]) -> Function:
     torch = import_module("torch")
@@ -123,7 +126,7 @@ def _torch_vjp(port: Function, outputs: Sequence[int]) -> Function:
     def vjp(a: Array, *bars: Array) -> Array:
         with torch.enable_grad():
             x = a.detach().requires_grad_()
-            return _pulled_back(f(x), x, bars, "result")
+            return _pulled_back(f(x), x, bars, RESULT)
 
     return vjp
 
@@ -135,8 +138,8 @@ def _torch_double_backward(port: Function, outputs: Sequence[int]) -> Function:
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         with torch.enable_grad():
             x = a.detach().requires_grad_()
-            a_bar = _pulled_back(f(x), x, bars, "result", create_graph=True)
-            return _pulled_back((a_bar,), x, (a_dot,), "gradient")
+            a_bar = _pulled_back(f(x), x, bars, RESULT, create_graph=True)
+            return _pulled_back((a_bar,), x, (a_dot,), GRADIENT)
 
     return vjp_jvp
 
@@ -149,7 +152,7 @@ def _pulled_back(ys: Sequence[Array], x: Array, bars: Sequence[Array], what: str
         grad = import_module("torch").autograd.grad
         (x_bar,) = grad(ys, x, bars, create_graph=create_graph, allow_unused=True)
     if x_bar is None:
-        raise RuntimeError(f"the {what} does not depend on the input: detached?")
+        raise RuntimeError(what)
     return x_bar
 
 
@@ -173,7 +176,7 @@ def _torch_forward(port: Function, outputs: Sequence[int]) -> Function:
         with _dual_level, forward.dual_level():
             ys = [forward.unpack_dual(y) for y in f(forward.make_dual(a.detach(), a_dot.detach()))]
         if all(y.tangent is None for y in ys):
-            raise RuntimeError("the result does not depend on the input: detached?")
+            raise RuntimeError(RESULT)
         return _one_or_all(tuple(torch.zeros_like(y.primal) if y.tangent is None else y.tangent for y in ys))
 
     return jvp

@@ -8,9 +8,20 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from backends import JAX, TORCH, norm
-from meta.wrong_derivative_ports import RIGHT, SCHEDULES, WRONG, at, backward, sweep
+from meta.wrong_derivative_ports import (
+    RIGHT,
+    SCHEDULES,
+    WRONG,
+    WRONG_TWICE,
+    at,
+    backward,
+    by_newton_schulz,
+    gaussian,
+    newton_schulz,
+    sweep,
+)
 
-from orthoref import newton_schulz_vjp, polar_condition, polar_vjp
+from orthoref import newton_schulz_jvp, newton_schulz_vjp, polar_condition, polar_jvp, polar_vjp
 from orthoref.oracle.autodiff import derivative
 
 BACKENDS = {"torch": TORCH, "jax": JAX}
@@ -23,6 +34,7 @@ def warm():
     if find_spec("torch") is not None:
         a = TORCH.asarray(np.eye(2))
         derivative(RIGHT[0].port, "torch", "vjp", outputs=(0, 1))(a, a, a)
+        derivative(by_newton_schulz, "torch", "jvp")(a, a)
 
 
 def late(entries):
@@ -107,9 +119,9 @@ POINTS = [
 ]
 
 
-def points(entry):
+def points(entry, chosen=POINTS):
     """Shape, condition number, dtype and spectrum; few for JAX, which compiles for every shape and dtype."""
-    for shape, cond, dtype in POINTS[1:3] if entry.framework == "jax" else POINTS:
+    for shape, cond, dtype in POINTS[1:3] if entry.framework == "jax" else chosen:
         if dtype in entry.dtypes and (shape[-1] == shape[-2] or not entry.square):
             for spectrum in ("geometric",) if entry.distinct else ("geometric", "repeated"):
                 yield shape, min(cond, entry.cond), dtype, spectrum
@@ -137,3 +149,65 @@ def test_right_backward_passes_are_right():
 
 def arguments(claims):
     return {"rows": SCHEDULES[claims["schedule"]], "eps": claims["eps"], "clamp": claims["eps_rule"] == "clamp"}
+
+
+# --- double backward and forward mode
+
+
+BOTH_FACTORS = {"polar": lambda a: (u := by_newton_schulz(a), u.mH @ a), "newton_schulz": newton_schulz}
+
+
+def second(entry, a, *bars, port=None):
+    """The derivative of the VJP along a direction, by double backward, of the entry's port or another."""
+    e = gaussian(a.shape, a.dtype.name, 9)
+    arguments = map(TORCH.asarray, (a, e, *bars))
+    return TORCH.to_numpy(derivative(port or entry.port, "torch", "vjp_jvp", outputs=entry.outputs)(*arguments))
+
+
+@pytest.mark.parametrize("entry", [e for e in RIGHT if e.framework == "torch"], ids=lambda e: e.name)
+def test_right_ones_agree_twice(entry):
+    """With double backward through a converged iteration, or the plain one: another formula for all but that one."""
+    TORCH.require()
+    plain = BOTH_FACTORS[entry.operation]
+    if entry.operation == "newton_schulz":
+        plain = partial(plain, **arguments(entry.claims))
+    for shape, cond, dtype, spectrum in points(entry, POINTS[:4]):
+        if dtype in ("float32", "complex64") or (spectrum == "repeated" and entry.distinct_twice):
+            continue
+        a, *bars = at(shape, dtype, spectrum=spectrum, cond=cond)()
+        bars = bars[: len(entry.outputs)]
+        result, exact = second(entry, a, *bars), second(entry, a, *bars, port=plain)
+        assert norm(result - exact) <= 1000 * np.finfo(dtype).eps * cond**2 * norm(exact), (shape, spectrum)
+
+
+@pytest.mark.parametrize("entry", WRONG_TWICE, ids=lambda e: e.name)
+def test_wrong_twice_and_right_once(entry):
+    TORCH.require()
+    a, *bars = entry.on()
+    given = [*map(TORCH.asarray, (a, *bars))]
+    vjp = derivative(entry.port, "torch", "vjp", outputs=entry.outputs)
+    assert error(entry, TORCH.to_numpy(vjp(*given)), a, *bars) <= 100
+    if "detached" in entry.name:
+        with pytest.raises(RuntimeError, match=entry.words):
+            second(entry, a, *bars)
+        return
+    exact = second(entry, a, *bars, port=BOTH_FACTORS[entry.operation])
+    assert not norm(second(entry, a, *bars) - exact) <= 1e-3 * norm(exact)
+
+
+@pytest.mark.parametrize("entry", [e for e in RIGHT if e.framework == "torch" and e.forward], ids=lambda e: e.name)
+def test_right_ones_in_forward_mode(entry):
+    TORCH.require()
+    for shape, cond, dtype, spectrum in points(entry, POINTS[:4]):
+        a = at(shape, dtype, spectrum=spectrum, cond=cond)()[0]
+        e = gaussian(shape, dtype, 9)
+        tangents = derivative(entry.port, "torch", "jvp", outputs=entry.outputs)(*map(TORCH.asarray, (a, e)))
+        double = np.complex128 if np.iscomplexobj(a) else np.float64
+        if entry.operation == "polar":
+            exact = polar_jvp(a.astype(double), e.astype(double))
+        else:
+            exact = (newton_schulz_jvp(a.astype(double), e.astype(double), **entry.claims),)
+        tangents = tangents if isinstance(tangents, tuple) else (tangents,)
+        for tangent, dot in zip(tangents, exact, strict=False):
+            size = max(norm(dot), norm(e) / norm(a))
+            assert norm(TORCH.to_numpy(tangent) - dot) <= 100 * cond * np.finfo(dtype).eps * size, (shape, spectrum)

@@ -38,7 +38,11 @@ class Wrong(NamedTuple):
 
 
 class Right(NamedTuple):
-    """A port that is right for condition numbers up to ``cond``, where ``distinct`` for distinct singular values."""
+    """A port that is right for condition numbers up to ``cond``.
+
+    ``distinct``: for distinct singular values; ``distinct_twice``: the second derivative is. ``forward``: there is a
+    forward mode, too. ``square``: takes no others.
+    """
 
     name: str
     framework: str
@@ -49,7 +53,18 @@ class Right(NamedTuple):
     claims: dict[str, Any]
     cond: float
     distinct: bool = False
+    distinct_twice: bool = False
+    forward: bool = False
     square: bool = False
+
+
+BY_HAND: set[Port] = set()
+
+
+def by_hand(port: Port) -> Port:
+    """The port, which has a VJP and no JVP of its own."""
+    BY_HAND.add(port)
+    return port
 
 
 def torch_port(forward: Port, backward: Backward) -> Port:
@@ -67,7 +82,7 @@ def torch_port(forward: Port, backward: Backward) -> Port:
 
         return Port
 
-    return lambda a: function().apply(a)
+    return by_hand(lambda a: function().apply(a))
 
 
 def jax_port(forward: Port, backward: Backward) -> Port:
@@ -83,7 +98,7 @@ def jax_port(forward: Port, backward: Backward) -> Port:
         f.defvjp(lambda a: (forward(a), a), pull_back)
         return f
 
-    return lambda a: function()(a)
+    return by_hand(lambda a: function()(a))
 
 
 MAKERS = {"torch": torch_port, "jax": jax_port}
@@ -835,6 +850,73 @@ def the_cotangent_of_the_iteration_is_normalized(a, y):
     return sweep(a, y / xp.where(size > 0, size, xp.ones_like(size)))
 
 
+# --- torch ports whose VJP is right, and whose double backward is not
+
+
+def held(backward: Backward) -> Backward:
+    """The point is detached, which is what torch's once_differentiable comes to."""
+    return lambda a, *bars: backward(a.detach(), *bars)
+
+
+def with_constant_sums(p, s, v, u_bar):
+    return inside(p, s.detach(), v, u_bar)
+
+
+def with_constant_h(p, s, v, h_bar):
+    return of_h(p, s, v, h_bar).detach()
+
+
+def with_constant_vectors_inside(p, s, v, u_bar):
+    return inside(p.detach(), s, v.detach(), u_bar)
+
+
+def with_constant_vectors(p, s, v, u_bar):
+    return outside(p.detach(), s, v.detach(), u_bar)
+
+
+def constant_gradient(a, y, eps, clamp):
+    size = frobenius(a)
+    return (y - (a / size).detach() * real_inner(a / size, y)) / size
+
+
+def constant_norm(a, y, eps, clamp):
+    size = frobenius(a).detach()
+    return (y - (a / size) * real_inner(a / size, y)) / size
+
+
+def constant_step(x, y, row):
+    return step_back(x.detach(), y, row)
+
+
+# name: operation, backward pass, pattern of the reason
+TWICE: dict[str, tuple[str, Backward, str]] = {
+    "the point is detached": ("polar", held(backward), "does not depend on the input"),
+    "the sums are constant": ("polar", partial(backward, inside=with_constant_sums), ""),
+    "the vectors inside are constant": ("polar", partial(backward, inside=with_constant_vectors_inside), ""),
+    "the vectors outside are constant": ("polar", partial(backward, outside=with_constant_vectors), ""),
+    "the part of H is constant": ("polar", partial(backward, of_h=with_constant_h), "h_bar"),
+    "the point of the iteration is detached": ("newton_schulz", held(sweep), "does not depend on the input"),
+    "the gradient of the norm is constant": ("newton_schulz", partial(sweep, normalized_back=constant_gradient), ""),
+    "the norm is constant": ("newton_schulz", partial(sweep, normalized_back=constant_norm), ""),
+    "the steps are constant": ("newton_schulz", partial(sweep, step_back=constant_step), ""),
+}
+WRONG_TWICE = [
+    Wrong(
+        name,
+        "torch",
+        operation,
+        torch_port(polar if operation == "polar" else newton_schulz, function),
+        words,
+        ALL,
+        (0, 1) if operation == "polar" else (0,),
+        {} if operation == "polar" else claims_of(),
+        function,
+        at((5, 3)) if operation == "polar" else alone(at((5, 3))),
+    )
+    for name, (operation, function, words) in TWICE.items()
+]
+
+
 # --- right ones
 
 
@@ -848,11 +930,16 @@ def right(
     dtypes: tuple[str, ...] = ALL,
     cond: float = 1e6,
     distinct: bool = False,
+    distinct_twice: bool = False,
     square: bool = False,
     **claims: Any,
 ) -> None:
+    """Puts a port into the table: differentiated by the framework, or (``torch_port``, ``jax_port``) by hand."""
     said = {} if operation == "polar" else claims_of(**claims)
-    RIGHT.append(Right(name, framework, operation, port, dtypes, outputs, said, cond, distinct, square))
+    forward = port not in BY_HAND
+    RIGHT.append(
+        Right(name, framework, operation, port, dtypes, outputs, said, cond, distinct, distinct_twice, forward, square)
+    )
 
 
 def u_of(a):
@@ -1006,19 +1093,26 @@ def by_a_complex_step(a, e):
     return xp.imag(x) / h * unit / size
 
 
+DISTINCT = {"distinct": True, "distinct_twice": True}
+
 for _framework in BOTH:
     _make = MAKERS[_framework]
-    right(f"closed form, {_framework}", _make(polar, backward), _framework, outputs=(0, 1))
-    right(f"differentiated through the SVD, {_framework}", polar, _framework, outputs=(0, 1), cond=1e3, distinct=True)
-    right(f"Sylvester equation by eigenvectors of H, {_framework}", _make(u_of, via_omega(by_eigenvectors)), _framework)
+    right(f"closed form, {_framework}", _make(polar, backward), _framework, outputs=(0, 1), distinct_twice=True)
+    right(f"differentiated through the SVD, {_framework}", polar, _framework, outputs=(0, 1), cond=1e3, **DISTINCT)
+    right(
+        f"Sylvester equation by eigenvectors of H, {_framework}",
+        _make(u_of, via_omega(by_eigenvectors)),
+        _framework,
+        distinct_twice=True,
+    )
 
 right("differentiated through Newton-Schulz, torch", by_newton_schulz, cond=1e3)
 right("differentiated through Newton-Schulz, jax", by_newton_schulz_in_a_loop, "jax", cond=1e3)
 right("differentiated through Newton with R", by_newton, cond=1e3)
 right("differentiated through QDWH", by_qdwh, cond=1e3)
 right("differentiated through an integral", by_integral, cond=100, dtypes=DOUBLE)
-right("Sylvester equation by Kronecker products", torch_port(u_of, via_omega(by_kronecker)))
-right("Sylvester equation by Smith's iteration", torch_port(u_of, via_omega(by_smith)), cond=1e3)
+right("Sylvester equation by Kronecker products", torch_port(u_of, via_omega(by_kronecker)), distinct_twice=True)
+right("Sylvester equation by Smith's iteration", torch_port(u_of, via_omega(by_smith)), cond=1e3, distinct_twice=True)
 right("sign of a block matrix", torch_port(u_of, by_the_sign_of_a_block_matrix), cond=1e3, square=True)
 right("complex step", torch_port(u_of, by_a_complex_step), cond=1e3, dtypes=REAL)
 
@@ -1085,12 +1179,13 @@ for _framework in BOTH:
             "newton_schulz",
             **_options,
         )
-right("differentiated through the singular values", through_singular_values, "torch", "newton_schulz", distinct=True)
+right("differentiated through the singular values", through_singular_values, "torch", "newton_schulz", **DISTINCT)
 right(
     "divided differences of the composed polynomial",
     torch_port(newton_schulz, by_divided_differences),
     "torch",
     "newton_schulz",
+    distinct_twice=True,
 )
 right("differentiated through completed squares", factored, "torch", "newton_schulz")
 right("reverse sweep, you-5", torch_port(partial(newton_schulz, rows=YOU), partial(sweep, rows=YOU)), "torch",

@@ -273,7 +273,9 @@ def test_torch_gradient_that_is_detached_raises(torch):
 
     a = torch.full((2, 2), 2.0)
     assert torch.equal(derivative(Cube.apply, "torch", "vjp")(a, a), 24 * torch.ones(2, 2))
-    with pytest.raises(RuntimeError, match=r"the gradient does not depend on the input: detached\?"):
+    with pytest.raises(
+        RuntimeError, match="the gradient does not depend on the input: detached or once_differentiable"
+    ):
         derivative(Cube.apply, "torch", "vjp_jvp")(a, a, a)
 
 
