@@ -10,8 +10,10 @@ import pytest
 from backends import JAX, TORCH, norm
 from meta.wrong_derivative_ports import (
     RIGHT,
+    RIGHT_FORWARD,
     SCHEDULES,
     WRONG,
+    WRONG_FORWARD,
     WRONG_TWICE,
     at,
     backward,
@@ -195,19 +197,34 @@ def test_wrong_twice_and_right_once(entry):
     assert not norm(second(entry, a, *bars) - exact) <= 1e-3 * norm(exact)
 
 
-@pytest.mark.parametrize("entry", [e for e in RIGHT if e.framework == "torch" and e.forward], ids=lambda e: e.name)
-def test_right_ones_in_forward_mode(entry):
-    TORCH.require()
-    for shape, cond, dtype, spectrum in points(entry, POINTS[:4]):
+def tangents_of(entry, a, e):
+    """What the framework finds and what is right, each as a tuple."""
+    backend = BACKENDS[entry.framework]
+    backend.require()
+    found = derivative(entry.port, entry.framework, "jvp", outputs=entry.outputs)(*map(backend.asarray, (a, e)))
+    found = tuple(map(backend.to_numpy, found if isinstance(found, tuple) else (found,)))
+    double = np.complex128 if np.iscomplexobj(a) else np.float64
+    a, e = a.astype(double), e.astype(double)
+    if entry.operation == "polar":
+        return found, polar_jvp(a, e)[: len(found)]
+    return found, (newton_schulz_jvp(a, e, **entry.claims),)
+
+
+def tangent_errors(entry, a, e):
+    """In units of eps, as for the VJP."""
+    for x, exact in zip(*tangents_of(entry, a, e), strict=True):
+        assert x.shape == exact.shape and x.dtype == a.dtype
+        yield norm(x - exact) / (np.finfo(a.dtype).eps * max(norm(exact), norm(e) / norm(a)))
+
+
+@late([e for e in (*RIGHT, *RIGHT_FORWARD) if e.forward])
+def test_a_right_one_is_right_in_forward_mode(entry):
+    for shape, cond, dtype, spectrum in points(entry):
         a = at(shape, dtype, spectrum=spectrum, cond=cond)()[0]
-        e = gaussian(shape, dtype, 9)
-        tangents = derivative(entry.port, "torch", "jvp", outputs=entry.outputs)(*map(TORCH.asarray, (a, e)))
-        double = np.complex128 if np.iscomplexobj(a) else np.float64
-        if entry.operation == "polar":
-            exact = polar_jvp(a.astype(double), e.astype(double))
-        else:
-            exact = (newton_schulz_jvp(a.astype(double), e.astype(double), **entry.claims),)
-        tangents = tangents if isinstance(tangents, tuple) else (tangents,)
-        for tangent, dot in zip(tangents, exact, strict=False):
-            size = max(norm(dot), norm(e) / norm(a))
-            assert norm(TORCH.to_numpy(tangent) - dot) <= 100 * cond * np.finfo(dtype).eps * size, (shape, spectrum)
+        for ratio in tangent_errors(entry, a, gaussian(shape, dtype, 9)):
+            assert ratio <= 100 * cond, (shape, dtype, spectrum)
+
+
+@late(WRONG_FORWARD)
+def test_a_wrong_one_is_wrong_in_forward_mode(entry):
+    assert not all(ratio <= FACTOR for ratio in tangent_errors(entry, *entry.on()))

@@ -101,7 +101,36 @@ def jax_port(forward: Port, backward: Backward) -> Port:
     return by_hand(lambda a: function()(a))
 
 
+def torch_forward_port(forward: Port, tangent: Callable[[Any, Any], Any]) -> Port:
+    @cache
+    def function() -> Any:
+        class Port(import_module("torch").autograd.Function):
+            @staticmethod
+            def forward(ctx, a):
+                ctx.save_for_forward(a)
+                return forward(a)
+
+            @staticmethod
+            def jvp(ctx, a_dot):
+                return tangent(ctx.saved_tensors[0], a_dot)
+
+        return Port
+
+    return lambda a: function().apply(a)
+
+
+def jax_forward_port(forward: Port, tangent: Callable[[Any, Any], Any]) -> Port:
+    @cache
+    def function() -> Any:
+        f = import_module("jax").custom_jvp(forward)
+        f.defjvp(lambda point, direction: (forward(*point), tangent(*point, *direction)))
+        return f
+
+    return lambda a: function()(a)
+
+
 MAKERS = {"torch": torch_port, "jax": jax_port}
+FORWARD_MAKERS = {"torch": torch_forward_port, "jax": jax_forward_port}
 REAL, COMPLEX = ("float32", "float64"), ("complex64", "complex128")
 ALL = (*REAL, *COMPLEX)
 DOUBLE = ("float64", "complex128")
@@ -917,6 +946,135 @@ WRONG_TWICE = [
 ]
 
 
+# --- forward mode: (a, a_dot) -> tangents
+
+
+def tangent(a, e, *, u_dot=None, **terms):
+    """U_dot, as the derivative of U is its own adjoint, and H_dot = U_dot^H A + U^H A_dot."""
+    xp = namespace(a)
+    u, h = polar(a)
+    dot = backward(a, e, xp.zeros_like(h), **terms) if u_dot is None else u_dot(u, e)
+    return dot, herm(ct(dot) @ a + ct(u) @ e)
+
+
+def step_tangent(x, e, row):
+    a, b, c = row
+    g, g_dot = x @ ct(x), e @ ct(x) + x @ ct(e)
+    return a * e + (b * g + c * (g @ g)) @ e + (b * g_dot + c * (g_dot @ g + g @ g_dot)) @ x
+
+
+def swept_forward(a, e, *, step_tangent=step_tangent, constant=False, skip=0):
+    x, e = flat(a), flat(e)
+    size = frobenius(x)
+    x = x / size
+    e = (e if constant else e - x * real_inner(x, e)) / size
+    for k, row in enumerate(JORDAN):
+        if k >= skip:
+            e = step_tangent(x, e, row)
+        x = step(x, row)
+    return unflat(e, a)
+
+
+def without_conjugate(x, e, row):
+    a, b, c = row
+    g, g_dot = x @ ct(x), e @ x.mT + x @ e.mT
+    return a * e + (b * g + c * (g @ g)) @ e + (b * g_dot + c * (g_dot @ g + g @ g_dot)) @ x
+
+
+def with_constant_gram(x, e, row):
+    a, b, c = row
+    g = x @ ct(x)
+    return a * e + (b * g + c * (g @ g)) @ e
+
+
+def nothing(p, s, v, e):
+    return 0 * e
+
+
+def regularised(p, s, v, e):
+    f = ct(p) @ e @ v
+    return p @ ((f - ct(f)) / (sums(s) + 1e-3)) @ ct(v)
+
+
+def halved(p, s, v, e):
+    return inside(p, s, v, e) / 2
+
+
+def both(factor: float) -> Callable[[Any, Any], Any]:
+    return lambda a, e: tuple(factor * x for x in tangent(a, e))
+
+
+def conjugated(a, e):
+    return tuple(x.conj() for x in tangent(a, e))
+
+
+def with_constant_u(a, e):
+    return tangent(a, e)[0], herm(ct(polar(a)[0]) @ e)
+
+
+def without_h(a, e):
+    u_dot, h_dot = tangent(a, e)
+    return u_dot, 0 * h_dot
+
+
+def with_skew_h(a, e):
+    u, u_dot = polar(a)[0], tangent(a, e)[0]
+    f = ct(u) @ e
+    return u_dot, ct(u_dot) @ a + (f - ct(f)) / 2
+
+
+# name: operation, tangents, pattern of the reason
+FORWARD: dict[str, tuple[str, Callable[[Any, Any], Any], str]] = {
+    "the tangents are conjugated": ("polar", conjugated, "conjugate"),
+    "the tangents are twice what they should be": ("polar", both(2.0), "twice"),
+    "the tangents are negative": ("polar", both(-1.0), "sign|-1|negative"),
+    "the tangent outside the column space is missing": ("polar", partial(tangent, outside=nothing), "outside"),
+    "half of the tangent inside": ("polar", partial(tangent, inside=halved), "half"),
+    "the tangent with regularised sums": ("polar", partial(tangent, inside=regularised), "regularised|1e-3"),
+    "the direction is the tangent": ("polar", partial(tangent, u_dot=lambda u, e: e), "straight-through"),
+    "the direction is only projected": (
+        "polar",
+        partial(tangent, u_dot=lambda u, e: e - u @ herm(ct(u) @ e)),
+        "straight-through|projec",
+    ),
+    "U is constant in the tangent of H": ("polar", with_constant_u, "h_dot|constant"),
+    "the tangent of H is zero": ("polar", without_h, "h_dot"),
+    "the tangent of H has a skew part": ("polar", with_skew_h, "h_dot|skew"),
+    "the tangent of constant normalization": (
+        "newton_schulz",
+        partial(swept_forward, constant=True),
+        "the normalization is treated as constant",
+    ),
+    "the tangent without the first step": ("newton_schulz", partial(swept_forward, skip=1), "step"),
+    "the tangent with a constant Gram matrix": (
+        "newton_schulz",
+        partial(swept_forward, step_tangent=with_constant_gram),
+        "",
+    ),
+    "the tangent of real matrices": (
+        "newton_schulz",
+        partial(swept_forward, step_tangent=without_conjugate),
+        "conjugate",
+    ),
+}
+WRONG_FORWARD = [
+    Wrong(
+        f"{name}, {framework}",
+        framework,
+        operation,
+        FORWARD_MAKERS[framework](polar if operation == "polar" else newton_schulz, function),
+        words,
+        COMPLEX if words == "conjugate" else ALL,
+        (0, 1) if operation == "polar" else (0,),
+        {} if operation == "polar" else claims_of(),
+        function,
+        alone(at((5, 3))),  # the point and a direction
+    )
+    for framework in BOTH
+    for name, (operation, function, words) in FORWARD.items()
+]
+
+
 # --- right ones
 
 
@@ -1190,3 +1348,13 @@ right(
 right("differentiated through completed squares", factored, "torch", "newton_schulz")
 right("reverse sweep, you-5", torch_port(partial(newton_schulz, rows=YOU), partial(sweep, rows=YOU)), "torch",
       "newton_schulz", rows=YOU)  # fmt: skip
+
+RIGHT_FORWARD = [
+    Right(f"tangents by hand, {operation}, {framework}", framework, operation,
+          FORWARD_MAKERS[framework](primal, function), ALL, outputs, claims, 1e6, forward=True)
+    for framework in BOTH
+    for operation, primal, function, outputs, claims in (
+        ("polar", polar, tangent, (0, 1), {}),
+        ("newton_schulz", newton_schulz, swept_forward, (0,), claims_of()),
+    )
+]  # fmt: skip
