@@ -45,7 +45,7 @@ class Port:
 
 
 def torch_svd_u(a):
-    """U = P V^H, differentiated through the SVD."""
+    """U = P V^H, differentiated through the SVD: NaN where singular values repeat."""
     p, _, vh = import_module("torch").linalg.svd(a, full_matrices=False)
     return p @ vh
 
@@ -67,6 +67,7 @@ def torch_newton_schulz(a):
 
 
 def jax_svd(a):
+    """JAX leaves pairs of equal singular values out of the derivative of the SVD: finite and wrong there."""
     return import_module("jax.scipy.linalg").polar(a, method="svd")
 
 
@@ -81,7 +82,7 @@ JORDAN = (3.4445, -4.7750, 2.0315)
 
 
 def torch_muon(a):
-    """torch.optim.Muon: in bfloat16, divided in place by the norm."""
+    """In bfloat16, divided in place by the norm, which autograd refuses in reverse mode; the forward mode works."""
     return import_module("torch.optim._muon")._zeropower_via_newtonschulz(a, JORDAN, 5, 1e-7)
 
 
@@ -109,13 +110,13 @@ def keras_muon(a):
 
 
 def pytorch_optimizer(a):
-    """pytorch_optimizer's iteration, asked for float32."""
+    """Asked for float32. Its products are written into out=, which autograd refuses in both modes."""
     matrix = import_module("pytorch_optimizer.optimizer.utils.matrix")
     return matrix.zero_power_via_newton_schulz_5(a, dtype=import_module("torch").float32)
 
 
 def pytorch_optimizer_gram(a):
-    """The Gram form, S + c_0 I never formed, restarted before the third step."""
+    """The Gram form, S + c_0 I never formed, restarted before the third step. It writes into out=, too."""
     matrix = import_module("pytorch_optimizer.optimizer.utils.matrix")
     return matrix.zero_power_via_gram_newton_schulz(a, dtype=import_module("torch").float32)
 
