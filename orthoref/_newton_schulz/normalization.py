@@ -121,10 +121,11 @@ def normalized_vjp_jvp(
         return _aol_vjp_jvp(scale.apply(a), e, how, scale, eps, eps_rule)
     x, t, slope, _ = _by_norm(scale.apply(a), how, _scaled(scale, eps), eps_rule)
     a = unit_scale(a).apply(a)  # beside a large eps the scaled matrix may vanish, and its direction still counts
-    b, gradient = _by_direction(a, norm(a, how.kind), how.kind)
-    _refuse(~(norm(a, how.kind) > 0) & (slope > 0), "a is the zero matrix: its normalization has no second derivative")
-    along, bent = slope * real_inner(gradient, e), slope * _bend(b, gradient, e, how.kind)
-    gradient = slope * gradient
+    size = norm(a, how.kind)
+    _refuse(~(size > 0) & (slope > 0), "a is the zero matrix: its normalization has no second derivative")
+    b, gradient = _over(a, size), _gradient(a, size, how.kind)
+    bent, gradient = slope * _bend(b, gradient, e, how.kind), slope * gradient
+    along = real_inner(gradient, e)
     x_dot = (e - x * along) / t
 
     def pull_back(x_bar: Array, x_bar_dot: Array) -> Array:
@@ -176,7 +177,7 @@ def _by_norm(
     eps = 0 * size + eps
     _refuse(zero & (eps == 0), "a is the zero matrix: its normalization is not differentiable")
     slope = xp.full_like(size, float(how.factor))
-    gradient = _by_direction(a, size, how.kind)[1]
+    gradient = _gradient(a, size, how.kind)
     t = _denominator(slope * size, eps, eps_rule)
     if eps_rule == "clamp":
         _refuse((slope * size == eps) & ~zero, "factor |a| = eps: the clamped norm is not differentiable")
@@ -184,21 +185,24 @@ def _by_norm(
     return a / t, t, slope, gradient
 
 
-def _by_direction(a: Array, size: Array, kind: str) -> tuple[Array, Array]:
-    """B = A/nu(A) and the gradient of nu: B, B B^H B, p_1 v_1^H."""
+def _gradient(a: Array, size: Array, kind: str) -> Array:
+    """Of nu at A: B, B B^H B, p_1 v_1^H with B = A/nu."""
     xp = namespace(a)
-    b = a / xp.where(size > 0, size, xp.ones_like(size))
-    if kind == "frobenius":
-        return b, b
-    if kind == "schatten4":
-        return b, b @ inner(b, b)
+    if kind != "spectral":
+        b = _over(a, size)
+        return b if kind == "frobenius" else b @ inner(b, b)
     p, s, vh = xp.linalg.svd(a, full_matrices=False)
     if s.shape[-1] > 1:
         near = s[..., 0] - s[..., 1] <= max(8, s.shape[-1]) * machine_epsilon(a) * s[..., 0]
         _refuse(
             near[..., None, None] & (size > 0), "the largest singular value is not simple: |a|_2 is not differentiable"
         )
-    return b, p[..., :, :1] @ vh[..., :1, :]
+    return p[..., :, :1] @ vh[..., :1, :]
+
+
+def _over(a: Array, size: Array) -> Array:
+    xp = namespace(a)
+    return a / xp.where(size > 0, size, xp.ones_like(size))
 
 
 def _bend(b: Array, gradient: Array, e: Array, kind: str) -> Array:
