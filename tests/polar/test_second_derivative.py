@@ -8,7 +8,7 @@ A + D, |D| <= n eps |A|, and commits relative errors n eps of its terms, which a
     n eps (|A| |grad t| + kappa^2 |E||u_bar||G|)     or     n eps (|A| |grad t| + kappa |E||h_bar||G|),
 
 n = max(order, 8), and LIMIT is the oracle's 10. |grad t| is estimated in 400 bits by differences along directions of
-random signs: the mean of their squares is the square of the norm. Measured: at most 0.5.
+random signs: the mean of their squares is the square of the norm. Measured: at most 0.4.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def inner(x, y):
 
 
 def n_eps(a):
-    return max(*a.shape[-2:], 8) * float(np.finfo(a.dtype).eps)
+    return max(min(a.shape), 8) * float(np.finfo(a.dtype).eps)
 
 
 def kappa(a):
@@ -155,12 +155,16 @@ def test_a_complex_number():
 # --- identities -------------------------------------------------------------------------------------------------------
 
 
-def adjoint_limit(a, *factors):
-    """Both sides take D at A + D, |D| <= n eps |A|; the third derivatives are at most 83 kappa^3 for U, for H |A| times
-    that and 17 kappa^2, by the recursion of the derivation page: together 100 n eps (kappa |A|)^2 of the second one.
+def rounding(a, *factors):
+    """Twice the second part of the unit, less its kappa: both sides have the same P, s, V, and n eps of their terms."""
+    return 2 * LIMIT * n_eps(a) * np.prod([norm(x) for x in factors])
+
+
+def other_svd(a, *factors):
+    """Both sides take D at A + D, |D| <= n eps |A|: the third derivatives are at most 88 kappa^3 for U, for H |A| times
+    that and 18 kappa^2 (derivation page), together 106 n eps (kappa |A|)^2 of the second ones, here less their kappa.
     """
-    k = kappa(a)
-    return 2 * 100 * n_eps(a) * max(k * norm(a), 1) ** 2 * np.prod([norm(x) for x in factors])
+    return 2 * 106 * n_eps(a) * max(kappa(a) * norm(a), 1) ** 2 * np.prod([norm(x) for x in factors])
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -172,8 +176,8 @@ def test_self_adjoint(shape, dtype, side):
     u_bar, *h_bars = bars(a)
     h_bar, k = h_bars[SIDES.index(side)], kappa(a)
     for options, limit in (
-        ((u_bar,), adjoint_limit(a, e, w, u_bar) * k**2),
-        ((None, h_bar), adjoint_limit(a, e, w, h_bar) * k),
+        ((u_bar,), rounding(a, e, w, u_bar) * k**2),
+        ((None, h_bar), rounding(a, e, w, h_bar) * k),
     ):
         one, two = (polar_vjp_jvp(a, x, *options, side=side) for x in (e, w))
         assert abs(inner(w, one) - inner(e, two)) <= limit
@@ -188,8 +192,8 @@ def test_along_a_itself(shape, dtype, side):
     u_bar, *h_bars = bars(a)
     h_bar, k = h_bars[SIDES.index(side)], kappa(a)
     pulled = polar_vjp(a, u_bar, side=side)
-    assert norm(polar_vjp_jvp(a, a, u_bar, side=side) + pulled) <= adjoint_limit(a, a, u_bar) * k**2
-    assert norm(polar_vjp_jvp(a, a, None, h_bar, side=side)) <= adjoint_limit(a, a, h_bar) * k
+    assert norm(polar_vjp_jvp(a, a, u_bar, side=side) + pulled) <= rounding(a, a, u_bar) * k**2
+    assert norm(polar_vjp_jvp(a, a, None, h_bar, side=side)) <= rounding(a, a, h_bar) * k
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -198,7 +202,7 @@ def test_the_part_of_u_is_symmetric_in_the_cotangent(shape, dtype):
     """U is a gradient itself, of the nuclear norm: D^2 U[E, u_bar], a third derivative, in any order."""
     a, e, w = draw(shape, dtype, cond=3.0, seed=16), gaussian(shape, dtype, 17), gaussian(shape, dtype, 18)
     one, two = polar_vjp_jvp(a, e, w), polar_vjp_jvp(a, w, e)
-    assert norm(one - two) <= adjoint_limit(a, e, w) * kappa(a) ** 2
+    assert norm(one - two) <= rounding(a, e, w) * kappa(a) ** 2
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4)])
@@ -249,7 +253,7 @@ def test_stack_is_its_members(backend, dtype, shape):
         assert all(np.array_equal(backend.to_numpy(x), y) for x, y in zip(given, arrays, strict=True))
         for index in np.ndindex(2, 3):
             one = polar_vjp_jvp(*(x[index] for x in arrays), side=side)
-            limit = adjoint_limit(a[index], e[index]) * sum(
+            limit = other_svd(a[index], e[index]) * sum(
                 kappa(a[index]) ** power * norm(x[index]) for power, x in zip((2, 1), arrays[2:], strict=True)
             )
             assert norm(backend.to_numpy(got)[index] - one) <= limit
@@ -265,7 +269,7 @@ def test_directions_of_one_point():
             for options in ((u_bar,), (None, h_bar), (u_bar, h_bar)):
                 many = derivatives.second(p, s, ct(vh), e, *options, side=side)
                 alone = np.stack([polar_vjp_jvp(a, one, *options, side=side) for one in e])
-                limit = adjoint_limit(a, e) * (kappa(a) ** 2 * norm(u_bar) + kappa(a) * norm(h_bar))
+                limit = other_svd(a, e) * (kappa(a) ** 2 * norm(u_bar) + kappa(a) * norm(h_bar))
                 assert norm(many - alone) <= limit
 
 
@@ -382,6 +386,6 @@ def test_double_backward_of_torch(shape, dtype):
     (a_bar,) = torch.autograd.grad(p @ vh, x, y, create_graph=True)
     of_a, of_bar = torch.autograd.grad(a_bar, (x, y), torch.tensor(w))
     # the differences of singular values cost torch a factor of about s_1/min |s_i - s_j| = 2 twice
-    limit = 10 * adjoint_limit(a, w, u_bar) * kappa(a) ** 2
+    limit = 10 * other_svd(a, w, u_bar) * kappa(a) ** 2
     assert norm(of_a.numpy() - polar_vjp_jvp(a, w, u_bar)) <= limit
     assert norm(of_bar.numpy() - polar_jvp(a, w, factor="u").u_dot) <= limit
