@@ -57,6 +57,11 @@ def _add_check(commands: Any) -> None:
     check.set_defaults(run=_check)
     check.add_argument("port", metavar="MODULE:FUNCTION", help="for instance scipy.linalg:polar")
     check.add_argument("--op", default="polar", help="operation to judge it as (default: polar)")
+    check.add_argument("--derivative", nargs="?", const="auto", metavar="MODE",
+                       help="judge its derivative, by automatic differentiation: torch, torch vmap, jax, jax jit, "
+                       "jax vmap, jax reverse (default: by the arrays it takes)")  # fmt: skip
+    check.add_argument("--kind", choices=("vjp", "jvp", "vjp_jvp"), default="vjp",
+                       help="with --derivative: reverse mode, forward mode, double backward (default: vjp)")  # fmt: skip
     check.add_argument(
         "--returns", default="auto", metavar="NAMES", help="what it returns, for instance uh (default: auto)"
     )
@@ -145,6 +150,8 @@ def _check(options: argparse.Namespace) -> int:
         battery=options.battery,
         seed=options.seed,
         max_cases=options.max_cases,
+        derivative=_framework(options),
+        kind=options.kind,
         **{claim: value for claim in _claims() if (value := getattr(options, claim)) is not None},
     )
     faulthandler.cancel_dump_traceback_later()
@@ -156,12 +163,22 @@ def _check(options: argparse.Namespace) -> int:
     return {"HOLDS": HOLDS, "FAILS": FAILS, "UNDECIDED": UNDECIDED}[report.status]
 
 
+def _framework(options: argparse.Namespace) -> str | None:
+    """The mode of --derivative; without one that of the arrays."""
+    if options.derivative != "auto":
+        return options.derivative
+    kind = options.array if options.array != "auto" else options.port.partition(".")[0].partition(":")[0]
+    if kind not in ("torch", "jax"):
+        raise CannotRun("--derivative needs --array torch or --array jax, or a mode")
+    return kind
+
+
 def _claims() -> dict[str, dict[str, Claim]]:
     """Every claim of the table by name, and which operations have it."""
-    from orthoref.oracle.operations import OPERATIONS
+    from orthoref.oracle.operations import ROWS
 
     found: dict[str, dict[str, Claim]] = {}
-    for operation, row in OPERATIONS.items():
+    for operation, row in ROWS.items():
         for claim in row.claims:
             found.setdefault(claim.name, {})[operation] = claim
     return found
@@ -223,9 +240,9 @@ def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     The traceback goes to stderr, the exit status is 1.
     """
 
-    def guarded(a: Any) -> Any:
+    def guarded(*arrays: Any) -> Any:
         faulthandler.dump_traceback_later(2 * timeout + 10, exit=True, file=sys.__stderr__ or 2)
-        return port(a)
+        return port(*arrays)
 
     return guarded
 

@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from orthoref.errors import CannotRun
+from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
 from orthoref.oracle.cases import Case
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
-from orthoref.oracle.operations import ROWS
+from orthoref.oracle.operations import OPERATIONS, ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.run import Raised, Run, order_of
@@ -47,6 +48,8 @@ def check(
     timeout: float = 60.0,
     progress: bool = True,
     name: str | None = None,
+    derivative: str | None = None,
+    kind: Literal["vjp", "jvp", "vjp_jvp"] = "vjp",
     **claims: Any,
 ) -> Report:
     """Judge a port of an operation over its battery of inputs.
@@ -56,7 +59,9 @@ def check(
     port : callable
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
-        A row of ``orthoref.oracle.operations.OPERATIONS``: "polar" or "newton_schulz".
+        A row of ``orthoref.oracle.operations.ROWS``: "polar" or "newton_schulz", or one of their derivatives,
+        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative: it
+        takes the arrays named in the row's ``inputs``.
     returns : str
         What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
         tuple for all of them, anything else for the first.
@@ -84,6 +89,12 @@ def check(
         Progress bar on stderr, if ``rich`` is installed.
     name : str, optional
         How the report calls the port.
+    derivative : str, optional
+        Judge not what the port returns but its derivative, as a framework finds it: "torch", "torch vmap", "jax",
+        "jax jit", "jax vmap", "jax reverse", see :mod:`orthoref.oracle.autodiff`. ``convert`` is that of the framework.
+    kind : {"vjp", "jvp", "vjp_jvp"}
+        Which derivative: reverse mode, forward mode, or the derivative of the first along a direction (double
+        backward).
     **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
@@ -109,6 +120,9 @@ def check(
     """
     if not callable(port):
         raise TypeError(f"port must be a function, not {type(port).__name__}")
+    name = name or _name_of(port)
+    if derivative is not None:
+        port, operation, returns, claims = _differentiated(port, operation, returns, derivative, kind, claims)
     row = _row(operation)
     limit = row.limit if limit is None else limit
     if not 0 < limit < float("inf"):
@@ -128,6 +142,7 @@ def check(
     said = {
         "returns": returns if row.optional else "auto",
         "claimed": str(claimed),
+        "derivative": derivative or "",
         "dtypes": ", ".join(dtypes or row.dtypes),
         "shapes": "all" if shapes is None else ", ".join("x".join(map(str, shape)) for shape in shapes),
         "precision": precision or "",
@@ -135,11 +150,30 @@ def check(
         "battery": battery if not seed else f"{battery}, seed {seed}",
         "max_cases": "" if max_cases is None else str(max_cases),
     }
-    report = Report(name or _name_of(port), row, limit, said)
+    report = Report(name, row, limit, said)
     with Watchdog(timeout) as watchdog:
         run = Run(port, row, claimed, precision, limit, convert, order, watchdog, OWN_MEMORY not in skip)
         _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
     return report
+
+
+def _differentiated(
+    port: Callable[..., Any], operation: str, returns: str, framework: str, kind: str, claims: dict[str, Any]
+) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
+    """The derivative of a port, the row that judges it, and which outputs are differentiated."""
+    if operation not in OPERATIONS:
+        raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
+    row = OPERATIONS[operation]
+    order = order_of(row, returns) or row.outputs
+    if len(row.outputs) > 1:
+        claims = {"factor": "both" if len(order) > 1 else order[0], **claims}
+        wanted = row.outputs if claims["factor"] == "both" else (claims["factor"],)
+    else:
+        wanted = row.outputs
+    places = tuple(order.index(name) for name in wanted)
+    tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
+    found = autodiff.derivative(port, framework, kind, outputs=places)
+    return found, f"{operation}_{kind}", tangents, claims
 
 
 def battery(

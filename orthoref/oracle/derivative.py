@@ -58,8 +58,11 @@ def measure(
     if not point.size:
         return Measured([], np.zeros(batch, bool))
     branches = truths({name: x.value for name, x in inputs.items()}, claimed, precision)
-    judged, measurements, notes = np.ones(batch, bool), [], []
+    judged, measurements, notes, faults = np.ones(batch, bool), [], [], []
     for name, x in outputs.items():
+        if name not in branches[0]:
+            faults.append(f"{name} is there, but not claimed: {', '.join(branches[0])}")
+            continue
         scores = np.stack([_score(branch[name], x.value, precision) for branch in branches])
         nearest = np.argmin(np.where(np.isnan(scores), np.inf, scores), axis=0)[None]
         truth = branches[0][name]
@@ -79,7 +82,7 @@ def measure(
         score = np.where(known, np.take_along_axis(scores, nearest, axis=0)[0], 0.0)
         relative = truth.unit / np.where(size > 0, size, 1.0)
         measurements.append(Measurement(name, f"{text(name)} / ({unit})", score, limit, np.where(known, relative, 1.0)))
-    return Measured(measurements, judged, list(dict.fromkeys(notes)))
+    return Measured(measurements, judged, list(dict.fromkeys(notes)), faults)
 
 
 def _score(truth: Truth, x: np.ndarray, precision: Precision) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from orthoref._newton_schulz.iteration import newton_schulz_jvp, newton_schulz_vjp
+from orthoref._newton_schulz.iteration import newton_schulz_jvp, newton_schulz_vjp, newton_schulz_vjp_jvp
 from orthoref.oracle import derivative
 from orthoref.oracle.cases import COTANGENTS
 from orthoref.oracle.newton_schulz import derivative_reasons as reasons
@@ -22,11 +22,6 @@ from orthoref.oracle.precision import PRECISIONS
 
 UNIT = "rms rounding error"
 NOT_FOR_DERIVATIVES = ("form", "restart")  # the derivative of a polynomial, however it is evaluated
-
-
-def claim(**given: Any) -> Iteration:
-    """As for the iteration itself."""
-    return iteration(**given)
 
 
 def outside(inputs: Data, claimed: Iteration) -> str:
@@ -66,7 +61,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         outputs=(OUTPUT[kind],),
         reference=reference,
         claims=tuple(each for each in CLAIMS if each.name not in NOT_FOR_DERIVATIVES),
-        claim=claim,
+        claim=iteration,
         shapes=partial(shapes, kind),
         companions=lambda claimed: dict.fromkeys(others, "input"),
         checks=(Check(OUTPUT[kind], derivative.text(OUTPUT[kind]), UNIT),),
@@ -80,4 +75,4 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
     )
 
 
-ROWS = (row("vjp", newton_schulz_vjp), row("jvp", newton_schulz_jvp))
+ROWS = (row("vjp", newton_schulz_vjp), row("jvp", newton_schulz_jvp), row("vjp_jvp", newton_schulz_vjp_jvp))

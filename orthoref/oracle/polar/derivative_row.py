@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from orthoref._polar import decomposition
+from orthoref._polar import derivatives
 from orthoref.oracle import derivative
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.cases import COTANGENTS, STRUCTURES
@@ -66,7 +66,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         name=f"polar_{kind}",
         inputs=(*points, "u_bar", "h_bar") if kind != "jvp" else tuple(points),
         outputs=outputs,
-        optional=("h_dot",) if kind == "jvp" else (),
+        optional=outputs if kind == "jvp" else (),
         reference=reference,
         claims=CLAIMS,
         claim=PolarDerivative,
@@ -83,4 +83,8 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
     )
 
 
-ROWS = (row("vjp", decomposition.polar_vjp), row("jvp", decomposition.polar_jvp))
+ROWS = (
+    row("vjp", derivatives.polar_vjp),
+    row("jvp", derivatives.polar_jvp),
+    row("vjp_jvp", derivatives.polar_vjp_jvp),
+)
