@@ -274,7 +274,7 @@ def _one(
 COTANGENTS: dict[str, str] = {
     "generic": "independent normal entries over the root of their number",
     "tangent": "what moves along the manifold: U K + N, K skew-Hermitian, N outside the range; of H Hermitian",
-    "normal": "U S, S Hermitian: the polar factor does not change along it; of H skew-Hermitian",
+    "normal": "U S, S Hermitian: the nearest isometry U stays; of H skew-Hermitian",
     "zero": "0",
     "tiny": "generic, squares underflow",
     "huge": "generic, squares overflow",

@@ -226,7 +226,8 @@ class Report:
             for row in table
         ]
         limits = "".join(f", {limit:g} for {name}" for name, limit in self.limits.items())
-        unit = "; unit n eps (8 eps for n < 8) times the norm of what the error belongs to" if self.row.unit else ""
+        of = {"n eps": "n eps (8 eps for n < 8) times the norm of what the error belongs to"}
+        unit = f"; unit {of.get(self.row.unit, self.row.unit)}" if self.row.unit else ""
         lines.append(f"limit {self.limit:g}{limits}{unit}")
         found = self.findings()
         for finding in found[:examples]:
