@@ -61,7 +61,7 @@ def _add_check(commands: Any) -> None:
                        help="judge its derivative, by automatic differentiation: torch, torch vmap, jax, jax jit, "
                        "jax vmap, jax reverse (default: by the arrays it takes)")  # fmt: skip
     check.add_argument("--kind", choices=("vjp", "jvp", "vjp_jvp"), default="vjp",
-                       help="with --derivative: reverse mode, forward mode, double backward (default: vjp)")  # fmt: skip
+                       help="with --derivative: reverse, forward mode, double backward (default: vjp)")  # fmt: skip
     check.add_argument(
         "--returns", default="auto", metavar="NAMES", help="what it returns, for instance uh (default: auto)"
     )

@@ -325,7 +325,7 @@ def cotangent(
         return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
     values = normal()
     if kind in ("tangent", "normal") and values.size:
-        sign = 1 if like != "input" and kind == "tangent" or like == "input" and kind == "normal" else -1
+        sign = 1 if (like != "input" and kind == "tangent") or (like == "input" and kind == "normal") else -1
         if like != "input":
             values = (values + sign * values.conj().swapaxes(-1, -2)) / 2
         else:

@@ -60,8 +60,8 @@ def check(
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
         A row of ``orthoref.oracle.operations.ROWS``: "polar" or "newton_schulz", or one of their derivatives,
-        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative: it
-        takes the arrays named in the row's ``inputs``.
+        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative:
+        it takes the arrays named in the row's ``inputs``.
     returns : str
         What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
         tuple for all of them, anything else for the first.
@@ -158,7 +158,7 @@ def check(
 
 
 def _differentiated(
-    port: Callable[..., Any], operation: str, returns: str, framework: str, kind: str, claims: dict[str, Any]
+    port: Callable[..., Any], operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
 ) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
     """The derivative of a port, the row that judges it, and which outputs are differentiated."""
     if operation not in OPERATIONS:
@@ -215,8 +215,8 @@ def _row(operation: str) -> Operation:
     return ROWS[operation]
 
 
-def _cases(row: Operation, claimed: Any, converted: bool, *, dtypes: Sequence[str] | None, shapes: Sequence[tuple[int, ...]] | None,
-           skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
+def _cases(row: Operation, claimed: Any, converted: bool, *, dtypes: Sequence[str] | None,
+           shapes: Sequence[tuple[int, ...]] | None, skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
     if isinstance(skip, str):
         raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}

@@ -1,4 +1,4 @@
-"""Rows of derivatives: a JVP, a VJP and the derivative of the VJP are operations with a point and (co)tangents as inputs.
+"""Rows of derivatives: JVP, VJP and the derivative of the VJP are operations whose inputs are point and (co)tangents.
 
 Unlike a factorization a derivative has no residual: it is compared with the true one. What it may err by is what a
 backward error of the point and of the (co)tangents changes it by, equation (DERIVATIVE-UNIT).
@@ -78,7 +78,9 @@ def measure(
         if (open_ := known & ~decided).any():
             i = int(np.argmax(open_))
             said = f"{float((truth.unit / size).flat[i]):.2g} of {name}" if size.flat[i] else f"all of {name}"
-            notes.append(f"{np.sum(open_)} of {open_.size} not judged: a backward error in {precision.name} changes {said}")
+            notes.append(
+                f"{np.sum(open_)} of {open_.size} not judged: a backward error in {precision.name} changes {said}"
+            )
         score = np.where(known, np.take_along_axis(scores, nearest, axis=0)[0], 0.0)
         relative = truth.unit / np.where(size > 0, size, 1.0)
         measurements.append(Measurement(name, f"{text(name)} / ({unit})", score, limit, np.where(known, relative, 1.0)))
@@ -134,7 +136,10 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
     value = rounded(truth.value)
     yield f"{name} is zero", 0 * value
     for factor, words in MULTIPLES.items():
-        yield f"{name} is {words} of what it should be" if factor != -1 else f"{name} has the wrong sign", factor * value
+        yield (
+            f"{name} is {words} of what it should be" if factor != -1 else f"{name} has the wrong sign",
+            factor * value,
+        )
     if np.iscomplexobj(value):
         yield f"{name} is conjugated: the gradient convention of JAX", np.conj(value)
     if value.shape[-2] == value.shape[-1]:
@@ -146,11 +151,9 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
         yield f"straight-through: {name} is the (co)tangent itself", ldexp(bar, -truth.exponent)
 
 
-def shorter(error: np.ndarray, precision: Precision, unit: Callable[[Precision], np.ndarray]) -> Iterator[Variant]:
-    """Formats whose rounding is of the size of the error: within its unit, and not far below."""
+def shorter(error: np.ndarray, precision: Precision) -> Iterator[Variant]:
+    """Formats whose rounding is of the size of the error, given in units of one eps: within it, and not far below."""
     for low in ("float32", "tf32", "float16", "bfloat16"):
-        if PRECISIONS[low].eps > 8 * precision.eps:
-            size = float(np.max(error / unit(PRECISIONS[low])))
-            if 1e-3 <= size <= 1:
-                said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
-                yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])
+        if PRECISIONS[low].eps > 8 * precision.eps and 1e-3 <= float(np.max(error)) / PRECISIONS[low].eps <= 1:
+            said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
+            yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])

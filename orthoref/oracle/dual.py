@@ -1,6 +1,6 @@
 """Dual numbers whose parts are stacks of matrices: a value and its derivative along one direction.
 
-The parts are NumPy arrays, :class:`orthoref.oracle.fixed.Fixed`, or dual numbers again. Functions here take all of them.
+The parts are NumPy arrays, :class:`orthoref.oracle.fixed.Fixed`, or dual numbers again. Functions here take all.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ order, equation (WORDS). What is lost are the words beyond the last, relative to
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class Fixed:
         return _normalized(np.sum(self.words, axis=axis, keepdims=True), self.exponent)
 
 
-Matrix = Union[Fixed, np.ndarray]
+Matrix = Fixed | np.ndarray
 
 
 def fixed(x: Matrix | float) -> Fixed:

@@ -217,7 +217,16 @@ def assert_vjp(
     given = _named("cotangents", cotangents, row.inputs[1:])
     if row.name.startswith("polar"):
         claims["factor"] = "both" if len(given) == 2 else next(iter(given))[0]
-    _assert(row, {"a": a, **given}, {"a_bar": a_bar}, row.claim(**claims), precision, _limit(row, limit), recreate, f"assert_vjp({operation!r})")
+    _assert(
+        row,
+        {"a": a, **given},
+        {"a_bar": a_bar},
+        row.claim(**claims),
+        precision,
+        _limit(row, limit),
+        recreate,
+        f"assert_vjp({operation!r})",
+    )
 
 
 def assert_jvp(
@@ -253,7 +262,16 @@ def assert_jvp(
     given = _named("tangents", tangents, row.outputs)
     if row.name.startswith("polar"):
         claims["factor"] = "both" if len(given) == 2 else next(iter(given))[0]
-    _assert(row, {"a": a, "a_dot": a_dot}, given, row.claim(**claims), precision, _limit(row, limit), recreate, f"assert_jvp({operation!r})")
+    _assert(
+        row,
+        {"a": a, "a_dot": a_dot},
+        given,
+        row.claim(**claims),
+        precision,
+        _limit(row, limit),
+        recreate,
+        f"assert_jvp({operation!r})",
+    )
 
 
 def _derivative(operation: str, kind: str) -> Operation:

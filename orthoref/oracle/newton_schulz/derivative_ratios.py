@@ -18,7 +18,9 @@ from orthoref.oracle.residual import exponent_of, ldexp, norm
 SAMPLES = 4  # of the rounding errors of a sweep
 
 
-def truths(kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, precision: Precision) -> list[dict[str, Truth]]:
+def truths(
+    kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, precision: Precision
+) -> list[dict[str, Truth]]:
     """The one true result, with every input scaled by a power of two."""
     m, n = inputs["a"].shape[-2:]
     factor, turned = claimed.factor(m, n), m <= n  # as in the iteration: for "aol" it matters what a square one is
@@ -78,7 +80,7 @@ def rounding(kind: str, a: np.ndarray, others: Mapping[str, np.ndarray], claimed
     """
     m, n = a.shape[-2:]
     gamma = (0.5 if precision.short else precision.growth(n, m)) * precision.eps
-    random, squares = np.random.RandomState(0), 0.0
+    random, squares = np.random.RandomState(0), np.zeros(a.shape[:-2])
     steps, at = sweep.rows(claimed), sweep.normalized(a, claimed, eps)
     over = np.ones(a.shape[:-2]) if at.over is None else np.max(at.over, axis=(-2, -1))
     s = [np.linalg.svd(at.x, compute_uv=False)]
@@ -131,7 +133,9 @@ def rounding(kind: str, a: np.ndarray, others: Mapping[str, np.ndarray], claimed
         elif kind == "jvp":
             found = sweep.forward(Dual(Dual(a, others["a_dot"]), None), claimed, eps, store).dot.dot
         else:
-            point, bar = (Dual(Dual(x, y), None) for x, y in ((a, others["a_dot"]), (others["x_bar"], 0 * others["x_bar"])))
+            point, bar = (
+                Dual(Dual(x, y), None) for x, y in ((a, others["a_dot"]), (others["x_bar"], 0 * others["x_bar"]))
+            )
             found = sweep.backward(point, bar, claimed, eps, store).dot.dot
         squares = squares + norm(found) ** 2
     return np.sqrt(squares / SAMPLES)

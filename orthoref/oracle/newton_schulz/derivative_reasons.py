@@ -10,7 +10,7 @@ import numpy as np
 
 from orthoref._schedules import presets
 from orthoref.oracle.derivative import Mistake, multiples, shorter, undone
-from orthoref.oracle.fixed import ct
+from orthoref.oracle.fixed import ct, rounded
 from orthoref.oracle.newton_schulz import sweep
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration
 from orthoref.oracle.newton_schulz.derivative_ratios import scaled, truths
@@ -39,17 +39,23 @@ def variants(kind: str, inputs: Data, outputs: Data, claimed: Iteration, precisi
     yield from undone(outputs, name, truth, mistakes)
     yield from _claims(claimed, values["a"].shape[-2:])
     error = norm(ldexp(outputs[name].value, -truth.exponent) - truth.value)
-    yield from shorter(error, precision, lambda low: truth.unit / FLOAT32.eps * low.eps)
+    yield from shorter(error / truth.unit * FLOAT32.eps, precision)
 
 
 def _mistakes(values: Mapping[str, np.ndarray], claimed: Iteration) -> Iterator[Mistake]:
     """Cotangents of wrong formulas, in the scale of the inputs."""
     a, x_bar = values["a"], values["x_bar"]
     m, n = a.shape
-    turn, factor = (ct if m <= n else lambda x: x), claimed.factor(m, n)
-    a, bar = turn(a), factor * turn(x_bar)
+
+    def turn(x: np.ndarray) -> np.ndarray:
+        return ct(x) if m <= n else x
+
+    def down(x: np.ndarray) -> np.ndarray:
+        return turn(ldexp(x, -e))
+
+    a, bar = turn(a), claimed.factor(m, n) * turn(x_bar)
     e, eps = scaled(a, claimed)
-    a, down = ldexp(a, -e), (lambda x: turn(ldexp(x, -e)))
+    a = ldexp(a, -e)
     at, steps, aol = sweep.normalized(a, claimed, eps), sweep.rows(claimed), claimed.normalization.kind == "aol"
     seen = [at.x]
     for c in steps:
@@ -68,8 +74,9 @@ def _mistakes(values: Mapping[str, np.ndarray], claimed: Iteration) -> Iterator[
     if at.over is not None:
         yield "the normalization is treated as constant", down(whole * at.over)
         yield "the normalization is not differentiated at all: 1/t is missing", down(whole)
-        yield "straight-through the steps: only the normalization is differentiated", down(sweep.pulled(at, a, bar, aol))
-        yield "straight-through the steps, the norm treated as constant", down(bar * at.over)
+        straight = "straight-through the steps"
+        yield f"{straight}: only the normalization is differentiated", down(sweep.pulled(at, a, bar, aol))
+        yield f"{straight}, the norm treated as constant", down(bar * at.over)
     if len(steps) > 1:
         yield "the first step is left out of the reverse sweep", down(sweep.pulled(at, a, back(bar, 1), aol))
     yield "the Gram matrices are treated as constant", down(sweep.pulled(at, a, back(bar, detached=True), aol))
@@ -85,8 +92,11 @@ def _mistakes(values: Mapping[str, np.ndarray], claimed: Iteration) -> Iterator[
 def _along(values: Mapping[str, np.ndarray], claimed: Iteration) -> Iterator[Mistake]:
     a, direction = values["a"], values["a_dot"]
     m, n = a.shape
-    turn, factor = (ct if m <= n else lambda x: x), claimed.factor(m, n)
-    a, direction = turn(a), factor * turn(direction)
+
+    def turn(x: np.ndarray) -> np.ndarray:
+        return ct(x) if m <= n else x
+
+    a, direction = turn(a), claimed.factor(m, n) * turn(direction)
     e, eps = scaled(a, claimed)
     a = ldexp(a, -e)
     at = sweep.normalized(a, claimed, eps)
@@ -131,7 +141,7 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: Iteration, precisi
     if not failed or not values["a"].size:
         return []
     ((name, truth),) = truths(kind, values, claimed, FLOAT32)[0].items()
-    x, exact = ldexp(outputs[name].value, -truth.exponent), truth.value
+    x, exact = ldexp(outputs[name].value, -truth.exponent), rounded(truth.value)
     size = float(np.linalg.norm(exact))
     if not size:
         return [f"|{name}| should be 0"]

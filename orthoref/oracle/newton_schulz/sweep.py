@@ -1,7 +1,7 @@
 """The finite iteration and its adjoint, step by step, in any arithmetic of :mod:`orthoref.oracle.dual`.
 
-In fixed point that is the truth, with dual numbers its derivatives, and with dual numbers whose second part is what each
-stored matrix errs by it is the rounding error of a port to first order: equation (SWEEP).
+In fixed point that is the truth, with dual numbers its derivatives, and with dual numbers whose second part is what
+each stored matrix errs by it is the rounding error of a port to first order: equation (SWEEP).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from orthoref.oracle.dual import Dual, conj, ct, modulus, real, real_inner, reciprocal, root, total
+from orthoref.oracle.dual import Dual, ct, modulus, real, real_inner, reciprocal, root, total
 from orthoref.oracle.fixed import Fixed, rounded
 from orthoref.oracle.newton_schulz.claim import Iteration
 
@@ -81,6 +81,8 @@ def top(a: Any) -> tuple[Any, Any]:
         return Dual(size, None), Dual(gradient, None)
     value = a.value if isinstance(a, Dual) else a
     p, s, vh = np.linalg.svd(rounded(value), full_matrices=False)
+    left: Any = None
+    right: Any = None
     left, right, size = p[..., :, :1], ct(vh)[..., :, :1], s[..., :1, None]
     others = np.where(s == s[..., :1], np.inf, s[..., :1] ** 2 - s**2)[..., None, :]
 

@@ -21,6 +21,7 @@ CLAIMS = (
     Claim("factor", "both", "factors that are differentiated", ("both", "u", "h")),
 )
 
+
 @dataclass(frozen=True)
 class PolarDerivative:
     """Which decomposition, and which of its factors."""
@@ -44,7 +45,9 @@ def bars(claimed: PolarDerivative) -> dict[str, str]:
     }
 
 
-def truths(kind: str, inputs: Mapping[str, np.ndarray], claimed: PolarDerivative, precision: Precision) -> list[dict[str, Truth]]:
+def truths(
+    kind: str, inputs: Mapping[str, np.ndarray], claimed: PolarDerivative, precision: Precision
+) -> list[dict[str, Truth]]:
     """Of a real square matrix that is singular to working precision both branches of U are right."""
     if inputs["a"].shape[-2] < inputs["a"].shape[-1]:  # A = U H is A^H = H U^H
         turned = {name: x if name == "h_bar" else ct(x) for name, x in inputs.items()}
@@ -102,10 +105,8 @@ def _truth(kind: str, inputs: Mapping[str, np.ndarray], claimed: PolarDerivative
             found["h_dot"] = done(h_dot, f, changed, of_h * length)
         return found
 
-    given = {name: inputs.get(name) for name in ("u_bar", "h_bar")}
-    u_bar, h_bar = given.values()
-    along_ = inputs.get("a_dot")
-    g = exponent_of(along_) if kind == "vjp_jvp" else np.zeros_like(e)
+    u_bar, h_bar = inputs.get("u_bar"), inputs.get("h_bar")
+    g = exponent_of(inputs["a_dot"]) if kind == "vjp_jvp" else np.zeros_like(e)
     order = 1 if kind == "vjp" else 2
     exponents = [exponent_of(x) - k * e for x, k in ((u_bar, order), (h_bar, order - 1)) if x is not None]
     common = np.max(exponents, axis=0)
@@ -118,7 +119,7 @@ def _truth(kind: str, inputs: Mapping[str, np.ndarray], claimed: PolarDerivative
         value = pull(exact, arithmetic(u_bar), arithmetic(h_bar), left)
         changed = operator_norm(lambda x: pull_along(near, x, u_bar, h_bar, left), near.a)
         return {"a_bar": done(value, common, changed, reach)}
-    e_dot = ldexp(along_, -g)
+    e_dot = ldexp(inputs["a_dot"], -g)
     value = pull_along(exact, arithmetic(e_dot), arithmetic(u_bar), arithmetic(h_bar), left)
     changed = third(inputs, near, e_dot, u_bar, h_bar, left)
     steep = operator_norm(lambda x: pull_along(near, x, u_bar, h_bar, left), near.a)

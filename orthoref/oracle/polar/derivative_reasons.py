@@ -1,19 +1,18 @@
-"""Known mistakes in derivatives of the polar decomposition, and what can be said of the error where none of them fits."""
+"""Known mistakes in derivatives of the polar decomposition, and what can be said where none of them fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from orthoref.oracle.derivative import Mistake, Truth, multiples, shorter, undone
-from orthoref.oracle.fixed import ct
+from orthoref.oracle.fixed import ct, rounded
 from orthoref.oracle.operation import Data, Variant
 from orthoref.oracle.polar.derivative_ratios import PolarDerivative, truths
-from orthoref.oracle.polar.truth import Point, along, herm, point, pull, pull_along, skew
+from orthoref.oracle.polar.truth import Point, along, herm, point, pull, skew
 from orthoref.oracle.precision import PRECISIONS, Precision
-from orthoref.oracle.residual import exponent_of, ldexp, norm
+from orthoref.oracle.residual import ldexp, norm
 
 FLOAT32 = PRECISIONS["float32"]  # whose truth is found in float64
 
@@ -36,8 +35,7 @@ def variants(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
         yield from undone(outputs, name, truth, mistakes)
         if not any("difference" in each for each in describe(kind, inputs, outputs, claimed, precision, {name: 0.0})):
             error = norm(ldexp(outputs[name].value, -truth.exponent) - truth.value)
-            unit = truth.unit / FLOAT32.eps
-            yield from shorter(error, precision, lambda low, unit=unit: unit * low.eps)
+            yield from shorter(error / truth.unit * FLOAT32.eps, precision)
 
 
 def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: PolarDerivative) -> Iterator[Mistake]:
@@ -45,14 +43,20 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
     a = values["a"]
     wide, left = a.shape[0] < a.shape[1], claimed.side == "left"
     left = left != wide
-    turn = ct if wide else (lambda x: x)
+
+    def turn(x: np.ndarray) -> np.ndarray:
+        return ct(x) if wide else x
+
     at = point(turn(a), False)
-    e, scale = at.exponent, (lambda x, k: ldexp(x, -k * at.exponent))
+
+    def scale(x: np.ndarray, k: int) -> np.ndarray:
+        return ldexp(x, -k * at.exponent)
+
     bar = None if (x := values.get("u_bar")) is None else turn(x)
     hbar = values.get("h_bar")
     if kind == "vjp":
-        rest_u = 0.0 if bar is None else scale(along(at, bar), 1)
-        rest_h = 0.0 if hbar is None else pull(at, None, hbar, left)
+        rest_u = 0 * at.a if bar is None else scale(along(at, bar), 1)
+        rest_h = 0 * at.a if hbar is None else pull(at, None, hbar, left)
         if bar is not None:
             for said, made in _of_u(at, bar):
                 yield said, turn(scale(made, 1) + rest_h)
@@ -70,7 +74,8 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
         if np.iscomplexobj(a):
             bars = (None if x is None else np.conj(x) for x in (bar, hbar))
             conj_u, conj_h = bars
-            made = (0 if conj_u is None else scale(along(at, conj_u), 1)) + (0 if conj_h is None else pull(at, None, conj_h, left))
+            made = 0 * at.a if conj_u is None else scale(along(at, conj_u), 1)
+            made = made if conj_h is None else made + pull(at, None, conj_h, left)
             yield "the cotangent is conjugated: the gradient convention of JAX", turn(made)
             yield "cotangent and result are conjugated: the gradient convention of JAX", np.conj(turn(made))
     elif kind == "jvp":
@@ -83,8 +88,9 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
             yield "u is treated as constant in h = u^H a", made
     elif bar is not None and hbar is None:
         direction = turn(values["a_dot"])
-        yield "the derivative of u in the cotangent equation is missing", turn(
-            scale(at.u @ at.lyapunov(skew(ct(along(at, direction)) @ bar), -1), 2)
+        yield (
+            "the derivative of u in the cotangent equation is missing",
+            turn(scale(at.u @ at.lyapunov(skew(ct(along(at, direction)) @ bar), -1), 2)),
         )
         yield "it is the derivative, not that of the adjoint", turn(scale(along(at, direction), 1))
 
@@ -100,8 +106,9 @@ def _of_u(at: Point, bar: np.ndarray) -> Iterator[Mistake]:
     outer = 0.0 if at.square else at.over_h(at.outside(bar))
     skewed = at.u @ skew(ct(at.u) @ bar) / 2
     yield "h is treated as constant in u = a h^-1", at.over_h(bar)
-    yield "projected onto the tangent space, but not divided by sums of singular values", (
-        skewed if at.square else skewed + at.outside(bar)
+    yield (
+        "projected onto the tangent space, but not divided by sums of singular values",
+        (skewed if at.square else skewed + at.outside(bar)),
     )
     yield "the cotangent is not projected onto the tangent space", at.u @ at.lyapunov(2 * ct(at.u) @ bar, 0) + outer
     v, s = at.v, at.s
@@ -135,7 +142,7 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
             f"differentiates through the SVD: singular values {i} and {i + 1} are equal, and it divides by their "
             "difference; a polar factor needs sums only"
         )
-    elif bad and not PRECISIONS["float32"].tiny**0.5 < at.s[0] * 2.0 ** int(at.exponent[0, 0]) < 1e19:
+    elif bad and not PRECISIONS["float32"].tiny ** 0.5 < at.s[0] * 2.0 ** int(at.exponent[0, 0]) < 1e19:
         said.append("squares of a overflow or underflow")
     if bad or not failed:
         return said
@@ -143,7 +150,7 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
     if name.startswith("h"):
         return said
     truth: Truth = truths(kind, values, claimed, FLOAT32)[0][name]
-    x, exact = ldexp(outputs[name].value, -truth.exponent), truth.value
+    x, exact = ldexp(outputs[name].value, -truth.exponent), rounded(truth.value)
     error = ct(x - exact) if wide else x - exact
     total, size = float(np.linalg.norm(error)), float(np.linalg.norm(exact))
     said.append(f"|{name} - exact| is {total / size:.2g} of |{name}|" if size else f"|{name}| should be 0")

@@ -21,7 +21,9 @@ SINGLE = ("float32", "complex64")
 UNIT = "n eps (|D| |A| + |dU| |bar|)"
 
 
-def shapes(kind: str, claimed: PolarDerivative, a: tuple[int, ...], *others: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def shapes(
+    kind: str, claimed: PolarDerivative, a: tuple[int, ...], *others: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
     """Of the outputs."""
     *batch, m, n = a
     order = n if claimed.side == "right" else m
@@ -36,7 +38,9 @@ def outside(inputs: Data, claimed: PolarDerivative) -> str:
     if not a.size:
         return ""
     tall = a if a.shape[-2] >= a.shape[-1] else ct(a)
-    smooth = differentiable(point(tall, False), claimed, PRECISIONS["float32" if inputs["a"].dtype in SINGLE else "float64"])
+    smooth = differentiable(
+        point(tall, False), claimed, PRECISIONS["float32" if inputs["a"].dtype in SINGLE else "float64"]
+    )
     return "" if smooth.all() else "not judged: a polar factor has no derivative there"
 
 
@@ -60,7 +64,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
     points: Sequence[str] = ("a", "a_dot") if kind != "vjp" else ("a",)
 
     def companions(claimed: PolarDerivative) -> dict[str, str]:
-        return {name: "input" for name in points[1:]} | (bars(claimed) if kind != "jvp" else {})
+        return dict.fromkeys(points[1:], "input") | (bars(claimed) if kind != "jvp" else {})
 
     return Operation(
         name=f"polar_{kind}",

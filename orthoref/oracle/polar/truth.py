@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from orthoref.oracle.fixed import Fixed, Matrix, ct, rounded
+from orthoref.oracle.fixed import Fixed, ct, rounded
 from orthoref.oracle.residual import exponent_of, ldexp, norm
 
 SWEEPS = 12  # of refinement; each gains 50 bits less those of the condition number
@@ -110,7 +110,8 @@ def point(a: np.ndarray, exact: bool, branch: int = 1) -> Point:
     if not exact:
         return Point(a, u, (v * s[..., None, :]) @ vh, v, s, exponent)
     here = Point(Fixed.of(a), Fixed.of(u), None, v, s, exponent)
-    sums, over, before = here.sums, np.where(s == 0, np.inf, s)[..., None, :], np.inf
+    sums, over = here.sums, np.where(s == 0, np.inf, s)[..., None, :]
+    before = np.asarray(np.inf)
     for _ in range(SWEEPS):
         # (TRUTH-3) Newton's method for U^H U = I, U^H A Hermitian, A in the range of U
         g = ct(here.u) @ here.a
@@ -132,9 +133,7 @@ def point(a: np.ndarray, exact: bool, branch: int = 1) -> Point:
 
 def pull(at: Point, u_bar: Any, h_bar: Any, left: bool) -> Any:
     """A_bar of the scaled A: the adjoint of :func:`push`."""
-    total: Any = 0.0
-    if u_bar is not None:
-        total = along(at, u_bar)
+    total: Any = None if u_bar is None else along(at, u_bar)
     if h_bar is not None:
         s = herm(h_bar)
         if left:  # H_L = U H U^H
@@ -143,7 +142,7 @@ def pull(at: Point, u_bar: Any, h_bar: Any, left: bool) -> Any:
             pulled = pulled if at.square else pulled + s @ at.u - at.u @ inner
         else:
             pulled = at.a @ at.lyapunov(s, 1)
-        total = pulled * 2.0 + total if u_bar is not None else pulled * 2.0
+        total = pulled * 2.0 if total is None else pulled * 2.0 + total
     return total
 
 
