@@ -99,7 +99,9 @@ def export(
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
     largest = FILE if shapes is None else inf
     found = [
-        _written(target, number, case, row, claimed, claims, outputs, bool(flint), largest)
+        _written(
+            target, f"{number:04d}", case, row, claimed, claims, outputs, bool(flint), largest, f"{operation} {said}"
+        )
         for number, case in enumerate(shown(cases, progress, operation))
     ]
     written = [case for case in found if case]
@@ -174,19 +176,20 @@ def judge(
     return report
 
 
-def _written(folder: Path, number: int, case: Case, row: Operation, claimed: Any, claims: dict[str, Any],
-             outputs: Sequence[str], certified: bool, largest: float) -> dict[str, Any]:  # fmt: skip
+def _written(folder: Path, number: str, case: Case, row: Operation, claimed: Any, claims: dict[str, Any],
+             outputs: Sequence[str], certified: bool, largest: float, salt: str) -> dict[str, Any]:  # fmt: skip
     """A case into files, and what the manifest says of it; nothing if a file would be too large.
 
-    The names of the files hold the digest of the inputs: results for other inputs have other names.
+    The names of the files hold a digest of the inputs and of what is claimed: the results of another export have other
+    names.
     """
     given = case.inputs()
     shapes = row.shapes(claimed, *(given[name].shape for name in row.inputs))
     first = next(iter(given.values())).dtype
     if max(*(x.nbytes for x in given.values()), *(prod(shapes[each]) * first.itemsize for each in outputs)) > largest:
         return {}
-    content = hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in given.values()))
-    stem = f"{number:04d}-{content.hexdigest()[:8]}"
+    content = b"".join([f"{salt} {case.recreate}".encode(), *(x.tobytes() for x in given.values())])
+    stem = f"{number}-{hashlib.sha256(content).hexdigest()[:8]}"
     asked = {each: {"name": each, "file": f"{stem}.{each}.npy", "shape": [*shapes[each]], "dtype": first.name}
              for each in outputs}  # fmt: skip
     inputs = []
@@ -279,7 +282,7 @@ def _others(results: Path, cases: Sequence[Filed]) -> dict[str, str]:
     asked = {each["file"] for case in cases for each in case.outputs}
     given = {Path(call.arguments[0]).name for case in cases for _, call in case.calls}
     if not there & asked:
-        other = f"; {min(there - given)} is of another export?" if there - given else ""
+        other = f"; {min(there - given)[:60]!a} is of another export?" if there - given else ""
         raise CannotRun(f"{results} has none of the {len(asked)} results, {min(asked)} and so on{other}")
     if unknown := sorted(there - asked - given):
         return {"other files": f"{len(unknown)}, the first {unknown[0][:60]!a}"}

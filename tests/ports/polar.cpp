@@ -81,11 +81,12 @@ template <class T, class R = decltype(std::abs(T()))> void polar(const T* a, T* 
     for (size_t i = 0; i < n * n; i++) h[i] = 0;
     for (size_t l = 0; l < k; l++) {
         const T *x = &left[l * m], *y = &right[l * n];
-        for (size_t i = 0; i < m; i++) for (size_t j = 0; j < n; j++) u[i * n + j] += x[i] * (fault == "conjugate" ? y[j] : ct(y[j]));
+        for (size_t i = 0; i < m; i++) for (size_t j = 0; j < n; j++) u[i * n + j] += x[i] * ct(y[j]);
         for (size_t i = 0; i < n; i++) for (size_t j = i; j < n; j++) h[i * n + j] += y[i] * s[l] * ct(y[j]);
     }
     for (size_t i = 0; i < n; i++) for (size_t j = i; j < n; j++) h[i * n + j] = ldexp_(i < j ? h[i * n + j] : T(std::real(h[i * n + i])), e), h[j * n + i] = ct(h[i * n + j]);
-    if (fault == "single" && !is_complex<T>) for (size_t i = 0; i < m * n; i++) u[i] = T(float(std::real(u[i])));
+    for (size_t i = 0; i < m * n && fault == "conjugate"; i++) u[i] = ct(u[i]);
+    if constexpr (!is_complex<T>) for (size_t i = 0; i < m * n && fault == "single"; i++) u[i] = float(u[i]);
 }
 
 void save(const string& path, const string& descr, const vector<size_t>& shape, const char* data, size_t bytes) {
