@@ -136,7 +136,7 @@ def _input(path: str, shape: tuple[int, ...], dtype: str, sha256: str) -> np.nda
         x = npy.load(Path(path), shape, sha256)
         if x.dtype.name != dtype:
             raise npy.Unreadable(f"has dtype {x.dtype}, not {dtype}")
-    except (npy.Unreadable, OSError) as error:
+    except npy.Unreadable as error:
         raise CannotRun(f"the input {path} {error}: it is not what was exported") from error
     return x
 

@@ -37,14 +37,19 @@ def load(path: Path, shape: tuple[int, ...], sha256: str = "") -> np.ndarray:
         raise Unreadable("is missing") from None
     if not stat.S_ISREG(mode):  # a pipe would wait for ever
         raise Unreadable("is a link" if stat.S_ISLNK(mode) else "is no file")
-    with path.open("rb") as file:
-        dtype, order = _header(file, shape)
-        begin, end = file.tell(), os.fstat(file.fileno()).st_size
-        size = prod(shape) * dtype.itemsize
-        if end - begin != size:
-            raise Unreadable(f"has {end - begin} bytes of data, not {size}")
-        file.seek(0)
-        data = file.read(end)
+    try:
+        with path.open("rb") as file:
+            dtype, order = _header(file, shape)
+            begin, end = file.tell(), os.fstat(file.fileno()).st_size
+            size = prod(shape) * dtype.itemsize
+            if end - begin != size:
+                raise Unreadable(f"has {end - begin} bytes of data, not {size}")
+            file.seek(0)
+            data = file.read(end)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
+    if len(data) != end:
+        raise Unreadable("changes while it is read")
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise Unreadable("has another digest")
     x = np.frombuffer(data, dtype, offset=begin, count=prod(shape)) if size else np.empty(0, dtype)
