@@ -110,7 +110,11 @@ def checked(folder: Path, manifest: dict[str, Any]) -> tuple[Operation, Any, lis
         if [*given] != [*row.inputs] or [*asked] != [*outputs] or len(files) != len(given) + len(asked):
             wrong.append(f"{at} has the arrays {[each['name'] for each in files]}, not {[*row.inputs, *outputs]}")
             continue
-        shapes = row.shapes(claimed, *given.values())
+        try:
+            shapes = row.shapes(claimed, *given.values())
+        except ValueError as error:
+            wrong.append(f"{at} has inputs of shapes {[*given.values()]}: {error}")
+            continue
         wrong += [f"{at} wants {name} of shape {asked[name]}, not {shapes[name]}" for name in outputs
                   if asked[name] != shapes[name]]  # fmt: skip
         for name in (case["id"], *(each["file"] for each in files)):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from copy import deepcopy
 from dataclasses import replace
 from math import prod
@@ -338,6 +339,32 @@ def test_a_huge_shape_is_refused_before_anything_is_allocated(tmp_path):
         npy.load(tmp_path / "x.npy", (10**9, 10**9))
 
 
+def test_whatever_is_in_a_file_it_is_an_array_or_unreadable(tmp_path):
+    """Bytes changed, cut out and put in; most of the header, which is parsed."""
+    random, path = np.random.default_rng(0), tmp_path / "x.npy"
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        save(path, order(np.arange(6.0).reshape(2, 3)))
+        whole, read, said = path.read_bytes(), 0, []
+        for _ in range(400):
+            data = bytearray(whole)
+            for place in random.integers(0, 70, random.integers(1, 4)):
+                if random.random() < 0.7:
+                    data[place] = random.choice(list(b"\x00\x01\xff <>=|fciO8'(),L" + whole[:70]))
+                else:
+                    del data[place : place + random.integers(0, 3)]
+            path.write_bytes(data)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    x = npy.load(path, (2, 3))
+            except npy.Unreadable as error:
+                said.append(str(error))
+            else:
+                read += 1
+                assert x.shape == (2, 3) and x.dtype.name in npy.NUMBERS and x.dtype.isnative
+        assert 0 < read < 200 and len(said) == 400 - read and all(map(str.isprintable, said))
+
+
 def test_many_missing_results_are_one_finding(copy):
     folder, results = copy
     kept = {file for file, _ in (a_file(folder), a_file(folder, "h"))}
@@ -482,6 +509,8 @@ CONTRADICTIONS = {
     "option": (at("claims", {"schedule": "muon"}), "polar has no option schedule"),
     "precision": (at("precision", "float33"), "float33 is no format"),
     "dtype": (at("cases", 1, "dtype", "int8"), "int8 is no format"),
+    "vector": (at("cases", 1, "inputs", 0, "shape", [4]), r"cases\[1\] has inputs of shapes \[\(4,\)\]: not enough"),
+    "stored": (at("cases", 1, "inputs", 0, "dtype", "complex128"), "has dtype float64, not complex128"),
 }  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-// The Newton-Schulz iteration of Muon, for the files of `orthoref export newton_schulz DIR --dtype float32 --dtype float64`.
+// The Newton-Schulz iteration of Muon, for the files of
+// orthoref export newton_schulz DIR --dtype float32 --dtype float64
 // node newton_schulz.mjs DIR RESULTS [steps | typo]
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,20 +27,24 @@ function transposed(a, m, n) {
 }
 function product(a, b, m, k, n) {
     const c = new Float64Array(m * n);
-    for (let i = 0; i < m; i++) for (let l = 0; l < k; l++) for (let j = 0; j < n; j++) c[i * n + j] += a[i * k + l] * b[l * n + j];
+    for (let i = 0; i < m; i++)
+        for (let l = 0; l < k; l++)
+            for (let j = 0; j < n; j++) c[i * n + j] += a[i * k + l] * b[l * n + j];
     return c;
 }
 
 const manifest = JSON.parse(readFileSync(join(folder, "manifest.json")));
 for (const { inputs: [input], outputs: [output] } of manifest.cases) {
-    const bytes = readFileSync(join(folder, input.file)), begin = 10 + bytes.readUInt16LE(8);  // version 1.0, little endian
+    const bytes = readFileSync(join(folder, input.file)), begin = 10 + bytes.readUInt16LE(8); // version 1.0
     const Numbers = input.dtype === "float32" ? Float32Array : Float64Array;
     const a = new Numbers(bytes.buffer.slice(bytes.byteOffset + begin, bytes.byteOffset + bytes.length));
     const [m, n] = input.shape.slice(-2), x = new Numbers(a.length);
-    for (let at = 0; at < a.length; at += m * n) x.set(orthogonalize(Float64Array.from(a.subarray(at, at + m * n)), m, n), at);
+    for (let at = 0; at < a.length; at += m * n)
+        x.set(orthogonalize(Float64Array.from(a.subarray(at, at + m * n)), m, n), at);
     const shape = output.shape.map(d => d + ", ").join("");
     const header = `{'descr': '<f${Numbers.BYTES_PER_ELEMENT}', 'fortran_order': False, 'shape': (${shape}), }`;
-    const prefix = Buffer.from("\x93NUMPY\x01\x00\x00\x00" + header + " ".repeat(63 - (10 + header.length) % 64) + "\n", "latin1");
+    const padding = " ".repeat(63 - (10 + header.length) % 64) + "\n";
+    const prefix = Buffer.from("\x93NUMPY\x01\x00\x00\x00" + header + padding, "latin1");
     prefix.writeUInt16LE(prefix.length - 10, 8);
     writeFileSync(join(results, output.file), Buffer.concat([prefix, Buffer.from(x.buffer)]));
 }
