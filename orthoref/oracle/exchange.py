@@ -29,7 +29,7 @@ from orthoref.oracle.verdict import Verdict
 from orthoref.oracle.watchdog import Watchdog
 
 FILE = 2**20  # bytes of data in one file, where the shapes are not asked for: what few cases with a wide H exceed
-SMALL = 64  # entries of all arrays of a case that is written out in the manifest, with an enclosure of the result
+SMALL = 128  # entries of all arrays of a case that is written out in the manifest, with an enclosure of the result
 DIGITS, BITS = 20, 1024  # of the enclosures: what float64 rounds off the midpoints is more
 
 
@@ -197,7 +197,8 @@ def _written(folder: Path, number: str, case: Case, row: Operation, claimed: Any
         file = f"{stem}.{name}.npy"
         inputs.append({"name": name, "file": file, "shape": [*x.shape], "dtype": x.dtype.name,
                        "sha256": npy.save(folder / file, x)})  # fmt: skip
-    if 0 < sum(map(np.size, given.values())) <= SMALL:
+    entries = sum(prod(each["shape"]) for each in (*inputs, *asked.values()))
+    if 0 < entries <= SMALL and all(map(np.size, given.values())):
         for entry, x in zip(inputs, given.values(), strict=True):
             entry["values"] = _hexadecimal(x)
         for name, (midpoint, radius) in (_exact(row, claims, [*given.values()]) if certified else {}).items():
