@@ -26,6 +26,7 @@ exclude_patterns = [
     "newton_schulz_ports_table.md",
     "false_alarms_table.md",
     "mutation_table.md",
+    "costs_table.md",
     "schedules_table.md",
     "_generated",
 ]

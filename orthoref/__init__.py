@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from orthoref._newton_schulz.iteration import newton_schulz as newton_schulz
     from orthoref._newton_schulz.iteration import newton_schulz_jvp as newton_schulz_jvp
     from orthoref._newton_schulz.iteration import newton_schulz_vjp as newton_schulz_vjp
+    from orthoref._newton_schulz.iteration import newton_schulz_vjp_jvp as newton_schulz_vjp_jvp
     from orthoref._polar.decomposition import PolarResult as PolarResult
-    from orthoref._polar.decomposition import PolarTangent as PolarTangent
     from orthoref._polar.decomposition import polar as polar
-    from orthoref._polar.decomposition import polar_condition as polar_condition
-    from orthoref._polar.decomposition import polar_jvp as polar_jvp
-    from orthoref._polar.decomposition import polar_vjp as polar_vjp
+    from orthoref._polar.derivatives import PolarTangent as PolarTangent
+    from orthoref._polar.derivatives import polar_condition as polar_condition
+    from orthoref._polar.derivatives import polar_jvp as polar_jvp
+    from orthoref._polar.derivatives import polar_vjp as polar_vjp
+    from orthoref._polar.derivatives import polar_vjp_jvp as polar_vjp_jvp
     from orthoref.errors import NotCertified as NotCertified
     from orthoref.errors import NotConverged as NotConverged
     from orthoref.errors import OutsideDomain as OutsideDomain
@@ -34,14 +36,16 @@ if TYPE_CHECKING:
 
 _HOME = {
     "polar": "_polar.decomposition",
-    "polar_jvp": "_polar.decomposition",
-    "polar_vjp": "_polar.decomposition",
-    "polar_condition": "_polar.decomposition",
+    "polar_jvp": "_polar.derivatives",
+    "polar_vjp": "_polar.derivatives",
+    "polar_vjp_jvp": "_polar.derivatives",
+    "polar_condition": "_polar.derivatives",
     "newton_schulz": "_newton_schulz.iteration",
     "newton_schulz_jvp": "_newton_schulz.iteration",
     "newton_schulz_vjp": "_newton_schulz.iteration",
+    "newton_schulz_vjp_jvp": "_newton_schulz.iteration",
     "PolarResult": "_polar.decomposition",
-    "PolarTangent": "_polar.decomposition",
+    "PolarTangent": "_polar.derivatives",
     "OutsideDomain": "errors",
     "NotConverged": "errors",
     "NotCertified": "errors",

@@ -61,6 +61,11 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--op", default="polar", help="operation to judge it as (default: polar)")
     check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
                        help="arrays it takes (default: by the name of its module)")  # fmt: skip
+    check.add_argument("--derivative", nargs="?", const="auto", metavar="MODE",
+                       help="judge its derivative, by automatic differentiation: torch, torch vmap, jax, jax jit, "
+                       "jax vmap, jax reverse (default: by the arrays it takes)")  # fmt: skip
+    check.add_argument("--kind", choices=("vjp", "jvp", "vjp_jvp"), default="vjp",
+                       help="with --derivative: reverse mode, forward mode, double backward (default: vjp)")  # fmt: skip
     _add_claims(check)
     check.add_argument("--timeout", type=float, default=60.0, help="seconds for one call (default: 60)")
     _add_report(check)
@@ -173,6 +178,8 @@ def _check(options: argparse.Namespace) -> int:
         limit=options.limit,
         timeout=options.timeout,
         name=options.port,
+        derivative=_framework(options),
+        kind=options.kind,
         **_claimed(options),
     )
     faulthandler.cancel_dump_traceback_later()
@@ -228,12 +235,22 @@ def _reported(report: Report, options: argparse.Namespace) -> int:
     return {"HOLDS": HOLDS, "FAILS": FAILS, "UNDECIDED": UNDECIDED}[report.status]
 
 
+def _framework(options: argparse.Namespace) -> str | None:
+    """The mode of --derivative; without one that of the arrays."""
+    if options.derivative != "auto":
+        return options.derivative
+    kind = options.array if options.array != "auto" else options.port.partition(".")[0].partition(":")[0]
+    if kind not in ("torch", "jax"):
+        raise CannotRun("--derivative needs --array torch or --array jax, or a mode")
+    return kind
+
+
 def _claims() -> dict[str, dict[str, Claim]]:
     """Every claim of the table by name, and which operations have it."""
-    from orthoref.oracle.operations import OPERATIONS
+    from orthoref.oracle.operations import ROWS
 
     found: dict[str, dict[str, Claim]] = {}
-    for operation, row in OPERATIONS.items():
+    for operation, row in ROWS.items():
         for claim in row.claims:
             found.setdefault(claim.name, {})[operation] = claim
     return found
@@ -295,9 +312,9 @@ def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     The traceback goes to stderr, the exit status is 1.
     """
 
-    def guarded(a: Any) -> Any:
+    def guarded(*arrays: Any) -> Any:
         faulthandler.dump_traceback_later(2 * timeout + 10, exit=True, file=sys.__stderr__ or 2)
-        return port(a)
+        return port(*arrays)
 
     return guarded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import array_api_compat as compat
@@ -99,13 +100,17 @@ def unit_scale(x: Array, axis: int | tuple[int, int] = (-2, -1), least: float = 
     return Scale(xp.pow(two, half), xp.pow(two, exponent - half))
 
 
-def rescale_derivative(x: Array, scale: Scale, e_scale: Scale) -> Array:
-    """Undo the scaling of a derivative that is homogeneous of degree -1 in A and 1 in the direction E."""
-    if scale is UNSCALED and e_scale is UNSCALED:
+def rescale_derivative(x: Array, scale: Scale, *directions: Scale, degree: int = -1) -> Array:
+    """Undo the scaling of a derivative, homogeneous of ``degree`` -1 or -2 in A and of 1 in every direction."""
+    if all(one is UNSCALED for one in (scale, *directions)):
         return x
     xp = namespace(x)
+    down = down_again = 1.0
     with np.errstate(all="ignore"):  # judged below
-        x = x * (scale.down / e_scale.down) * (scale.down_again / e_scale.down_again)
+        # in pairs: the scale of A nearly cancels that of a direction of its size
+        for a, e in zip_longest((scale,) * -degree, directions, fillvalue=UNSCALED):
+            down, down_again = down * (a.down / e.down), down_again * (a.down_again / e.down_again)
+        x = x * down * down_again
     finite = xp.all(xp.isfinite(x), axis=(-2, -1))
     if not bool(xp.all(finite)):
         raise OutsideDomain("the derivative overflows" + at_batch(first_index(~finite, xp)))

@@ -1,8 +1,10 @@
-"""X = A/t, t = factor |A| + eps or max(factor |A|, eps), for tall A, and its derivatives: equations (NORM), (DNORM)."""
+"""X = A/t, t = factor |A| + eps or max(factor |A|, eps), for tall A, and its derivatives: (NORM), (DNORM), (DDNORM)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import array_api_compat as compat
 
 from orthoref._newton_schulz.rounding import store
 from orthoref._schedules.schedule import Normalization, Schedule
@@ -89,7 +91,8 @@ def normalized_jvp(
         e = a_dot / t
         half = inner(x, e)
         return x, e - x * weight * _real_sum(signs, (half + ct(half)) * ratio)
-    x, t, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
+    x, t, slope, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
+    gradient = slope * gradient
     return x, (a_dot - x * real_inner(gradient, a_dot)) / t
 
 
@@ -105,8 +108,57 @@ def normalized_vjp(
             return (x_bar - x @ (m + ct(m))) / t
 
         return x, pull_back
-    x, t, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
+    x, t, slope, gradient = _by_norm(a, how, _scaled(scale, eps), eps_rule)
+    gradient = slope * gradient
     return x, lambda x_bar: (x_bar - gradient * real_inner(x, x_bar)) / t
+
+
+def normalized_vjp_jvp(
+    a: Array, e: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str
+) -> tuple[Array, Array, Callable[[Array, Array], Array]]:
+    """X, X_dot along E, and the derivative (X_bar, X_bar_dot) -> A_bar_dot of the adjoint; ``a`` is not scaled."""
+    if how.kind == "aol":
+        return _aol_vjp_jvp(scale.apply(a), e, how, scale, eps, eps_rule)
+    x, t, slope, _ = _by_norm(scale.apply(a), how, _scaled(scale, eps), eps_rule)
+    a = unit_scale(a).apply(a)  # beside a large eps the scaled matrix may vanish, and its direction still counts
+    size = norm(a, how.kind)
+    _refuse(~(size > 0) & (slope > 0), "a is the zero matrix: its normalization has no second derivative")
+    b, gradient = _over(a, size), _gradient(a, size, how.kind)
+    bent, gradient = slope * _bend(b, gradient, e, how.kind), slope * gradient
+    along = real_inner(gradient, e)
+    x_dot = (e - x * along) / t
+
+    def pull_back(x_bar: Array, x_bar_dot: Array) -> Array:
+        moved = real_inner(x_dot, x_bar) + real_inner(x, x_bar_dot)
+        turned = bent * real_inner(b, x_bar) + (x_bar - gradient * real_inner(x, x_bar)) * along
+        return (x_bar_dot - gradient * moved - turned / t) / t
+
+    return x, x_dot, pull_back
+
+
+def _aol_vjp_jvp(
+    a: Array, e: Array, how: Normalization, scale: Scale, eps: float, eps_rule: str
+) -> tuple[Array, Array, Callable[[Array, Array], Array]]:
+    xp = namespace(a)
+    x, t, ratio, signs, weight = _aol(a, how, scale, eps, eps_rule)
+    y = e / t
+    half = inner(x, y)
+    gram_dot = half + ct(half)
+    along = weight * _real_sum(signs, gram_dot * ratio)  # t_dot/t
+    x_dot, ratio_dot = y - x * along, ratio * (xp.matrix_transpose(along) - along)
+    signs_dot = xp.zeros_like(signs)
+    if is_complex(a):
+        across = xp.conj(signs) * gram_dot
+        signs_dot = signs * (across - xp.real(across)) / xp.abs(inner(x, x))
+
+    def pull_back(x_bar: Array, x_bar_dot: Array) -> Array:
+        c = weight * _real_sum(x, x_bar)
+        c_dot = weight * (_real_sum(x_dot, x_bar) + _real_sum(x, x_bar_dot))
+        m, m_dot = signs * c * ratio, signs_dot * c * ratio + signs * (c_dot * ratio + c * ratio_dot)
+        m, m_dot = m + ct(m), m_dot + ct(m_dot)
+        return (x_bar_dot - x_dot @ m - x @ m_dot - (x_bar - x @ m) * along) / t
+
+    return x, x_dot, pull_back
 
 
 def real_inner(x: Array, y: Array) -> Array:
@@ -115,33 +167,70 @@ def real_inner(x: Array, y: Array) -> Array:
     return xp.sum(_real(xp.conj(x) * y if is_complex(x) else x * y, xp), axis=(-2, -1), keepdims=True)
 
 
-def _by_norm(a: Array, how: Normalization, eps: Array | float, eps_rule: str) -> tuple[Array, Array, Array]:
-    """X, t and the gradient of t: f A/|A|_F, f A A^H A/|A|_4^3, f u_1 v_1^H; anything at A = 0, where X = 0."""
+def _by_norm(
+    a: Array, how: Normalization, eps: Array | float, eps_rule: str
+) -> tuple[Array, Array, Array | float, Array]:
+    """X, t, dt/dnu, and the gradient of nu, anything at A = 0, where X = 0."""
     xp = namespace(a)
     size = norm(a, how.kind)
     zero = ~(size > 0)
     eps = 0 * size + eps
     _refuse(zero & (eps == 0), "a is the zero matrix: its normalization is not differentiable")
-    factor = float(how.factor)
-    positive = xp.where(zero, xp.ones_like(size), size)
-    if how.kind == "frobenius":
-        gradient = a / positive
-    elif how.kind == "schatten4":
-        b = a / positive
-        gradient = b @ inner(b, b)
-    else:
-        p, s, vh = xp.linalg.svd(a, full_matrices=False)
-        if s.shape[-1] > 1:
-            near = s[..., 0] - s[..., 1] <= max(8, s.shape[-1]) * machine_epsilon(a) * s[..., 0]
-            _refuse(
-                near[..., None, None] & ~zero, "the largest singular value is not simple: |a|_2 is not differentiable"
-            )
-        gradient = p[..., :, :1] @ vh[..., :1, :]
-    t = _denominator(factor * size, eps, eps_rule)
+    slope = xp.full_like(size, float(how.factor))
+    gradient = _gradient(a, size, how.kind)
+    t = _denominator(slope * size, eps, eps_rule)
     if eps_rule == "clamp":
-        _refuse((factor * size == eps) & ~zero, "factor |a| = eps: the clamped norm is not differentiable")
-        factor = xp.where(factor * size > eps, xp.full_like(size, factor), xp.zeros_like(size))
-    return a / t, t, factor * gradient
+        _refuse((slope * size == eps) & ~zero, "factor |a| = eps: the clamped norm is not differentiable")
+        slope = xp.where(slope * size > eps, slope, xp.zeros_like(size))
+    return a / t, t, slope, gradient
+
+
+def _gradient(a: Array, size: Array, kind: str) -> Array:
+    """Of nu at A: B, B B^H B, p_1 v_1^H with B = A/nu."""
+    xp = namespace(a)
+    if kind != "spectral":
+        b = _over(a, size)
+        return b if kind == "frobenius" else b @ inner(b, b)
+    p, s, vh = xp.linalg.svd(a, full_matrices=False)
+    if s.shape[-1] > 1:
+        near = s[..., 0] - s[..., 1] <= max(8, s.shape[-1]) * machine_epsilon(a) * s[..., 0]
+        _refuse(
+            near[..., None, None] & (size > 0), "the largest singular value is not simple: |a|_2 is not differentiable"
+        )
+    return p[..., :, :1] @ vh[..., :1, :]
+
+
+def _over(a: Array, size: Array) -> Array:
+    xp = namespace(a)
+    return a / xp.where(size > 0, size, xp.ones_like(size))
+
+
+def _bend(b: Array, gradient: Array, e: Array, kind: str) -> Array:
+    """(DDNORM) nu times the derivative of the gradient of nu along E; B = A/nu."""
+    if kind == "spectral":
+        return _bend_of_largest(b, e)
+    c = e - b * real_inner(gradient, e)  # nu B_dot
+    if kind == "frobenius":
+        return c
+    half = inner(b, c)
+    return c @ inner(b, b) + b @ (half + ct(half))
+
+
+def _bend_of_largest(b: Array, e: Array) -> Array:
+    """p_1_dot v_1^H + p_1 v_1_dot^H: sums over the other singular vectors, with the quotients 1/(s_1^2 - s_j^2)."""
+    xp = namespace(b)
+    p, s, vh = xp.linalg.svd(b, full_matrices=False)
+    p1, v1 = p[..., :, :1], ct(vh[..., :1, :])
+    s = s[..., :, None]
+    s1 = s[..., :1, :]
+    ev = e @ v1
+    f, f_star = inner(p, ev), vh @ (ct(e) @ p1)
+    first = xp.arange(s.shape[-2], device=compat.device(s))[:, None] == 0
+    gap = xp.where(first | ~(s1 > 0), xp.ones_like(s), (s1 - s) * (s1 + s))
+    # i Im F_11 from the phase of p_1 v_1^H
+    p_dot = xp.where(first, (f - f_star) / 2, (s1 * f + s * f_star) / gap)
+    v_dot = xp.where(first, xp.zeros_like(f), (s1 * f_star + s * f) / gap)
+    return (p @ (p_dot - f) + ev) @ ct(v1) + p1 @ ct(v_dot) @ vh
 
 
 def _aol(

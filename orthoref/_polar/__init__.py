@@ -1,1 +1,1 @@
-"""Polar decomposition. ``decomposition`` holds the public functions, the other files one method each."""
+"""Polar decomposition. Public functions in ``decomposition`` and ``derivatives``, one file per iteration beside."""

@@ -1,4 +1,4 @@
-"""Polar decomposition A = U H, its derivatives and its condition. Derivations: docs/derivations/polar."""
+"""Polar decomposition A = U H. Derivations: docs/derivations/polar."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from orthoref._polar.newton import newton
 from orthoref._polar.rational import qdwh, zolotarev
 from orthoref.arrays import (
     Array,
-    Namespace,
     at_batch,
     dtype_name,
     enter,
     first_index,
-    is_complex,
     namespace,
     require_choice,
-    require_shape,
 )
 from orthoref.errors import NotConverged, OutsideDomain
 from orthoref.linalg import (
@@ -31,7 +28,6 @@ from orthoref.linalg import (
     frobenius,
     hermitian_part,
     inner,
-    rescale_derivative,
     skew_part,
     unit_scale,
 )
@@ -49,13 +45,6 @@ class PolarResult(NamedTuple):
 
     u: Array
     h: Array
-
-
-class PolarTangent(NamedTuple):
-    """Directional derivatives of both factors; ``None`` for a factor that was not asked for."""
-
-    u_dot: Array
-    h_dot: Array
 
 
 def polar(
@@ -172,7 +161,7 @@ def polar(
         x = scale.apply(a)
         if rank_deficient == "raise":
             s = svd(x)[1]
-            _refuse_small(s[..., -1:], s, x, scale, "a is rank deficient")
+            refuse_small(s[..., -1:], s, x, scale, "a is rank deficient")
         tall = x if m >= n else ct(x)  # A = U H is A^H = H U^H
         u, g = _tall_factor(tall, method, impl, rank_deficient == "partial", scaling or "byers-xu", lower)
         if (side == "right") != (m >= n):
@@ -185,191 +174,6 @@ def polar(
             f"h overflows: a has |a|_2 beyond the largest {dtype_name(a)}" + at_batch(first_index(~finite, xp))
         )
     return PolarResult(u, h)
-
-
-def polar_jvp(
-    a: Array, a_dot: Array, *, side: Side = "right", factor: Literal["both", "u", "h"] = "both"
-) -> PolarTangent:
-    r"""Derivative of :func:`polar` at ``a`` along ``a_dot``.
-
-    Parameters
-    ----------
-    a, a_dot : arrays of shape (..., m, n)
-        Point and direction; same namespace, dtype and device.
-    side : {"right", "left"}
-        As in :func:`polar`.
-    factor : {"both", "u", "h"}
-        Which derivative. U alone has the larger domain.
-
-    Returns
-    -------
-    PolarTangent
-        ``u_dot`` of the shape of u and Hermitian ``h_dot`` of the shape of h; None if not asked for.
-
-    Raises
-    ------
-    OutsideDomain
-        Where the derivative does not exist to working precision, with the singular values in the message.
-        With the tolerance t = max(k, 8) eps sigma_max, k = min(m, n): h needs sigma_min > t, u of a complex or
-        rectangular matrix too, u of a real square one sigma_n + sigma_{n-1} > t. (A real square matrix with one zero
-        singular value has two completed polar factors; each is differentiable, and the one that
-        :func:`polar` returns by the SVD is meant.)
-
-    Notes
-    -----
-    With the thin SVD A = P diag(s) V^H and F = P^H E V, only sums of singular values are divided by:
-    repeated ones are harmless. Errors are a small multiple of eps times :func:`polar_condition`.
-    Equations (DU) and (DH) of the derivation page; about 30 n^3 flops, real square, of which 22 for the SVD.
-    """
-    require_choice("side", side, ("right", "left"))
-    require_choice("factor", factor, ("both", "u", "h"))
-    xp = enter(a=a, a_dot=a_dot)
-    require_shape("a_dot", a_dot, a.shape)
-    if a.shape[-2] < a.shape[-1]:  # A = U H is A^H = H U^H
-        u_dot, h_dot = polar_jvp(ct(a), ct(a_dot), side=_OTHER[side], factor=factor)
-        return PolarTangent(None if u_dot is None else ct(u_dot), h_dot)
-    want_u, want_h = factor != "h", factor != "u"
-    if 0 in a.shape:
-        zero = polar(a, side=side)
-        return PolarTangent(zero.u if want_u else None, zero.h if want_h else None)
-
-    scale, e_scale = unit_scale(a), unit_scale(a_dot)
-    p, s, v = _svd_in_domain(scale, a, want_u, want_h)
-    e = e_scale.apply(a_dot)
-    u_dot = h_dot = None
-    if want_u:
-        u_dot = rescale_derivative(_u_derivative(p, s, v, e), scale, e_scale)
-    if want_h:
-        # (DH) H_dot = V K V^H, K_ij = (s_i F_ij + s_j conj(F_ji))/(s_i + s_j)
-        f = inner(p, e) @ v
-        if side == "left":  # the same with F^H, in the basis P, and the part of E outside it
-            f = ct(f)
-        k = hermitian_part(2 * _weight(s, xp) * f)
-        if side == "right":
-            h_dot = v @ k @ ct(v)
-        else:
-            h_dot = p @ k @ ct(p) + 2 * hermitian_part(_outside(p, e @ v) @ ct(p))
-        h_dot = e_scale.undo(hermitian_part(h_dot))
-    return PolarTangent(u_dot, h_dot)
-
-
-def polar_vjp(a: Array, u_bar: Array | None, h_bar: Array | None = None, *, side: Side = "right") -> Array:
-    r"""Adjoint of :func:`polar_jvp` for the real inner product Re tr(X^H Y).
-
-    Parameters
-    ----------
-    a : array of shape (..., m, n)
-    u_bar, h_bar : arrays of the shapes of u and h, or None
-        Cotangents; None stands for zero, and its factor then puts no condition on ``a``.
-    side : {"right", "left"}
-        As in :func:`polar`.
-
-    Returns
-    -------
-    array of shape (..., m, n)
-        ``a_bar`` with ``<polar_jvp(a, e), (u_bar, h_bar)> = <e, a_bar>`` for every e.
-
-    Raises
-    ------
-    OutsideDomain
-        As :func:`polar_jvp`, for the factors whose cotangent is given.
-
-    Notes
-    -----
-    The derivative of U is its own adjoint: U is the gradient of the nuclear norm. Equations (DU) and (DH*).
-    """
-    require_choice("side", side, ("right", "left"))
-    if u_bar is None and h_bar is None:
-        raise ValueError("u_bar and h_bar are both None: nothing to pull back")
-    given = {name: x for name, x in (("u_bar", u_bar), ("h_bar", h_bar)) if x is not None}
-    xp = enter(a=a, **given)
-    *batch, m, n = a.shape
-    if u_bar is not None:
-        require_shape("u_bar", u_bar, a.shape)
-    if h_bar is not None:
-        require_shape("h_bar", h_bar, (*batch, *((n, n) if side == "right" else (m, m))))
-    if m < n:
-        return ct(polar_vjp(ct(a), None if u_bar is None else ct(u_bar), h_bar, side=_OTHER[side]))
-    if 0 in a.shape:
-        return xp.zeros_like(a)
-
-    scale = unit_scale(a)
-    p, s, v = _svd_in_domain(scale, a, u_bar is not None, h_bar is not None)
-    a_bar = xp.zeros_like(a)
-    if u_bar is not None:
-        u_scale = unit_scale(u_bar)
-        a_bar = a_bar + rescale_derivative(_u_derivative(p, s, v, u_scale.apply(u_bar)), scale, u_scale)
-    if h_bar is not None:
-        # (DH*) A_bar = P G V^H, G_ij = 2 s_i S_ij/(s_i + s_j), S = V^H sym(H_bar) V
-        h_scale = unit_scale(h_bar)
-        y = hermitian_part(h_scale.apply(h_bar))
-        if side == "right":
-            pulled = p @ (2 * _weight(s, xp) * (ct(v) @ y @ v)) @ ct(v)
-        else:
-            pulled = (p @ (2 * _weight(s, xp).mT * (ct(p) @ y @ p)) + 2 * _outside(p, y @ p)) @ ct(v)
-        a_bar = a_bar + h_scale.undo(pulled)
-    return a_bar
-
-
-def polar_condition(a: Array, *, factor: Literal["u", "h"] = "u", side: Side = "right") -> Array:
-    r"""Absolute condition number of a polar factor in the Frobenius norm.
-
-    Parameters
-    ----------
-    a : array of shape (..., m, n)
-    factor : {"u", "h"}
-    side : {"right", "left"}
-        Matters for ``factor="h"`` of a rectangular matrix.
-
-    Returns
-    -------
-    real array of shape (...)
-        sup |U_dot| over |A_dot| = 1, in units of 1/a (for h: a pure number between 1 and sqrt(2)):
-        U: 2/(s_n + s_{n-1}) real square, 1/s_n complex or rectangular, 0 for a real number;
-        H: sqrt(2 (1 + r^2))/(1 + r) with r = s_n/s_1, sqrt(2) for the larger factor of a rectangular matrix.
-        Infinite, or of the order of 1/(eps |A|), where U is not differentiable. For a real square matrix it is a
-        local statement: a perturbation that changes the sign of the determinant moves U by 2.
-
-    Raises
-    ------
-    OutsideDomain
-        NaN or infinity.
-    NotConverged
-        The SVD of the library failed.
-    TypeError, ValueError
-        Wrong type, dtype, number of dimensions or option.
-
-    Notes
-    -----
-    Equations (KU) and (KH) of the derivation page, with proof; see also [Higham2008]_ chapter 8.
-    """
-    require_choice("factor", factor, ("u", "h"))
-    require_choice("side", side, ("right", "left"))
-    xp = enter(a=a)
-    *batch, m, n = a.shape
-    real = xp.real(a) if is_complex(a) else a
-    if 0 in a.shape:
-        return xp.zeros(tuple(batch), dtype=real.dtype, device=compat.device(a))
-    with np.errstate(all="ignore"):
-        scale = unit_scale(a)
-        s = svd(scale.apply(a))[1]
-        largest, smallest = s[..., 0], s[..., -1]
-        if factor == "h":
-            larger = (side == "left") if m > n else (side == "right")
-            if m != n and larger:
-                return xp.full_like(largest, 2**0.5)
-            ratio = xp.where(largest > 0, smallest / largest, xp.ones_like(largest))
-            return xp.sqrt(2 * (1 + ratio**2)) / (1 + ratio)
-        if is_complex(a) or m != n:
-            kappa = 1 / smallest
-        elif n > 1:
-            kappa = 2 / (smallest + s[..., -2])
-        else:
-            return xp.zeros_like(smallest)
-        return scale.apply(kappa[..., None, None])[..., 0, 0]
-
-
-_OTHER: dict[str, Side] = {"right": "left", "left": "right"}
 
 
 def svd(x: Array) -> tuple[Array, Array, Array]:
@@ -420,9 +224,9 @@ def _by_svd(x: Array, *, refine: bool, partial: bool) -> Array:
         # (SVD) P^H X V differs from diag(s) by the backward error of the SVD. The polar factor of P^H X V to
         # first order takes it out of U; pairs with a sum below sqrt(eps) s_1 would not be first order
         f = inner(p, x) @ ct(vh)
-        sums = _sums(s)
-        small = sums <= eps(x) ** 0.5 * s[..., :1, None]
-        omega = xp.where(small, xp.zeros_like(f), 2 * skew_part(f) / xp.where(small, xp.ones_like(sums), sums))
+        total = sums(s)
+        small = total <= eps(x) ** 0.5 * s[..., :1, None]
+        omega = xp.where(small, xp.zeros_like(f), 2 * skew_part(f) / xp.where(small, xp.ones_like(total), total))
         p = p + p @ omega
     return _polish(p @ vh)[0]
 
@@ -456,19 +260,8 @@ def _rank_tolerance(x: Array, s: Array) -> Array:
     return max(8, min(x.shape[-2:])) * eps(x) * s[..., :1]
 
 
-def _svd_in_domain(scale: Scale, a: Array, want_u: bool, want_h: bool) -> tuple[Array, Array, Array]:
-    """P, s, V of the scaled matrix, if the derivatives that are wanted exist there."""
-    x = scale.apply(a)
-    p, s, vh = svd(x)
-    square_real = x.shape[-2] == x.shape[-1] and not is_complex(x)
-    if want_h or not square_real:
-        _refuse_small(s[..., -1:], s, x, scale, "the polar factors are not differentiable")
-    elif s.shape[-1] > 1:
-        _refuse_small(s[..., -1:] + s[..., -2:-1], s, x, scale, "u is not differentiable")
-    return p, s, ct(vh)
-
-
-def _refuse_small(size: Array, s: Array, x: Array, scale: Scale, what: str) -> None:
+def refuse_small(size: Array, s: Array, x: Array, scale: Scale, what: str) -> None:
+    """OutsideDomain with the singular values where ``size`` is below the rank tolerance."""
     xp = namespace(s)
     tolerance = _rank_tolerance(x, s)
     outside = ~(size > tolerance)
@@ -482,30 +275,6 @@ def _refuse_small(size: Array, s: Array, x: Array, scale: Scale, what: str) -> N
         )
 
 
-def _u_derivative(p: Array, s: Array, v: Array, e: Array) -> Array:
-    """(DU) U_dot = P Z V^H + (I - P P^H) E V diag(s)^-1 V^H, Z_ij = (F_ij - conj(F_ji))/(s_i + s_j)."""
-    xp = namespace(s)
-    f = inner(p, e) @ v
-    z = 2 * skew_part(f) / _positive(_sums(s), xp)
-    if p.shape[-2] == p.shape[-1]:
-        return p @ z @ ct(v)
-    return (p @ z + _outside(p, e @ v) / s[..., None, :]) @ ct(v)
-
-
-def _outside(p: Array, x: Array) -> Array:
-    """(I - P P^H) X."""
-    return x - p @ inner(p, x)
-
-
-def _sums(s: Array) -> Array:
+def sums(s: Array) -> Array:
+    """s_i + s_j, shape (..., n, n)."""
     return s[..., :, None] + s[..., None, :]
-
-
-def _positive(sums: Array, xp: Namespace) -> Array:
-    """A zero sum meets a zero numerator only (one zero singular value of a real square matrix)."""
-    return xp.where(sums > 0, sums, xp.ones_like(sums))
-
-
-def _weight(s: Array, xp: Namespace) -> Array:
-    """s_i/(s_i + s_j)."""
-    return s[..., :, None] / _sums(s)

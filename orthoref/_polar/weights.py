@@ -49,10 +49,15 @@ def zolotarev(lower: float, r: int) -> Zolotarev:
     c = _zolotarev_nodes(lower, r)
     odd, even = c[0::2], c[1::2]
     m_hat = prod((1 + p) / (1 + z) for p, z in zip(odd, even, strict=True))
-    residues = tuple(-prod(p - z for z in even) / prod(p - q for q in odd if q != p) for p in odd)
+    residues = tuple(_residue(p, odd, even) for p in odd)
     square = lower * lower
     image = m_hat * lower * prod((square + z) / (square + p) for p, z in zip(odd, even, strict=True))
     return Zolotarev(m_hat, tuple(odd), residues, min(1.0, image))
+
+
+def _residue(p: float, odd: list[float], even: list[float]) -> float:
+    # zeros and poles in pairs: products of all zeros or all poles underflow for lower < 1e-45
+    return -prod((p - z) / (p - q) if q != p else p - z for q, z in zip(odd, even, strict=True))
 
 
 def _zolotarev_nodes(lower: float, r: int) -> list[float]:

@@ -69,8 +69,8 @@ class Certificate:
         Smallest s such that all of [s, upper] ends at or above ``level``; None if upper itself does not.
     level : float
     tolerated : float
-        Largest u such that (0, u] keeps its sign and ends at or below ``ceiling``: what may slip through the
-        normalization. inf if there is no such bound below 2^60.
+        Largest u such that (0, u] keeps its sign and ends at or below ``ceiling``, without going beyond the larger of
+        2^60 and ``ceiling`` on the way: what may slip through the normalization. inf if no u below 2^60 is the largest.
     ceiling : float
     amplification : tuple of float
         Per step max (x/x_max)/(f(x)/f_max) on the interval that it sees (Nakatsukasa and Higham's d): a step is
@@ -163,20 +163,20 @@ def certified(
         )
 
 
-def _images(rows: Iterable[Row], low: Fraction, high: Fraction) -> list[Interval]:
+def _images(rows: Iterable[Row], low: Fraction, high: Fraction, largest: Fraction | int = LARGEST) -> list[Interval]:
     """(IMAGE) The interval and its image after each step."""
     images = [Interval((low, low), (high, high))]
     for step, row in enumerate(rows):
         images.append(_image(row, images[-1]))
-        if not _bounded(images[-1]):
+        if not _bounded(images[-1], largest):
             raise OutsideDomain(
                 f"singular values in [{float(low):.6g}, {float(high):.6g}] diverge: step {step} of the schedule"
             )
     return images
 
 
-def _bounded(seen: Interval) -> bool:
-    return max(-seen.low[0], seen.high[1]) <= LARGEST
+def _bounded(seen: Interval, largest: Fraction | int = LARGEST) -> bool:
+    return max(-seen.low[0], seen.high[1]) <= largest
 
 
 def _image(row: Row, seen: Interval) -> Interval:
@@ -256,14 +256,18 @@ def _kept(rows: tuple[Row, ...], upper: Fraction, level: Fraction) -> float | No
 
 
 def _tolerated(rows: tuple[Row, ...], lower: Fraction, upper: Fraction, ceiling: Fraction) -> float:
+    largest = max(ceiling, Fraction(LARGEST))
+
     def holds(u: Fraction) -> bool:
         try:
-            return u >= lower and _images(rows, lower, u)[-1].high[1] <= ceiling and _keeps_sign(rows, lower, u)
+            bounded = u >= lower and _images(rows, lower, u, largest)[-1].high[1] <= ceiling
+            return bounded and _keeps_sign(rows, lower, u)
         except (NotCertified, OutsideDomain):
             return False
 
     if holds(upper):
-        return _down(_threshold(holds, upper, Fraction(2)))
+        found = _threshold(holds, upper, Fraction(2))
+        return inf if found >= LARGEST else _down(found)
     if lower:
         return _down(_bisect(holds, lower, upper)) if holds(lower) else 0.0
     low = upper
@@ -274,13 +278,11 @@ def _tolerated(rows: tuple[Row, ...], lower: Fraction, upper: Fraction, ceiling:
     return _down(_bisect(holds, low, 2 * low))
 
 
-def _threshold(holds: Callable[[Fraction], bool], good: Fraction, factor: Fraction) -> Fraction | float:
+def _threshold(holds: Callable[[Fraction], bool], good: Fraction, factor: Fraction) -> Fraction:
     """The last number, going from ``good`` by powers of ``factor``, for which a monotone statement is proved."""
     while holds(good * factor):
         good *= factor
-        if good > LARGEST:
-            return inf
-        if good < SMALLEST:
+        if good >= LARGEST or good < SMALLEST:
             return good
     return _bisect(holds, good, good * factor)
 

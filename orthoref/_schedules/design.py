@@ -246,7 +246,7 @@ def qdwh(lower: Number, steps: int = 6) -> Schedule:
 def zolotarev(lower: Number, order: int | None = None, steps: int = 2) -> Schedule:
     """Composition of Zolotarev functions of type (2r+1, 2r) for [lower, 1]: (ZOLO), [NakatsukasaFreund2016]_.
 
-    ``order`` is r, 1 to 8; by default the least one with which two steps reach 0.99.
+    ``order`` is r, 1 to 8; by default the least one with which two steps reach 0.99, or 8.
     """
     low, _ = _unit_interval(lower, 1)
     r = weights.zolotarev_order(low, 0.99) if order is None else order

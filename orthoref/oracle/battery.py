@@ -8,8 +8,8 @@ not like the product of all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
 from itertools import combinations, product
 from math import prod
 from typing import Any, Literal
@@ -183,11 +183,13 @@ class Levels:
     members: tuple[str, ...] = tuple(MEMBERS)
     memory: tuple[str, ...] = tuple(MEMORY)
     structure: tuple[str, ...] = tuple(STRUCTURES)
-    spectrum: tuple[str, ...] = tuple(SPECTRA)
+    spectrum: tuple[str, ...] = tuple(name for name in SPECTRA if name != "almost_equal")  # hard for derivatives only
     cond: tuple[float | str, ...] = (1.0, 10.0, 1e3, 1e4, 1e8, 1e11, 1e13, *CONDS)
     scale: tuple[float | str, ...] = (1.0, 0.0, *SCALES)
     gallery: tuple[str, ...] = tuple(GALLERY)
     gallery_orders: tuple[int, ...] = (1, 2, 5, 16, 33)
+    cotangent: tuple[str, ...] = ()
+    entries: int = ENTRIES
 
 
 TRIPLE = ("class", "batch", "dtype")
@@ -208,11 +210,12 @@ def factors(
         "cond": (*levels.cond, None),
         "scale": (*levels.scale, None),
         "dtype": tuple(dtypes),
+        **({"cotangent": levels.cotangent} if levels.cotangent else {}),
     }
 
 
-def allowed(row: Row) -> bool:
-    """Whether levels go together; of a partial assignment, whether they may.
+def allowed(row: Row, entries: int = ENTRIES) -> bool:
+    """Whether levels go together; of a partial assignment, whether they may. No input has more than ``entries``.
 
     None is where a factor has no meaning, and only there: order of empty matrices, members of less than two matrices,
     values of no matrix, spectrum and cond of vectors, of zero and of the structures that have their own.
@@ -235,7 +238,7 @@ def allowed(row: Row) -> bool:
     return (
         none_iff("order", class_ == "empty", "class")
         and ("order" not in row or class_ is ... or (row["order"] == 1) == vector)
-        and ({"class", "order", "batch"} - {*row} or _fits(class_, row["order"], batch))
+        and ({"class", "order", "batch"} - {*row} or _fits(class_, row["order"], batch, entries))
         and none_iff("members", nothing or batch in ("none", "length 1"), "class", "batch")
         and not (row.get("memory") == "broadcast" and (batch == "none" or members not in (..., None, "alike")))
         and none_iff("structure", nothing or scale is None, "class", "batch")
@@ -249,15 +252,16 @@ def allowed(row: Row) -> bool:
         and not (scale == 0 and (structure not in (..., "general") or members not in (..., None, "alike")))
         and not (members == "scaled" and scale in ("near underflow", "squares underflow"))
         and not (spectrum == "graded" and structure not in (..., "general", "real", "triangular"))
+        and not (row.get("cotangent") in ("tiny", "huge") and scale not in (..., None, 1.0))
         and not (p and isinstance(cond, float) and cond > 8 / p.eps)
         and not (p and isinstance(scale, float) and scale and not p.tiny / p.eps / 8 <= scale <= p.largest / 8)
     )
 
 
-def _fits(class_: str, order: int | None, batch: str) -> bool:
+def _fits(class_: str, order: int | None, batch: str, entries: int) -> bool:
     """Whether there are shapes at these levels, and none beyond the bounds on size and work."""
     shapes = _shapes(class_, order, batch)
-    return bool(shapes) and all(prod(s) <= ENTRIES and prod(s) * min(s[-2:]) <= FLOPS for s in shapes)
+    return bool(shapes) and all(prod(s) <= entries and prod(s) * min(s[-2:]) <= FLOPS for s in shapes)
 
 
 @cache
@@ -400,7 +404,7 @@ def _cases(
     triples = [TRIPLE] if shapes is None else [(first, "dtype")]
     rows: list[Row] = []
     for i in range(4 if size == "exhaustive" else 1):
-        rows += cover(kept, triples=triples, allowed=allowed, seed=seed + 1000 * i)
+        rows += cover(kept, triples=triples, allowed=partial(allowed, entries=levels.entries), seed=seed + 1000 * i)
     turn: dict[Any, int] = {}
     found = [_case(row, seed + number, turn) for number, row in enumerate(rows)]
     if size == "exhaustive":
@@ -429,7 +433,7 @@ def _case(row: Row, seed: int, turn: dict[Any, int]) -> Case:
         shapes = _shapes(*key)
         shape = shapes[turn.setdefault(key[0], 0) % len(shapes)]
         turn[key[0]] += 1
-    return cases_.drawn(
+    case = cases_.drawn(
         shape,
         row["spectrum"],
         row["cond"],
@@ -440,6 +444,12 @@ def _case(row: Row, seed: int, turn: dict[Any, int]) -> Case:
         members=row["members"] or "alike",
         memory=row["memory"],
     )
+    return _facing(case, row)
+
+
+def _facing(case: Case, row: Row) -> Case:
+    """The case at the row's level of the factor "cotangent", if there is one."""
+    return replace(case, factors=case.factors | {"cotangent": row["cotangent"]}) if "cotangent" in row else case
 
 
 SWEEP = ((2, 2), (5, 5), (16, 16), (24, 7), (7, 24), (3, 4, 4))
@@ -448,6 +458,7 @@ SWEEP = ((2, 2), (5, 5), (16, 16), (24, 7), (7, 24), (3, 4, 4))
 def _sweep(kept: Mapping[str, Sequence[Any]], seed: int) -> Iterator[Case]:
     """Every spectrum with every condition number and dtype, at some shapes."""
     plain = {"members": None, "memory": "C", "structure": "general", "scale": 1.0}
+    plain |= {"cotangent": "generic"} if "cotangent" in kept else {}
     if not all(level is None or level in kept[name] for name, level in plain.items()):
         return
     shapes = kept.get("shape") or [
@@ -475,11 +486,13 @@ def _named(
         "order": [n for n in orders if not without & set(cases_.factors_of((n, n)).items())],
         "dtype": kept["dtype"],
     }
+    if "cotangent" in kept:
+        factors_["cotangent"] = kept["cotangent"]
     if ("memory", "C") in without:
         return []
     strength = 3 if size == "exhaustive" else 2
     return [
-        cases_.named(row["structure"], row["order"], row["dtype"])
+        _facing(cases_.named(row["structure"], row["order"], row["dtype"]), row)
         for row in cover(factors_, strength=strength, seed=seed)
     ]
 

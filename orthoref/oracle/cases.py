@@ -7,7 +7,7 @@ libraries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log2, prod, sqrt
 from typing import Any, Literal
@@ -26,6 +26,7 @@ Spectrum = Literal[
     "repeated",
     "rank_deficient",
     "graded",
+    "almost_equal",
 ]
 SPECTRA: dict[str, str] = {
     "geometric": "s_i = cond^(-(i-1)/(k-1))",
@@ -37,6 +38,7 @@ SPECTRA: dict[str, str] = {
     "repeated": "half exactly 1, half exactly 1/cond (before rounding)",
     "rank_deficient": "geometric, the last third (at least one) exactly 0 (before rounding)",
     "graded": "row i scaled by cond^(-(i-1)/(m-1)), all singular values of the unscaled matrix 1",
+    "almost_equal": "equally spaced from 1 to 1 - 1/cond: at the distance 1/cond from a multiple of an isometry",
 }
 
 
@@ -131,7 +133,7 @@ def matrix(
         One of ``SPECTRA``, where each is defined; s_1 = 1 and s_k = 1/cond unless it says otherwise. "graded" is for
         the structures general, real and triangular.
     cond : float
-        Ratio of the extreme singular values, at least 1.
+        Ratio of the extreme singular values, at least 1; "almost_equal" has a meaning of its own.
     scale : float
         Factor on the whole matrix, applied last (products below the smallest normal number round there).
     det : {"+", "-"}, optional
@@ -269,6 +271,77 @@ def _one(
     return a
 
 
+COTANGENTS: dict[str, str] = {
+    "generic": "independent normal entries over the root of their number",
+    "tangent": "what moves along the manifold: U K + N, K skew-Hermitian, N outside the range; of H Hermitian",
+    "normal": "U S, S Hermitian: the nearest isometry U stays; of H skew-Hermitian",
+    "zero": "0",
+    "tiny": "generic, squares underflow",
+    "huge": "generic, squares overflow",
+    "expanded": "one number for all entries, with strides of 0: what the sum of all entries sends back",
+    "transposed": "generic, the last two axes exchanged in memory",
+    "strided": "generic, every second column of a wider array, NaN between",
+}
+
+
+def cotangent(
+    point: np.ndarray,
+    *,
+    kind: str = "generic",
+    like: Literal["input", "right", "left"] = "input",
+    seed: int = 0,
+    dtype: str = "float64",
+) -> np.ndarray:
+    """Cotangent or direction that belongs to a matrix (stack).
+
+    Parameters
+    ----------
+    point : array of shape (..., m, n)
+    kind : str
+        One of ``COTANGENTS``.
+    like : {"input", "right", "left"}
+        Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m).
+    seed : int
+    dtype : str
+        As in :func:`matrix`.
+
+    Returns
+    -------
+    array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny" and "huge"
+    """
+    if kind not in COTANGENTS:
+        raise ValueError(f"kind={kind!r} is not one of {', '.join(COTANGENTS)}")
+    *batch, m, n = point.shape
+    shape = (*batch, *{"input": (m, n), "right": (n, n), "left": (m, m)}[like])
+    random, complex_ = np.random.RandomState(seed), dtype.startswith("complex")
+    size = sqrt(max(shape[-1] * shape[-2], 1))
+
+    def normal() -> np.ndarray:
+        values = random.standard_normal(shape) / size
+        return values + 1j * random.standard_normal(shape) / size if complex_ else values
+
+    if kind == "expanded":
+        value = cast(np.full((1,) * len(shape), (0.75 - 0.5j if complex_ else 0.75) / size), dtype)
+        return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
+    values = normal()
+    if kind in ("tangent", "normal") and values.size:
+        sign = 1 if like != "input" and kind == "tangent" or like == "input" and kind == "normal" else -1
+        if like != "input":
+            values = (values + sign * values.conj().swapaxes(-1, -2)) / 2
+        else:
+            a = point.astype(np.complex128 if complex_ else np.float64)
+            u, _, vh = np.linalg.svd(a * 2.0 ** -np.frexp(np.abs(a).max(initial=1e-300))[1], full_matrices=False)
+            u = u @ vh
+            right = m >= n
+            inside = u.conj().swapaxes(-1, -2) @ values if right else values @ u.conj().swapaxes(-1, -2)
+            part = (inside + sign * inside.conj().swapaxes(-1, -2)) / 2
+            rest = values - (u @ inside if right else inside @ u)
+            values = (u @ part if right else part @ u) + (rest if kind == "tangent" else 0)
+    scale = {"zero": 0.0, "tiny": SCALES["squares underflow"], "huge": SCALES["squares overflow"]}.get(kind, 1.0)
+    values = cast(values * (scale(precision_of(dtype)) if callable(scale) else scale), dtype)
+    return _laid_out(values, kind if kind in ("transposed", "strided") else "C", shape)
+
+
 def _integer(random: np.random.RandomState, m: int, n: int, complex_: bool) -> np.ndarray:
     """Odd on the diagonal, even below: modulo 2 triangular with ones, so the leading determinant is odd."""
     a = random.randint(-3, 4, (m, n)).astype(float)
@@ -304,6 +377,8 @@ def _singular_values(random: np.random.RandomState, k: int, spectrum: str, cond:
         return halves * (1 - 2 * precision_of(dtype).eps * random.uniform(size=k))
     if spectrum == "repeated":
         return halves
+    if spectrum == "almost_equal":
+        return 1 - ramp * small
     geometric = cond**-ramp
     if spectrum == "rank_deficient":
         return np.where(np.arange(k) < k - max(1, k // 3), geometric, 0.0)
@@ -454,18 +529,40 @@ class Call:
 
     def __call__(self) -> np.ndarray:
         """The input, built anew."""
-        return self.function(*self.arguments, **dict(self.options))
+        return self.function(*(x() if isinstance(x, Call) else x for x in self.arguments), **dict(self.options))
 
     def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Call:
-        """The call with another shape or other options."""
+        """The call with another shape or other options; of a cotangent the dtype and, of its point, all of them."""
+        point = self.point
+        if point is not None:
+            own = {name: options[name] for name in ("dtype", "kind") if name in options}
+            options.pop("kind", None)
+            return Call(self.function, (point.changed(shape, **options),), tuple((dict(self.options) | own).items()))
+        options.pop("kind", None)
         return Call(self.function, (shape or self.arguments[0],), tuple((dict(self.options) | options).items()))
 
     def reseeded(self) -> Call:
         """The call with the next seed."""
-        return self.changed(seed=dict(self.options).get("seed", 0) + 1)
+        seed = dict(self.options).get("seed", 0) + 1
+        if self.point is not None:
+            return Call(self.function, (self.point.reseeded(),), tuple((dict(self.options) | {"seed": seed}).items()))
+        return self.changed(seed=seed)
+
+    @property
+    def point(self) -> Call | None:
+        """Of a cotangent the call that makes the point."""
+        return next((x for x in self.arguments if isinstance(x, Call)), None)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the input comes from :func:`matrix`, which takes any shape and seed, or belongs to one that does."""
+        return self.function is matrix if self.point is None else self.point.drawn
 
     def __str__(self) -> str:
-        given = [*map(repr, self.arguments), *(f"{name}={value!r}" for name, value in self.options)]
+        given = [
+            *(str(x) if isinstance(x, Call) else repr(x) for x in self.arguments),
+            *(f"{name}={value!r}" for name, value in self.options),
+        ]
         return f"{self.function.__module__}.{self.function.__qualname__}({', '.join(given)})"
 
 
@@ -501,7 +598,7 @@ class Case:
     @property
     def drawn(self) -> bool:
         """Whether all inputs come from :func:`matrix`, which takes any shape and seed."""
-        return all(call.function is matrix for _, call in self.calls)
+        return all(call.drawn for _, call in self.calls)
 
     def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Case:
         """The case with another shape or other options of :func:`matrix`, for each input."""
@@ -512,12 +609,28 @@ class Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
+    def accompanied(self, companions: Mapping[str, str]) -> Case:
+        """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like."""
+        if not companions:
+            return self
+        point, kind = self.calls[0][1], self.factors["cotangent"]
+        seed = dict(point.options).get("seed", 0)
+        calls = tuple(
+            (name, Call(cotangent, (point,), (
+                ("kind", kind), *((("like", like),) if like != "input" else ()), ("seed", seed + 7 * i),
+                ("dtype", self.dtype),
+            )))
+            for i, (name, like) in enumerate(companions.items(), start=1)
+        )  # fmt: skip
+        return replace(self, id=f"{self.id}-{kind}", calls=self.calls + calls)
+
     @property
     def recreate(self) -> str:
         """The call that evaluates to ``matrix()``; where there are several inputs a line ``name = call`` for each."""
+        name, first = self.calls[0]
         if len(self.calls) == 1:
-            return str(self.calls[0][1])
-        return "\n".join(f"{name} = {call}" for name, call in self.calls)
+            return str(first)
+        return "\n".join(f"{each} = {str(call).replace(f'({first},', f'({name},')}" for each, call in self.calls)
 
 
 def drawn(

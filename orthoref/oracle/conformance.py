@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from orthoref.errors import CannotRun
+from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
-from orthoref.oracle.cases import Case
+from orthoref.oracle.cases import MEMORY, Case
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
-from orthoref.oracle.operations import OPERATIONS
+from orthoref.oracle.operations import OPERATIONS, ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.run import Called, Raised, Run, order_of
@@ -47,6 +48,8 @@ def check(
     timeout: float = 60.0,
     progress: bool = True,
     name: str | None = None,
+    derivative: str | None = None,
+    kind: Literal["vjp", "jvp", "vjp_jvp"] = "vjp",
     **claims: Any,
 ) -> Report:
     """Judge a port of an operation over its battery of inputs.
@@ -56,7 +59,9 @@ def check(
     port : callable
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
-        A row of ``orthoref.oracle.operations.OPERATIONS``: "polar" or "newton_schulz".
+        A row of ``orthoref.oracle.operations.ROWS``: "polar" or "newton_schulz", or one of their derivatives,
+        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative: it
+        takes the arrays named in the row's ``inputs``.
     returns : str
         What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
         tuple for all of them, anything else for the first.
@@ -84,6 +89,12 @@ def check(
         Progress bar on stderr, if ``rich`` is installed.
     name : str, optional
         How the report calls the port.
+    derivative : str, optional
+        Judge not what the port returns but its derivative, as a framework finds it: "torch", "torch vmap", "jax",
+        "jax jit", "jax vmap", "jax reverse", see :mod:`orthoref.oracle.autodiff`. ``convert`` is that of the framework.
+    kind : {"vjp", "jvp", "vjp_jvp"}
+        Which derivative: reverse mode, forward mode, or the derivative of the first along a direction (double
+        backward).
     **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
@@ -109,6 +120,9 @@ def check(
     """
     if not callable(port):
         raise TypeError(f"port must be a function, not {type(port).__name__}")
+    name = name or _name_of(port)
+    if derivative is not None:
+        port, operation, returns, claims = _differentiated(port, operation, returns, derivative, kind, claims)
     row = row_of(operation)
     limit = limit_of(row, limit)
     if precision is not None:
@@ -119,14 +133,33 @@ def check(
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
     laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
     layouts = None if convert is None else CONVERTED
-    cases = cases_of(row, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
+    cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
-    report = Report(name or _name_of(port), row, limit, said)
+    report = Report(name, row, limit, said | {"derivative": derivative or ""})
     with Watchdog(timeout) as watchdog:
         run = Run(port, row, claimed, precision, limit, convert, order, watchdog, OWN_MEMORY not in skip)
         _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
     return report
+
+
+def _differentiated(
+    port: Callable[..., Any], operation: str, returns: str, framework: str, kind: str, claims: dict[str, Any]
+) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
+    """The derivative of a port, the row that judges it, and which outputs are differentiated."""
+    if operation not in OPERATIONS:
+        raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
+    row = OPERATIONS[operation]
+    order = order_of(row, returns) or row.outputs
+    if len(row.outputs) > 1:
+        claims = {"factor": "both" if len(order) > 1 else order[0], **claims}
+        wanted = row.outputs if claims["factor"] == "both" else (claims["factor"],)
+    else:
+        wanted = row.outputs
+    places = tuple(order.index(name) for name in wanted)
+    tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
+    found = autodiff.derivative(port, framework, kind, outputs=places)
+    return found, f"{operation}_{kind}", tangents, claims
 
 
 def battery(
@@ -157,15 +190,16 @@ def battery(
     ValueError
         Unknown operation, or nothing is left.
     """
-    return cases_of(row_of(operation), None, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
+    row = row_of(operation)
+    return cases_of(row, row.claim(), None, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
                     max_cases=max_cases)  # fmt: skip
 
 
 def row_of(operation: str) -> Operation:
     """A row of the table by name."""
-    if operation not in OPERATIONS:
-        raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
-    return OPERATIONS[operation]
+    if operation not in ROWS:
+        raise ValueError(f"operation={operation!r} is not one of {', '.join(ROWS)}")
+    return ROWS[operation]
 
 
 def limit_of(row: Operation, limit: float | None) -> float:
@@ -200,7 +234,7 @@ def said_of(row: Operation, claimed: Any, returns: str, dtypes: Sequence[str] | 
     }
 
 
-def cases_of(row: Operation, layouts: Sequence[str] | None, *, dtypes: Sequence[str] | None,
+def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dtypes: Sequence[str] | None,
              shapes: Sequence[tuple[int, ...]] | None, skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
     """The battery of a row; in these memory layouts only, if they are given."""
     if isinstance(skip, str):
@@ -208,12 +242,15 @@ def cases_of(row: Operation, layouts: Sequence[str] | None, *, dtypes: Sequence[
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
     levels = row.levels
     if layouts is not None:
-        levels = replace(levels, memory=tuple(level for level in levels.memory if level in layouts))
+        memory = tuple(level for level in levels.memory if level in layouts)
+        cotangent = tuple(level for level in levels.cotangent if level in layouts or level not in MEMORY)
+        levels = replace(levels, memory=memory, cotangent=cotangent)
     else_ = [name for name in skip if name not in laws]
     # a layout that is not among the levels need not be skipped
     else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
     dtypes = row.dtypes if dtypes is None else dtypes
-    return batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
+    found = batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
+    return [case.accompanied(row.companions(claimed)) for case in found]
 
 
 def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report, progress: bool,

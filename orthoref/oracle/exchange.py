@@ -89,7 +89,7 @@ def export(
     for name, value in claims.items():
         if not isinstance(value, (str, int, float, list, tuple, type(None))):
             raise ValueError(f"{name}={value!r} cannot be exported: a claim is a name or a number")
-    cases = cases_of(row, ("C",), dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
+    cases = cases_of(row, claimed, ("C",), dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -105,6 +105,8 @@ def export(
         for number, case in enumerate(shown(cases, progress, operation))
     ]
     written = [case for case in found if case]
+    if not written:
+        raise ValueError(f"no case is left: all have files of more than {FILE} bytes")
     if len(written) < len(found):
         said["left out"] = f"{len(found) - len(written)} cases with files of more than {FILE} bytes"
     return manifests.write(
@@ -116,7 +118,7 @@ def export(
             "claims": {name: [*value] if isinstance(value, tuple) else value for name, value in claims.items()},
             "precision": precision,
             "options": said,
-            "inputs": [*row.inputs],
+            "inputs": [name for name in row.inputs if any(name == each["name"] for each in written[0]["inputs"])],
             "outputs": [*outputs],
             "cases": written,
         },
@@ -183,8 +185,9 @@ def _written(folder: Path, number: str, case: Case, row: Operation, claimed: Any
     The names of the files hold a digest of the inputs and of what is claimed: the results of another export have other
     names.
     """
-    given = case.inputs()
-    shapes = row.shapes(claimed, *(given[name].shape for name in row.inputs))
+    made = case.inputs()
+    given = {name: made[name] for name in row.inputs if name in made}
+    shapes = row.shapes(claimed, *(x.shape for x in given.values()))
     first = next(iter(given.values())).dtype
     if max(*(x.nbytes for x in given.values()), *(prod(shapes[each]) * first.itemsize for each in outputs)) > largest:
         return {}
@@ -264,7 +267,7 @@ def _one(run: Run, case: Filed, results: Path) -> tuple[Called, Verdict]:
             returned[each["name"]] = npy.load(results / each["file"], tuple(each["shape"]))
         except npy.Unreadable as error:
             faults.append(f"{each['name']} {error}")
-    if set(run.row.outputs) - set(run.row.optional) <= set(returned):
+    if returned and set(run.row.outputs) - set(run.row.optional) <= set(returned):
         called = Called(given, before, returned, {name: lift(name, x) for name, x in returned.items()})
         verdict = run.judge(case, called)
         verdict.faults.extend(faults)

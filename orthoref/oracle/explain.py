@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -99,8 +100,9 @@ def explain(
         if bad:
             zero = " for a zero input: 0/0?" if not any(each.value.any() for each in inputs.values()) else ""
             said = f"{name} has {bad} of {x.value.size} entries that are NaN or infinite{zero}"
-            key = f"{name} not finite" + (" at zero" if zero else "")
-            return key, [said, *row.describe(inputs, outputs, claimed, precision, {})]
+            also = row.describe(inputs, outputs, claimed, precision, {})
+            key = f"{name} not finite" + (" at zero" if zero else "") + "".join(f": {each}" for each in also[:1])
+            return re.sub(r"\d[\d.e+-]*", "#", key), [said, *also]
     for variant in accepted(row, inputs, outputs, claimed, precision, limit, failed, first):
         with np.errstate(all="ignore"):
             return variant.key, [variant.reason, *row.describe(inputs, outputs, claimed, precision, {})]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from orthoref.oracle.newton_schulz import derivative_row as newton_schulz_derivative
 from orthoref.oracle.newton_schulz import row as newton_schulz
 from orthoref.oracle.operation import Operation
+from orthoref.oracle.polar import derivative_row as polar_derivative
 from orthoref.oracle.polar import row as polar
 
 OPERATIONS: dict[str, Operation] = {row.name: row for row in (polar.ROW, newton_schulz.ROW)}
+DERIVATIVES: dict[str, Operation] = {row.name: row for row in (*polar_derivative.ROWS, *newton_schulz_derivative.ROWS)}
+ROWS = OPERATIONS | DERIVATIVES

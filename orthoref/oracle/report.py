@@ -162,7 +162,8 @@ class Report:
             verdict = outcome.verdict
             failing = sorted(check.name for check in verdict.checks if not check.holds)
             faults = [re.sub(r"\d[\d.e+-]*", "#", fault) for fault in verdict.faults]
-            groups.setdefault((outcome.law, *failing, *faults), []).append(outcome)
+            seen = verdict.key if any(isnan(check.ratio) for check in verdict.checks) else ""
+            groups.setdefault((outcome.law, seen, *failing, *faults), []).append(outcome)
         found: dict[str, Finding] = {}
         for group in groups.values():
             explained = [o for o in group if o.verdict.reasons] or group
@@ -225,7 +226,8 @@ class Report:
             for row in table
         ]
         limits = "".join(f", {limit:g} for {name}" for name, limit in self.limits.items())
-        unit = "; unit n eps (8 eps for n < 8) times the norm of what the error belongs to" if self.row.unit else ""
+        of = {"n eps": "n eps (8 eps for n < 8) times the norm of what the error belongs to"}
+        unit = f"; unit {of.get(self.row.unit, self.row.unit)}" if self.row.unit else ""
         lines.append(f"limit {self.limit:g}{limits}{unit}")
         found = self.findings()
         for finding in found[:examples]:

@@ -114,9 +114,9 @@ def order_of(row: Operation, returns: str) -> tuple[str, ...] | None:
     """Names of what the port returns, None for "auto"."""
     if returns == "auto":
         return None
-    order = tuple(returns.split(",")) if "," in returns else tuple(returns)
+    order = tuple(returns.split(",")) if "," in returns or returns in row.outputs else tuple(returns)
     required = set(row.outputs) - set(row.optional)
-    if len(set(order)) < len(order) or not required <= set(order) <= set(row.outputs):
+    if not order or len(set(order)) < len(order) or not required <= set(order) <= set(row.outputs):
         raise ValueError(f"returns={returns!r} is not 'auto' or an order of {', '.join(row.outputs)}")
     return order
 

@@ -117,7 +117,7 @@ def judge(
     for name, x in inputs.items():
         require_finite(name, x.value)
     faults = dtype_faults(inputs, outputs, also)
-    shapes = row.shapes(claimed, *(inputs[name].value.shape for name in row.inputs))
+    shapes = row.shapes(claimed, *(inputs[name].value.shape for name in row.inputs if name in inputs))
     misfits = [
         f"{name} has shape {x.value.shape}, not {shapes[name]}"
         for name, x in outputs.items()

@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log
+from math import isnan, log
 from typing import Any
 
 import numpy as np
 
-from orthoref.oracle.explain import accepted, accepts, agreed, member
+from orthoref.oracle.explain import accepted, accepts, agreed, explain, member
 from orthoref.oracle.operation import Data, Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.residual import exponent_of, ldexp
@@ -42,6 +42,11 @@ class Failure:
         return (*sorted(check.name for check in self.verdict.checks if not check.holds), *faults)
 
     @property
+    def not_a_number(self) -> bool:
+        """Whether a ratio is NaN."""
+        return any(isnan(check.ratio) for check in self.verdict.checks)
+
+    @property
     def measured(self) -> bool:
         """Whether a ratio fails."""
         return any(not check.holds for check in self.verdict.checks)
@@ -54,11 +59,12 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
     """
     verdicts = [failure.verdict for failure in failures]
     chosen = _representatives(failures)
-    for i in chosen:
-        verdicts[i] = _explained(row, claimed, limit, failures[i])
+    for i, failure in enumerate(failures):
+        if i in chosen or failure.not_a_number:  # what is not finite is described only
+            verdicts[i] = _explained(row, claimed, limit, failure)
     tried = _spread([i for i, failure in enumerate(failures) if failure.measured])
     likely = agreed([_keys(row, claimed, limit, failures[i]) for i in _telling(failures)])
-    common = Counter(verdicts[i].key for i in chosen).most_common()
+    common = Counter(verdict.key for verdict in verdicts).most_common()
     candidates = [key for key in dict.fromkeys([likely, *(key for key, _ in common)]) if key]
     counts = Counter(dict.fromkeys(candidates[:CANDIDATES], 0))
     if len(chosen) > 1 or len(tried) > 1:
@@ -149,13 +155,15 @@ def _explained(row: Operation, claimed: Any, limit: float, failure: Failure, fir
 
 
 def _fits(row: Operation, claimed: Any, limit: float, failure: Failure, key: str) -> bool:
-    """Whether the mistake with this key, undone, makes the worst member of a case right."""
+    """Whether the mistake with this key, undone, makes the worst member of a case right, or is what is seen there."""
     format_ = precision_of(failure.format)
     failed, (inputs, outputs) = _failed(failure), _worst(failure)
     try:
         with np.errstate(all="ignore"):
             variants = row.variants(inputs, outputs, claimed, format_, failed)
             found = next((variant for variant in variants if variant.key == key), None)
-            return found is not None and accepts(row, inputs, outputs, claimed, format_, limit, found) is not None
+            if found is None:
+                return explain(row, inputs, outputs, claimed, format_, limit, failed)[0] == key
+            return accepts(row, inputs, outputs, claimed, format_, limit, found) is not None
     except Exception:  # of results that may hold anything
         return False

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orthoref.testing._assertions import assert_jvp as assert_jvp
     from orthoref.testing._assertions import assert_newton_schulz as assert_newton_schulz
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
+    from orthoref.testing._assertions import assert_vjp as assert_vjp
 
-__all__ = ["assert_newton_schulz", "assert_orthonormal", "assert_polar"]
+__all__ = ["assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from orthoref.errors import OutsideDomain, PortFailure
 from orthoref.oracle.lift import Lifted, lift
 from orthoref.oracle.newton_schulz.row import ROW as NEWTON_SCHULZ
 from orthoref.oracle.operation import Operation
+from orthoref.oracle.operations import DERIVATIVES, OPERATIONS
 from orthoref.oracle.orthonormal.row import ROW as ORTHONORMAL
 from orthoref.oracle.polar.row import ROW as POLAR
 from orthoref.oracle.precision import precision_of
@@ -163,6 +164,126 @@ def assert_orthonormal(
     _assert(ORTHONORMAL, {}, {"q": q}, None, precision, limit, recreate)
 
 
+def assert_vjp(
+    operation: str,
+    a: Any,
+    cotangents: Any,
+    a_bar: Any,
+    *,
+    precision: str | None = None,
+    limit: float | None = None,
+    recreate: str | None = None,
+    **claims: Any,
+) -> None:
+    """Assert that a_bar is the gradient of Re<f(a), cotangents> at a, f an operation of this library.
+
+    Parameters
+    ----------
+    operation : str
+        "polar" or "newton_schulz".
+    a : array of shape (..., m, n)
+        The point, anything that :func:`assert_polar` takes.
+    cotangents : array, sequence of arrays and None, or dict
+        One for each output, in order or by name: ``(u_bar, h_bar)``, ``{"h_bar": h_bar}``, or a single array for the
+        first. What is None or left out is not differentiated.
+    a_bar : array of shape (..., m, n)
+        The adjoint of the derivative, for the real inner product Re tr(X^H Y): what torch returns, the conjugate of
+        what JAX returns for conjugated cotangents.
+    precision, recreate
+        As in :func:`assert_polar`.
+    limit : float, optional
+        Largest accepted ratio of |a_bar - exact| to what a backward error of a and of the cotangents changes: 10 for
+        "polar", 4 for "newton_schulz".
+    **claims
+        "polar": ``side``. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``, ``eps_rule``, ``scale``.
+
+    Raises
+    ------
+    PortFailure
+        An AssertionError with the ratio, the batch index and the reason.
+    OutsideDomain
+        NaN or infinity in the inputs; or nothing can be judged: no derivative there, or one that the format does not
+        determine.
+    TypeError, ValueError
+        Arguments that cannot be read.
+
+    Notes
+    -----
+    The exact derivative is found in float64, for float64 results in fixed point of 120 bits. The unit is equation
+    (DERIVATIVE-UNIT), for "newton_schulz" equation (SWEEP).
+    """
+    __tracebackhide__ = True
+    row = _derivative(operation, "vjp")
+    given = _named("cotangents", cotangents, row.inputs[1:])
+    if row.name.startswith("polar"):
+        claims["factor"] = "both" if len(given) == 2 else next(iter(given))[0]
+    _assert(row, {"a": a, **given}, {"a_bar": a_bar}, row.claim(**claims), precision, _limit(row, limit), recreate, f"assert_vjp({operation!r})")
+
+
+def assert_jvp(
+    operation: str,
+    a: Any,
+    a_dot: Any,
+    tangents: Any,
+    *,
+    precision: str | None = None,
+    limit: float | None = None,
+    recreate: str | None = None,
+    **claims: Any,
+) -> None:
+    """Assert that tangents are the derivative of an operation at a along a_dot.
+
+    Parameters
+    ----------
+    operation, a, precision, limit, recreate, **claims
+        As in :func:`assert_vjp`.
+    a_dot : array of shape (..., m, n)
+        The direction.
+    tangents : array, sequence of arrays and None, or dict
+        One for each output, in order or by name: ``(u_dot, h_dot)``, ``{"h_dot": h_dot}``, or a single array for the
+        first.
+
+    Raises
+    ------
+    PortFailure, OutsideDomain, TypeError, ValueError
+        As :func:`assert_vjp`.
+    """
+    __tracebackhide__ = True
+    row = _derivative(operation, "jvp")
+    given = _named("tangents", tangents, row.outputs)
+    if row.name.startswith("polar"):
+        claims["factor"] = "both" if len(given) == 2 else next(iter(given))[0]
+    _assert(row, {"a": a, "a_dot": a_dot}, given, row.claim(**claims), precision, _limit(row, limit), recreate, f"assert_jvp({operation!r})")
+
+
+def _derivative(operation: str, kind: str) -> Operation:
+    if operation not in OPERATIONS:
+        raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
+    return DERIVATIVES[f"{operation}_{kind}"]
+
+
+def _limit(row: Operation, limit: float | None) -> float:
+    return row.limit if limit is None else limit
+
+
+def _named(argument: str, values: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Arrays by name, without those that are None."""
+    if isinstance(values, dict):
+        if unknown := set(values) - set(names):
+            raise ValueError(f"{argument} has {', '.join(sorted(unknown))}: known are {', '.join(names)}")
+        pairs = [(name, values[name]) for name in names if name in values]
+    elif isinstance(values, (tuple, list)) and not (values and isinstance(values[0], (tuple, list, int, float))):
+        if not 1 <= len(values) <= len(names):
+            raise ValueError(f"{argument} are {len(values)}, not {len(names)}: {', '.join(names)}")
+        pairs = [*zip(names, values, strict=False)]
+    else:
+        pairs = [(names[0], values)]
+    given = {name: x for name, x in pairs if x is not None}
+    if not given:
+        raise ValueError(f"{argument}: all are None")
+    return given
+
+
 def _assert(
     row: Operation,
     inputs: dict[str, Any],
@@ -171,6 +292,7 @@ def _assert(
     precision: str | None,
     limit: float,
     recreate: str | None,
+    caller: str = "",
 ) -> None:
     __tracebackhide__ = True
     for option, value, kind in (("limit", limit, Real), ("precision", precision, str | None)):
@@ -183,6 +305,11 @@ def _assert(
             raise TypeError(f"{name} is a {type(x).__name__}({', '.join(x._fields)}), not an array: unpack it")
     data, results = ({name: lift(name, x) for name, x in arrays.items()} for arrays in (inputs, outputs))
     stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
+    for name, like in row.companions(claimed).items():
+        *batch, m, n = data["a"].value.shape
+        expected = (*batch, *{"input": (m, n), "right": (n, n), "left": (m, m)}[like])
+        if data[name].value.shape != expected:
+            raise ValueError(f"{name} has shape {data[name].value.shape}, not {expected}")
     if precision is not None:  # dtypes may then differ
         data = {name: Lifted(x.value, None) for name, x in data.items()}
     first = next(iter(outputs.values()))
@@ -197,7 +324,7 @@ def _assert(
         subject=_subject(first, next(iter(results.values())).dtype, precision, shape),
     )
     if not verdict.holds:
-        raise PortFailure(verdict.text(f"orthoref.testing.assert_{row.name}", recreate))
+        raise PortFailure(verdict.text(f"orthoref.testing.{caller or f'assert_{row.name}'}", recreate))
     if verdict.state == "not judged" and verdict.notes:
         raise OutsideDomain(verdict.notes[0])
 

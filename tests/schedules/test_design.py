@@ -776,12 +776,13 @@ def test_the_steps_of_zolotarev(order):
 
 def zolotarev_limit(lower, order):
     """4 r times the error of a node: derived in tests/polar/test_weights.py."""
-    quarter = float(flint.acb(1 - ball(lower) ** 2).elliptic_k().real)
+    with ctx.workprec(1200):  # 1 - l^2 is not 1
+        quarter = float(flint.acb(1 - ball(lower) ** 2).elliptic_k().real)
     return 4 * order * (8 * (1 + quarter) + 60) * EPS
 
 
 @pytest.mark.parametrize("order", [1, 2, 4, 8])
-@pytest.mark.parametrize("lower", ["1e-12", "1e-3", "0.1"])
+@pytest.mark.parametrize("lower", ["1e-150", "1e-60", "1e-12", "1e-3", "0.1"])
 def test_zolotarev_equioscillates(lower, order):
     """f(1) = 1; in [l, 1] the derivative has 2r zeros, at which f is alternately 1 and f(l)."""
     row = zolotarev(lower, order, 1).rows[0]
@@ -814,7 +815,7 @@ def test_a_composition_of_zolotarev_functions_is_one(lower):
         assert abs(at(zolotarev(lower, 1, 2).rows, x) / at(qdwh(lower, 2).rows, x) - 1) <= limit
 
 
-@pytest.mark.parametrize("lower", ["1e-16", "1e-7", "1e-3", "0.1", "0.5"])
+@pytest.mark.parametrize("lower", ["1e-90", "1e-60", "1e-16", "1e-7", "1e-3", "0.1", "0.5"])
 def test_the_default_order_is_the_least_that_reaches_099_in_two_steps(lower):
     made = zolotarev(lower)
     order = (made.rows[0].degree - 1) // 2

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from orthoref._polar import decomposition
+from orthoref._polar import decomposition, derivatives
 from orthoref.arrays import require_choice
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
@@ -126,9 +126,9 @@ ROW = Operation(
     outputs=("u", "h"),
     optional=("h",),
     reference=decomposition.polar,
-    jvp=decomposition.polar_jvp,
-    vjp=decomposition.polar_vjp,
-    condition=decomposition.polar_condition,
+    jvp=derivatives.polar_jvp,
+    vjp=derivatives.polar_vjp,
+    condition=derivatives.polar_condition,
     claims=CLAIMS,
     claim=PolarClaim,
     shapes=shapes,

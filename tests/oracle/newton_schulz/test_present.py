@@ -49,7 +49,7 @@ def test_text_has_the_source_the_rules_and_the_certificate():
         assert past in shown(schedules.get(name), steps=1)[0]
 
 
-@pytest.mark.parametrize("steps", [None, 0, 3, 7])
+@pytest.mark.parametrize("steps", [None, 0, 3, pytest.param(7, marks=pytest.mark.exhaustive)])
 def test_printed_coefficients_are_the_published_decimals(steps):
     text, _ = shown(schedules.get("jordan"), steps=steps)
     assert lists(text) == {"coefficients": [(3.4445, -4.775, 2.0315)] * (5 if steps is None else steps)}

@@ -1,0 +1,277 @@
+"""Callables of torch and JAX as ports of their derivatives. A framework is imported when a port of it is made.
+
+The real inner product is <X, Y> = Re tr(X^H Y), as everywhere here. torch's gradients are for it. JAX transposes
+instead: its VJP is the adjoint for the bilinear Re tr(X^T Y), for maps that are holomorphic and for those that are not.
+With J the real-linear derivative and J* its adjoint,
+
+    <y, J e> = Re tr(conj(y)^T J e) = Re tr(vjp(conj(y))^T e) = <conj(vjp(conj(y))), e>,   J* y = conj(vjp(conj(y))).
+
+A VJP is the gradient of a -> <f(a), y>, and the second derivative of that number is symmetric: the derivative of the
+VJP along a_dot is the VJP of the VJP with the cotangent a_dot, which is what double backward computes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from threading import Lock
+from typing import Any, Literal, NamedTuple
+
+from orthoref.arrays import Array, require_choice
+
+Kind = Literal["vjp", "jvp", "vjp_jvp"]
+Function = Callable[..., Any]
+Builder = Callable[[Function, Sequence[int]], Function]
+
+
+class Mode(NamedTuple):
+    """How a framework is asked: what makes a port's VJP, JVP and derivative of the VJP, None where it makes none."""
+
+    vjp: Builder | None
+    jvp: Builder | None
+    vjp_jvp: Builder | None
+
+
+def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[int] = (0,)) -> Function:
+    """A port of a derivative, made of a port by automatic differentiation.
+
+    Parameters
+    ----------
+    port : callable
+        Takes an array, returns one or a sequence of several.
+    framework : str
+        A key of ``MODES``: "torch" is reverse mode, forward mode and double backward; "torch vmap" takes matrix by
+        matrix by ``torch.func``. "jax" is ``jax.vjp``, ``jax.jvp`` and forward over reverse mode; "jax reverse" is
+        reverse over reverse; "jax jit" and "jax vmap" are "jax" compiled, and matrix by matrix.
+    kind : {"vjp", "jvp", "vjp_jvp"}
+        What the result computes.
+    outputs : sequence of int
+        Which of what the port returns are differentiated, in order; the others count for nothing.
+
+    Returns
+    -------
+    callable
+        "vjp": ``f(a, *bars) -> a_bar`` with one cotangent for each output, cast to its dtype.
+        "jvp": ``f(a, a_dot)``, one tangent or a tuple.
+        "vjp_jvp": ``f(a, a_dot, *bars)``, the derivative of the VJP along ``a_dot``.
+        Arrays are the framework's. Cotangents reach the backward pass in the memory they are given in, no input is
+        changed; whatever the port or its backward pass raises passes. What the port returns that does not depend on
+        the input has the derivative zero, as in a sum with what does.
+
+    Raises
+    ------
+    ImportError
+        The framework is not installed.
+    ValueError
+        Unknown or missing mode.
+
+    Notes
+    -----
+    The result raises TypeError if the port returns too few arrays or something else, and RuntimeError ("detached?") if
+    torch finds that nothing depends on the input.
+    """
+    require_choice("framework", framework, tuple(MODES))
+    require_choice("kind", kind, Mode._fields)
+    build: Builder | None = getattr(MODES[framework], kind)
+    if build is None:
+        able = ", ".join(name for name, mode in MODES.items() if getattr(mode, kind) is not None)
+        raise ValueError(f"framework={framework!r} has no {kind}: {able} have one")
+    return build(port, outputs)
+
+
+def _chosen(port: Function, outputs: Sequence[int], array: type) -> Callable[[Array], tuple[Array, ...]]:
+    """The port with a tuple of the outputs that are differentiated."""
+
+    def f(a: Array) -> tuple[Array, ...]:
+        result = port(a)
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        if len(results) <= max(outputs):
+            raise TypeError(f"the port returned {len(results)} of at least {max(outputs) + 1} arrays")
+        for y in (chosen := tuple(results[i] for i in outputs)):
+            if not isinstance(y, array):
+                of = f"{type(y).__module__.partition('.')[0]}.{type(y).__name__}"
+                raise TypeError(f"the port returned a {of}, which cannot be differentiated")
+        return chosen
+
+    return f
+
+
+def _one_or_all(tangents: tuple[Array, ...]) -> Any:
+    return tangents[0] if len(tangents) == 1 else tangents
+
+
+def _matrix_by_matrix(f: Function, vmap: Callable[[Function], Function]) -> Function:
+    """``f`` of single matrices, mapped over the leading axes, which all arguments share."""
+
+    def mapped(a: Array, *others: Array) -> Any:
+        g = f
+        for _ in range(a.ndim - 2):
+            g = vmap(g)
+        return g(a, *others)
+
+    return mapped
+
+
+# --- torch
+
+RESULT = "the result does not depend on the input: detached?"
+GRADIENT = "the gradient does not depend on the input: detached or once_differentiable?"
+
+
+def _torch_vjp(port: Function, outputs: Sequence[int]) -> Function:
+    torch = import_module("torch")
+    f = _chosen(port, outputs, torch.Tensor)
+
+    def vjp(a: Array, *bars: Array) -> Array:
+        with torch.enable_grad():
+            x = a.detach().requires_grad_()
+            return _pulled_back(f(x), x, bars, RESULT)
+
+    return vjp
+
+
+def _torch_double_backward(port: Function, outputs: Sequence[int]) -> Function:
+    torch = import_module("torch")
+    f = _chosen(port, outputs, torch.Tensor)
+
+    def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
+        with torch.enable_grad():
+            x = a.detach().requires_grad_()
+            a_bar = _pulled_back(f(x), x, bars, RESULT, create_graph=True)
+            return _pulled_back((a_bar,), x, (a_dot,), GRADIENT)
+
+    return vjp_jvp
+
+
+def _pulled_back(ys: Sequence[Array], x: Array, bars: Sequence[Array], what: str, create_graph: bool = False) -> Array:
+    attached = [(y, bar) for y, bar in zip(ys, bars, strict=True) if y.requires_grad]
+    x_bar = None
+    if attached:
+        ys, bars = zip(*attached, strict=True)
+        grad = import_module("torch").autograd.grad
+        (x_bar,) = grad(ys, x, bars, create_graph=create_graph, allow_unused=True)
+    if x_bar is None:
+        raise RuntimeError(what)
+    return x_bar
+
+
+_dual_level = Lock()  # torch has one for all threads
+
+
+def _forward_mode() -> Any:
+    """Forward mode of torch; what it loads at its first use warns of its own deprecation."""
+    torch, forward = import_module("torch"), import_module("torch.autograd.forward_ad")
+    with _dual_level, warnings.catch_warnings(), forward.dual_level():
+        warnings.simplefilter("ignore")
+        forward.make_dual(torch.zeros(1), torch.zeros(1))
+    return forward
+
+
+def _torch_forward(port: Function, outputs: Sequence[int]) -> Function:
+    torch, forward = import_module("torch"), _forward_mode()
+    f = _chosen(port, outputs, torch.Tensor)
+
+    def jvp(a: Array, a_dot: Array) -> Any:
+        with _dual_level, forward.dual_level():
+            ys = [forward.unpack_dual(y) for y in f(forward.make_dual(a.detach(), a_dot.detach()))]
+        if all(y.tangent is None for y in ys):
+            raise RuntimeError(RESULT)
+        return _one_or_all(tuple(torch.zeros_like(y.primal) if y.tangent is None else y.tangent for y in ys))
+
+    return jvp
+
+
+def _torch_mapped(kind: Kind) -> Builder:
+    def build(port: Function, outputs: Sequence[int]) -> Function:
+        torch = import_module("torch")
+        f = _chosen(port, outputs, torch.Tensor)
+
+        def vjp(a: Array, *bars: Array) -> Array:
+            ys, pull_back = torch.func.vjp(f, a)
+            return pull_back(tuple(bar.to(y.dtype) for y, bar in zip(ys, bars, strict=True)))[0]
+
+        def jvp(a: Array, a_dot: Array) -> Any:
+            return _one_or_all(torch.func.jvp(f, (a,), (a_dot,))[1])
+
+        def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
+            return torch.func.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
+
+        _forward_mode()
+        mapped = _matrix_by_matrix({"vjp": vjp, "jvp": jvp, "vjp_jvp": vjp_jvp}[kind], torch.func.vmap)
+
+        def alone(*arrays: Array) -> Any:
+            with _dual_level:
+                return mapped(*(x.detach() for x in arrays))
+
+        return alone
+
+    return build
+
+
+# --- JAX
+
+
+def _jax_vjp(port: Function, outputs: Sequence[int]) -> Function:
+    return _adjoint(_chosen(port, outputs, import_module("jax").Array))
+
+
+def _adjoint(f: Callable[[Array], tuple[Array, ...]]) -> Function:
+    """J* y = conj(vjp(conj(y)))."""
+    jax = import_module("jax")
+
+    def vjp(a: Array, *bars: Array) -> Array:
+        ys, pull_back = jax.vjp(f, a)
+        (a_bar,) = pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in zip(ys, bars, strict=True)))
+        return a_bar.conj()
+
+    return vjp
+
+
+def _jax_jvp(port: Function, outputs: Sequence[int]) -> Function:
+    jax = import_module("jax")
+    f = _chosen(port, outputs, jax.Array)
+
+    def jvp(a: Array, a_dot: Array) -> Any:
+        return _one_or_all(jax.jvp(f, (a,), (a_dot,))[1])
+
+    return jvp
+
+
+def _jax_forward_over_reverse(port: Function, outputs: Sequence[int]) -> Function:
+    jax = import_module("jax")
+    vjp = _jax_vjp(port, outputs)
+
+    def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
+        return jax.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
+
+    return vjp_jvp
+
+
+def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int]) -> Function:
+    vjp = _jax_vjp(port, outputs)
+
+    def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
+        return _adjoint(lambda x: (vjp(x, *bars),))(a, a_dot)
+
+    return vjp_jvp
+
+
+def _compiled(build: Builder) -> Builder:
+    return lambda port, outputs: import_module("jax").jit(build(port, outputs))
+
+
+def _mapped(build: Builder) -> Builder:
+    return lambda port, outputs: _matrix_by_matrix(build(port, outputs), import_module("jax").vmap)
+
+
+_JAX = (_jax_vjp, _jax_jvp, _jax_forward_over_reverse)
+
+MODES = {
+    "torch": Mode(_torch_vjp, _torch_forward, _torch_double_backward),
+    "torch vmap": Mode(_torch_mapped("vjp"), _torch_mapped("jvp"), _torch_mapped("vjp_jvp")),
+    "jax": Mode(*_JAX),
+    "jax reverse": Mode(None, None, _jax_reverse_over_reverse),
+    "jax jit": Mode(*map(_compiled, _JAX)),
+    "jax vmap": Mode(*map(_mapped, _JAX)),
+}
