@@ -41,6 +41,7 @@ WITHOUT_CHILDREN = (
     "quickstart",
     "how_to_judge_muon",
     "battery",
+    "exchange",
     "conventions",
     "which_schedule",
     "accuracy",

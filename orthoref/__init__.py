@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orthoref.errors import PortFailure as PortFailure
     from orthoref.oracle import certify as certify
     from orthoref.oracle import conformance as conformance
+    from orthoref.oracle import exchange as exchange
 
 _HOME = {
     "polar": "_polar.decomposition",
@@ -54,6 +55,7 @@ _HOME = {
     "testing": "",
     "certify": "oracle",
     "conformance": "oracle",
+    "exchange": "oracle",
 }
 
 __all__ = list(_HOME)

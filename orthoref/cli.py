@@ -43,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_export(commands)
+    _add_judge(commands)
     _add_schedule(commands)
     return parser
 
@@ -57,50 +59,87 @@ def _add_check(commands: Any) -> None:
     check.set_defaults(run=_check)
     check.add_argument("port", metavar="MODULE:FUNCTION", help="for instance scipy.linalg:polar")
     check.add_argument("--op", default="polar", help="operation to judge it as (default: polar)")
+    check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
+                       help="arrays it takes (default: by the name of its module)")  # fmt: skip
     check.add_argument("--derivative", nargs="?", const="auto", metavar="MODE",
                        help="judge its derivative, by automatic differentiation: torch, torch vmap, jax, jax jit, "
                        "jax vmap, jax reverse (default: by the arrays it takes)")  # fmt: skip
     check.add_argument("--kind", choices=("vjp", "jvp", "vjp_jvp"), default="vjp",
                        help="with --derivative: reverse, forward mode, double backward (default: vjp)")  # fmt: skip
-    check.add_argument(
+    _add_claims(check)
+    check.add_argument("--timeout", type=float, default=60.0, help="seconds for one call (default: 60)")
+    _add_report(check)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write the inputs of a battery for a port in any language",
+        description="Write the inputs of a battery, and what is expected of a port, as files. "
+        "Exit status: 0 written, 2 could not run.",
+    )
+    export.set_defaults(run=_export)
+    export.add_argument("op", metavar="OPERATION", help="for instance polar")
+    export.add_argument("folder", metavar="DIR", type=Path, help="new or empty")
+    _add_claims(export)
+    export.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_judge(commands: Any) -> None:
+    judge = commands.add_parser(
+        "judge",
+        help="judge the results that a program wrote for an export",
+        description="Judge the files that a program in any language wrote for the inputs of an export. "
+        "Exit status: 0 holds, 1 fails, 2 could not run, 3 undecided.",
+    )
+    judge.set_defaults(run=_judge)
+    judge.add_argument("folder", metavar="DIR", type=Path, help="what orthoref export wrote")
+    judge.add_argument("results", metavar="RESULTS", type=Path, help="folder of the results; may be the same")
+    judge.add_argument("--name", help="how the report calls the port (default: RESULTS)")
+    _add_report(judge)
+
+
+def _add_claims(command: Any) -> None:
+    """What a port says of itself, and how much of the battery it is shown."""
+    command.add_argument(
         "--returns", default="auto", metavar="NAMES", help="what it returns, for instance uh (default: auto)"
     )
-    check.add_argument(
+    command.add_argument(
         "--dtype",
         action="append",
         metavar="D",
         help="claimed dtype; repeat for several (default: float32, float64; polar: complex as well)",
     )
-    check.add_argument(
+    command.add_argument(
         "--shape", action="append", metavar="MxN", type=_shape, help="claimed shape such as 8x8, 5x3 or 2x4x4; repeat"
     )
-    check.add_argument("--array", choices=("auto", "numpy", "torch", "jax", "cupy"), default="auto",
-                       help="arrays it takes (default: by the name of its module)")  # fmt: skip
     for name, claims in _claims().items():
         about = "; ".join(f"{operation}: {claim.help}" for operation, claim in claims.items())
         claim = next(iter(claims.values()))
         flag = f"--{name.replace('_', '-')}"
         more = {"action": "append"} if claim.repeated else {}
-        check.add_argument(flag, help=about, type=claim.kind, metavar=name.upper(), **more)
-    check.add_argument(
+        command.add_argument(flag, help=about, type=claim.kind, metavar=name.upper(), **more)
+    command.add_argument(
         "--precision", help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ..."
     )
-    check.add_argument("--limit", type=float, help="largest accepted ratio (default: 10; newton_schulz: 4)")
-    check.add_argument(
+    command.add_argument(
         "--skip",
         action="append",
         default=[],
         metavar="FAMILY",
         help="level of the battery, or law, outside the claim; repeat",
     )
-    check.add_argument("--battery", choices=("quick", "default", "exhaustive"), default="default",
-                       help="how much of it is run (default: default)")  # fmt: skip
-    check.add_argument("--seed", type=int, default=0, help="another seed, another battery (default: 0)")
-    check.add_argument("--max-cases", type=int, metavar="N", help="at most so many, those that cover most first")
-    check.add_argument("--timeout", type=float, default=60.0, help="seconds for one call (default: 60)")
-    check.add_argument("--html", type=Path, metavar="FILE", help="write the report with plots")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    check.add_argument("--quiet", action="store_true", help="one line only, no progress bar")
+    command.add_argument("--battery", choices=("quick", "default", "exhaustive"), default="default",
+                         help="how much of it is run (default: default)")  # fmt: skip
+    command.add_argument("--seed", type=int, default=0, help="another seed, another battery (default: 0)")
+    command.add_argument("--max-cases", type=int, metavar="N", help="at most so many, those that cover most first")
+
+
+def _add_report(command: Any) -> None:
+    command.add_argument("--limit", type=float, help="largest accepted ratio (default: 10; newton_schulz: 4)")
+    command.add_argument("--html", type=Path, metavar="FILE", help="write the report with plots")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    command.add_argument("--quiet", action="store_true", help="one line only, no progress bar")
 
 
 def _add_schedule(commands: Any) -> None:
@@ -130,31 +169,64 @@ def _add_schedule(commands: Any) -> None:
 def _check(options: argparse.Namespace) -> int:
     from orthoref.oracle import conformance
 
-    _writable(options.html, options.json)
-    if options.html is not None:
-        _require("matplotlib", "--html")
+    _require_report(options)
     port = _load(options.port)
     report = conformance.check(
         _guarded(port, options.timeout),
         options.op,
-        returns=options.returns,
-        dtypes=options.dtype,
-        shapes=options.shape,
         convert=_converter(options.array, options.port),
-        precision=options.precision,
         limit=options.limit,
-        skip=options.skip,
         timeout=options.timeout,
-        progress=not options.quiet,
         name=options.port,
-        battery=options.battery,
-        seed=options.seed,
-        max_cases=options.max_cases,
         derivative=_framework(options),
         kind=options.kind,
-        **{claim: value for claim in _claims() if (value := getattr(options, claim)) is not None},
+        **_claimed(options),
     )
     faulthandler.cancel_dump_traceback_later()
+    return _reported(report, options)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from orthoref.oracle import exchange
+
+    path = exchange.export(options.op, options.folder, **_claimed(options))
+    print(f"written: {path}; what a program makes of it is judged by: orthoref judge {options.folder} RESULTS")
+    return HOLDS
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from orthoref.oracle import exchange
+
+    _require_report(options)
+    report = exchange.judge(
+        options.folder, options.results, limit=options.limit, name=options.name, progress=not options.quiet
+    )
+    return _reported(report, options)
+
+
+def _claimed(options: argparse.Namespace) -> dict[str, Any]:
+    """What ``_add_claims`` asked for, as arguments."""
+    return {
+        "returns": options.returns,
+        "dtypes": options.dtype,
+        "shapes": options.shape,
+        "precision": options.precision,
+        "skip": options.skip,
+        "battery": options.battery,
+        "seed": options.seed,
+        "max_cases": options.max_cases,
+        "progress": not options.quiet,
+        **{claim: value for claim in _claims() if (value := getattr(options, claim)) is not None},
+    }
+
+
+def _require_report(options: argparse.Namespace) -> None:
+    _writable(options.html, options.json)
+    if options.html is not None:
+        _require("matplotlib", "--html")
+
+
+def _reported(report: Report, options: argparse.Namespace) -> int:
     _show(report, options.quiet)
     if options.json is not None:
         options.json.write_text(report.json(), encoding="utf-8")

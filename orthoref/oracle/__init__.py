@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["cases", "certify", "conformance", "operations", "report", "verdict"]
+__all__ = ["cases", "certify", "conformance", "exchange", "operations", "report", "verdict"]
 
 
 def __getattr__(name: str) -> ModuleType:

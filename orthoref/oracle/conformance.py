@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import log, prod
 from typing import Any, Literal
@@ -13,14 +13,14 @@ import numpy as np
 from orthoref.errors import CannotRun
 from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
-from orthoref.oracle.cases import Case
+from orthoref.oracle.cases import MEMORY, Case
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
 from orthoref.oracle.operations import OPERATIONS, ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
-from orthoref.oracle.run import Raised, Run, order_of
+from orthoref.oracle.run import Called, Raised, Run, order_of
 from orthoref.oracle.verdict import Verdict
 from orthoref.oracle.vote import Failure, vote
 from orthoref.oracle.watchdog import Hung, Watchdog
@@ -123,34 +123,20 @@ def check(
     name = name or _name_of(port)
     if derivative is not None:
         port, operation, returns, claims = _differentiated(port, operation, returns, derivative, kind, claims)
-    row = _row(operation)
-    limit = row.limit if limit is None else limit
-    if not 0 < limit < float("inf"):
-        raise ValueError(f"limit={limit!r} is not a positive number")
+    row = row_of(operation)
+    limit = limit_of(row, limit)
     if precision is not None:
         precision_of(precision)
     order = order_of(row, returns)
-    if unknown := set(claims) - {claim.name for claim in row.claims}:
-        known = ", ".join(claim.name for claim in row.claims)
-        raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}: it has {known}")
-    claimed = row.claim(**claims)
+    claimed = claim_of(row, claims)
     if convert is None and (short := [d for d in dtypes or () if d in PRECISIONS and not hasattr(np, d)]):
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
     laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
-    cases = _cases(row, claimed, convert is not None, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
-                   max_cases=max_cases)  # fmt: skip
-    said = {
-        "returns": returns if row.optional else "auto",
-        "claimed": str(claimed),
-        "derivative": derivative or "",
-        "dtypes": ", ".join(dtypes or row.dtypes),
-        "shapes": "all" if shapes is None else ", ".join("x".join(map(str, shape)) for shape in shapes),
-        "precision": precision or "",
-        "skip": ", ".join(skip),
-        "battery": battery if not seed else f"{battery}, seed {seed}",
-        "max_cases": "" if max_cases is None else str(max_cases),
-    }
-    report = Report(name, row, limit, said)
+    layouts = None if convert is None else CONVERTED
+    cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
+                     max_cases=max_cases)  # fmt: skip
+    said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
+    report = Report(name, row, limit, said | {"derivative": derivative or ""})
     with Watchdog(timeout) as watchdog:
         run = Run(port, row, claimed, precision, limit, convert, order, watchdog, OWN_MEMORY not in skip)
         _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
@@ -204,25 +190,61 @@ def battery(
     ValueError
         Unknown operation, or nothing is left.
     """
-    row = _row(operation)
-    return _cases(row, row.claim(), False, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
-                  max_cases=max_cases)  # fmt: skip
+    row = row_of(operation)
+    return cases_of(row, row.claim(), None, dtypes=dtypes, shapes=shapes, skip=skip, size=size, seed=seed,
+                    max_cases=max_cases)  # fmt: skip
 
 
-def _row(operation: str) -> Operation:
+def row_of(operation: str) -> Operation:
+    """A row of the table by name."""
     if operation not in ROWS:
         raise ValueError(f"operation={operation!r} is not one of {', '.join(ROWS)}")
     return ROWS[operation]
 
 
-def _cases(row: Operation, claimed: Any, converted: bool, *, dtypes: Sequence[str] | None,
-           shapes: Sequence[tuple[int, ...]] | None, skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
+def limit_of(row: Operation, limit: float | None) -> float:
+    """Largest accepted ratio; None for that of the row."""
+    limit = row.limit if limit is None else limit
+    if not 0 < limit < float("inf"):
+        raise ValueError(f"limit={limit!r} is not a positive number")
+    return limit
+
+
+def claim_of(row: Operation, claims: Mapping[str, Any]) -> Any:
+    """The claims as one object, checked."""
+    if unknown := set(claims) - {claim.name for claim in row.claims}:
+        known = ", ".join(claim.name for claim in row.claims)
+        raise TypeError(f"{row.name} has no option {', '.join(sorted(unknown))}: it has {known}")
+    return row.claim(**claims)
+
+
+def said_of(row: Operation, claimed: Any, returns: str, dtypes: Sequence[str] | None,
+            shapes: Sequence[tuple[int, ...]] | None, precision: str | None, skip: Sequence[str], battery: str,
+            seed: int, max_cases: int | None) -> dict[str, str]:  # fmt: skip
+    """What was claimed and what was run, in words."""
+    return {
+        "returns": returns if row.optional else "auto",
+        "claimed": str(claimed),
+        "dtypes": ", ".join(dtypes or row.dtypes),
+        "shapes": "all" if shapes is None else ", ".join("x".join(map(str, shape)) for shape in shapes),
+        "precision": precision or "",
+        "skip": ", ".join(skip),
+        "battery": battery if not seed else f"{battery}, seed {seed}",
+        "max_cases": "" if max_cases is None else str(max_cases),
+    }
+
+
+def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dtypes: Sequence[str] | None,
+             shapes: Sequence[tuple[int, ...]] | None, skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
+    """The battery of a row; in these memory layouts only, if they are given."""
     if isinstance(skip, str):
         raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
     levels = row.levels
-    if converted:
-        levels = replace(levels, memory=tuple(level for level in levels.memory if level in CONVERTED))
+    if layouts is not None:
+        memory = tuple(level for level in levels.memory if level in layouts)
+        cotangent = tuple(level for level in levels.cotangent if level in layouts or level not in MEMORY)
+        levels = replace(levels, memory=memory, cotangent=cotangent)
     else_ = [name for name in skip if name not in laws]
     # a layout that is not among the levels need not be skipped
     else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
@@ -238,7 +260,7 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
     raised: list[Raised] = []
     observed: list[Any] = []
     try:
-        for case in _shown(cases, progress, report.port):
+        for case in shown(cases, progress, report.port):
             _one(run, case, report, failures, raised, observed)
         _require_a_result(raised, report.outcomes)
         held = chosen([(outcome.case, outcome.verdict.state == "holds") for outcome in report.outcomes])
@@ -257,12 +279,7 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
         small = min(drawn, key=lambda case: prod(case.shape))
         typical = min(drawn, key=lambda case: abs(log(max(prod(case.shape), 1) / TYPICAL)))
         report.narrowed = [narrowed(run, case, tuple(dtypes), shapes) for case in dict.fromkeys((small, typical))]
-    verdicts, key, fits = vote(run.row, run.claimed, run.limit, list(failures.values()))
-    for i, verdict in zip(failures, verdicts, strict=True):
-        report.outcomes[i] = replace(report.outcomes[i], verdict=verdict)
-    report.key, report.fits = key, fits
-    if run.row.pool is not None and observed:
-        report.pool(run.row.pool(observed, run.claimed, precision_of(run.precision or cases[0].dtype)))
+    conclude(run, cases, report, failures, observed)
 
 
 def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], raised: list[Raised],
@@ -278,7 +295,12 @@ def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], rai
         verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[f"raised {error}"])
         report.outcomes.append(Outcome(case, verdict))
         return
-    verdict = run.judge(case, called)
+    take(run, case, called, run.judge(case, called), report, failures, observed)
+
+
+def take(run: Run, case: Case, called: Called, verdict: Verdict, report: Report, failures: dict[int, Failure],
+         observed: list[Any]) -> None:  # fmt: skip
+    """The verdict over one case into the report, with what it takes to explain it later."""
     if not verdict.holds:
         failures[len(report.outcomes)] = Failure(
             verdict, called.before, called.outputs, run.format_of(case), prod(case.shape)
@@ -286,6 +308,17 @@ def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], rai
     if verdict.observed is not None:
         observed.append(verdict.observed)
     report.outcomes.append(Outcome(case, verdict))
+
+
+def conclude(run: Run, cases: Sequence[Case], report: Report, failures: dict[int, Failure],
+             observed: list[Any]) -> None:  # fmt: skip
+    """Reasons of what failed, and what only the whole run shows."""
+    verdicts, key, fits = vote(run.row, run.claimed, run.limit, list(failures.values()))
+    for i, verdict in zip(failures, verdicts, strict=True):
+        report.outcomes[i] = replace(report.outcomes[i], verdict=verdict)
+    report.key, report.fits = key, fits
+    if run.row.pool is not None and observed:
+        report.pool(run.row.pool(observed, run.claimed, precision_of(run.precision or cases[0].dtype)))
 
 
 def _require_a_result(raised: Sequence[Raised], outcomes: Sequence[Outcome]) -> None:
@@ -307,7 +340,8 @@ def _name_of(port: Callable[..., Any]) -> str:
     return f"{module}.{getattr(port, '__qualname__', type(port).__qualname__)}"
 
 
-def _shown(cases: Sequence[Case], progress: bool, name: str) -> Iterable[Case]:
+def shown(cases: Sequence[Case], progress: bool, name: str) -> Iterable[Case]:
+    """The cases, behind a progress bar."""
     if not progress:
         return cases
     try:
