@@ -163,13 +163,14 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
         pairs = np.triu(held + held.T, 1)
         i, j = (int(k) for k in np.unravel_index(int(np.argmax(pairs)), pairs.shape))
         if pairs[i, j] > 0.5 * total**2:
-            distance = abs(at.s[i] - at.s[j]) / at.s[0]
+            distance = float(abs(at.s[i] - at.s[j]) / at.s[0])
+            divided = distance < 1e-3 and _amplified(total, size, distance, len(at.s), precision)
             said.append(
                 f"most of the error belongs to singular values {i} and {j}, {at.s[i]:.3g} and {at.s[j]:.3g} of |a|_2"
                 + (f", apart by {distance:.2g}: it divides by their difference (differentiates through the SVD)"
-                   if distance < 1e-3 else "")
+                   if divided else "")
             )  # fmt: skip
-        elif close is not None and close[1] < 1e-3:
+        elif close is not None and close[1] < 1e-3 and _amplified(total, size, close[1], len(at.s), precision):
             near = np.abs(at.s[:, None] - at.s) < 1e-2 * at.s[0]
             if held[near & ~np.eye(len(at.s), dtype=bool)].sum() > 0.5 * total**2:
                 said.append(
@@ -180,6 +181,12 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
     if total and skewed < 0.1 * total and outer < 0.5 * total**2:
         said.append("the error is u times a Hermitian matrix: normal to the manifold")
     return said
+
+
+def _amplified(error: float, size: float, distance: float, n: int, precision: Precision) -> bool:
+    """Whether an error is about eps over a relative distance of singular values, up to a factor of a thousand."""
+    expected = precision.eps / max(distance, precision.eps)
+    return 1e-3 * expected * size <= error <= max(1e3 * n * expected, 1.0) * size
 
 
 def _closest(s: np.ndarray) -> tuple[int, float] | None:
