@@ -7,10 +7,12 @@ backward error of the point and of the (co)tangents changes it by, equation (DER
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from orthoref.oracle.battery import Levels
 from orthoref.oracle.fixed import Matrix, ct, rounded
 from orthoref.oracle.operation import Data, Measured, Measurement, Variant
 from orthoref.oracle.precision import PRECISIONS, Precision
@@ -22,6 +24,14 @@ KINDS = {
     "jvp": "derivative",
     "vjp_jvp": "derivative of the adjoint along a direction: double backward",
 }
+
+
+def levels_of(kind: str, levels: Levels) -> Levels:
+    """Those of a kind: second derivatives, of degree 2 in the directions and -2 in the point, leave the range."""
+    if kind != "vjp_jvp":
+        return levels
+    cotangent = tuple(level for level in levels.cotangent if level not in ("tiny", "huge"))
+    return replace(levels, cotangent=cotangent, scale=tuple(x for x in levels.scale if not isinstance(x, str)))
 
 
 class Truth(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 
 from orthoref.oracle.derivative import Truth, operator_norm
 from orthoref.oracle.dual import Dual, dual
-from orthoref.oracle.fixed import Fixed, ct
+from orthoref.oracle.fixed import Fixed, ct, rounded
 from orthoref.oracle.newton_schulz import sweep
 from orthoref.oracle.newton_schulz.claim import Iteration
 from orthoref.oracle.precision import PRECISIONS, Precision
@@ -44,10 +44,12 @@ def truths(
         x_bar = others["x_bar"]
     push = lambda x: outcome("jvp", a, {"a_dot": x}, claimed, eps)  # noqa: E731
     pull = lambda x: outcome("vjp", a, {"x_bar": x}, claimed, eps)  # noqa: E731
-    with np.errstate(all="ignore"):
-        reach = factor * operator_norm(pull, a, push) * norm(x_bar)
-    if kind == "vjp_jvp":  # at most the first derivative over the size of A
-        reach = reach * norm(others["a_dot"]) / norm(a)
+    reach = norm(rounded(value)) * factor
+    if np.any(reach <= unit):  # nearly nothing is left: how much it could be
+        with np.errstate(all="ignore"):
+            reach = factor * operator_norm(pull, a, push) * norm(x_bar)
+        if kind == "vjp_jvp":  # at most the first derivative over the size of A
+            reach = reach * norm(others["a_dot"]) / norm(a)
     name = {"vjp": "a_bar", "jvp": "x_dot", "vjp_jvp": "a_bar_dot"}[kind]
     exponent = sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
     unit = np.where(np.isfinite(unit), unit, np.inf)
@@ -83,7 +85,7 @@ def rounding(kind: str, a: np.ndarray, others: Mapping[str, np.ndarray], claimed
     random, squares = np.random.RandomState(0), np.zeros(a.shape[:-2])
     steps, at = sweep.rows(claimed), sweep.normalized(a, claimed, eps)
     over = np.ones(a.shape[:-2]) if at.over is None else np.max(at.over, axis=(-2, -1))
-    s = [np.linalg.svd(at.x, compute_uv=False)]
+    s = [np.linalg.svd(np.where(np.isfinite(at.x), at.x, 0.0), compute_uv=False)]
     for c in steps:
         s.append(np.abs(s[-1] * _terms(c, s[-1], signed=True)))
     length = norm(others["a_dot"]) if "a_dot" in others else 0.0

@@ -69,7 +69,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),
         outside=outside,
-        levels=DERIVATIVE_LEVELS,
+        levels=derivative.levels_of(kind, DERIVATIVE_LEVELS),
         limit=LIMIT,
         unit=UNIT,
     )

@@ -54,12 +54,12 @@ def normalized(a: Any, claimed: Iteration, eps: np.ndarray) -> Normalized:
         over = reciprocal(root(level) * factor)
         return Normalized(a * over, over, g * reciprocal(size), above * factor**2 / 2)
     if how.kind == "frobenius":
-        size = root(real_inner(a, a))
-        gradient = a * reciprocal(size)
+        size, over = _length(real_inner(a, a))
+        gradient = a * over
     elif how.kind == "schatten4":
         g = ct(a) @ a
-        size = root(root(real_inner(g, g)))
-        b = a * reciprocal(size)
+        size, over = _length(_length(real_inner(g, g))[0])
+        b = a * over
         gradient = b @ (ct(b) @ b)
     else:
         size, gradient = top(a)
@@ -67,6 +67,13 @@ def normalized(a: Any, claimed: Iteration, eps: np.ndarray) -> Normalized:
     t = _select(above, size * factor, eps) if clamp else size * factor + eps
     over = reciprocal(t)
     return Normalized(a * over, over, gradient, above * factor)
+
+
+def _length(square: Any) -> tuple[Any, Any]:
+    """Root of a sum of squares, and 1 over it; 0 and 1 for zero, where X does not depend on the gradient of t."""
+    zero = 1.0 * (plain(square) == 0)
+    size = root(square + zero)
+    return size * (1.0 - zero), reciprocal(size)
 
 
 def _select(above: np.ndarray, x: Any, y: np.ndarray) -> Any:

@@ -28,7 +28,8 @@ def shapes(
     *batch, m, n = a
     order = n if claimed.side == "right" else m
     if kind == "jvp":
-        return {"u_dot": tuple(a), "h_dot": (*batch, order, order)}
+        found = {"u_dot": tuple(a), "h_dot": (*batch, order, order)}
+        return found if claimed.factor == "both" else {f"{claimed.factor}_dot": found[f"{claimed.factor}_dot"]}
     return {"a_bar" if kind == "vjp" else "a_bar_dot": tuple(a)}
 
 
@@ -81,7 +82,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),
         outside=outside,
-        levels=LEVELS,
+        levels=derivative.levels_of(kind, LEVELS),
         limit=derivative.LIMIT,
         unit=UNIT,
     )
