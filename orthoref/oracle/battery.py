@@ -258,7 +258,7 @@ def allowed(row: Row, entries: int = ENTRIES) -> bool:
     )
 
 
-def _fits(class_: str, order: int | None, batch: str, entries: int) -> bool:
+def _fits(class_: str, order: int | None, batch: str, entries: int = ENTRIES) -> bool:
     """Whether there are shapes at these levels, and none beyond the bounds on size and work."""
     shapes = _shapes(class_, order, batch)
     return bool(shapes) and all(prod(s) <= entries and prod(s) * min(s[-2:]) <= FLOPS for s in shapes)

@@ -243,7 +243,7 @@ def test_nothing_over_nothing():
     zero = np.zeros((4, 3))
     claimed = iteration("muon", eps=1e-8)
     key, said = why(zero, zero * np.nan, claimed, "float16")
-    assert key == "x not finite at zero" and "for a zero input: 0/0?" in said
+    assert key.startswith("x not finite at zero: eps # is missing") and "for a zero input: 0/0?" in said
     assert "eps 1e-08 is missing, or was stored in float16, where it is zero" in said
     assert "no eps is claimed" in why(zero, zero * np.nan, MUON, "float32")[1]
     assert "x is not zero, though a is" in why(zero, zero + 1, MUON, "float32")[1]
