@@ -2,7 +2,7 @@
 
     python docs/make_derivative_ports.py [--battery quick] [NAME ...]
 
-Those whose name contains a NAME are run, the others stay as they are. Needs torch, jax, optax, keras, pytorch-optimizer.
+Those whose name contains a NAME are run, the others stay. Needs torch, jax, optax, keras, pytorch-optimizer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orthoref.errors import CannotRun
 from orthoref.oracle import conformance
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "ports"))
-from derivative_ports import PORTS  # noqa: E402
+from derivative_ports import PORTS
 
 TABLE = Path(__file__).with_name("derivative_ports_table.md")
 PACKAGES = ("numpy", "torch", "jax", "optax", "keras", "pytorch-optimizer")
@@ -67,7 +67,7 @@ def write(sections: dict[str, str]) -> None:
     ]
     for heading, text in sections.items():
         said = [re.search(rf"^### {way}: (.*)$", text, re.M) for way in KINDS.values()]
-        lines.append(f"| {heading.replace('|', chr(92) + '|')} | {' | '.join(each[1] if each else '' for each in said)} |")
+        lines.append(f"| {heading} | {' | '.join(each[1] if each else '' for each in said)} |")
     body = "\n".join(f"\n## {heading}\n{text.rstrip()}\n" for heading, text in sections.items())
     TABLE.write_text("\n".join(lines) + "\n" + body, encoding="utf-8")
 
@@ -87,8 +87,8 @@ def section(port, battery):
         start = time.time()
         try:
             report = conformance.check(
-                port.function, port.operation, derivative=port.framework, kind=kind, convert=port.convert, name=port.name,
-                battery=battery, progress=False, **options, **claims,
+                port.function, port.operation, derivative=port.framework, kind=kind, convert=port.convert,
+                name=port.name, battery=battery, progress=False, **options, **claims,
             )  # fmt: skip
         except CannotRun as error:
             yield from ("", f"### {way}: {REFUSED}", "", "```text", shortened(str(error)), "```")
@@ -121,9 +121,8 @@ def verdict(report):
 
 def worst(report):
     found = {}
-    for row in report.worst().values():
-        for name, ratio in row.items():
-            found.setdefault(name, []).append(ratio)
+    for check in (check for outcome in report.outcomes for check in outcome.verdict.checks):
+        found.setdefault(check.name, []).append(check.ratio)
     finite = {name: [x for x in ratios if abs(x) < float("inf")] for name, ratios in found.items()}
     return ", ".join(
         f"{name} {max(finite[name], default=0):.3g}" + (" (and NaN)" if len(finite[name]) < len(found[name]) else "")

@@ -237,7 +237,7 @@ def test_every_row_has_its_capability_line():
 
 def test_every_derivative_has_its_capability_line():
     head, rule, *lines = capability_lines("_derivative_lines")
-    assert len(lines) == len(DERIVATIVES) and {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
+    assert {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
     for line, row in zip(lines, DERIVATIVES.values(), strict=True):
         assert line.startswith(f"| `{row.name}` | {{py:func}}`~orthoref.{row.name}`")
         assert all(f"`{name}`" in line for name in (*row.inputs, *row.outputs, *(claim.name for claim in row.claims)))

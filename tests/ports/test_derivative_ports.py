@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from ports.derivative_ports import PORTS
 
 from orthoref import conformance, testing
-from orthoref.errors import CannotRun, OutsideDomain, PortFailure
+from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle import autodiff, cases
 
 pytestmark = [pytest.mark.port, pytest.mark.exhaustive]
@@ -60,25 +61,27 @@ def reasons(report):
     return " | ".join(finding.reason for finding in report.findings())
 
 
-def refuses(port, kind, words):
+def refuses(port, kind, words, **options):
     """The framework says for every input that it cannot."""
     try:
-        report = check(port, kind)
+        report = check(port, kind, **options)
     except CannotRun as error:
-        assert words in str(error)
-        return
-    assert not report.holds and report.count("holds") == 0
-    assert all(words in "".join(outcome.verdict.faults) for outcome in report.failed), reasons(report)
+        said = [str(error)]
+    else:
+        assert report.count("holds") == 0
+        said = ["".join(outcome.verdict.faults) for outcome in report.failed]
+    assert said
+    assert all(words in each for each in said), said
 
 
-THROUGH = "differentiates through the SVD: singular values 0 and 1 are equal"
+THROUGH = "differentiates through the SVD: singular values . and . are equal"
 
 
 @pytest.mark.parametrize("port", [SVD_U, SVD, JAX_SVD], ids=lambda port: port.name)
 @pytest.mark.parametrize("kind", ["vjp", "jvp"])
 def test_through_the_svd_fails_at_equal_and_close_singular_values(port, kind):
     report = check(port, kind)
-    assert report.status == "FAILS" and THROUGH in reasons(report), report.text()
+    assert report.status == "FAILS" and re.search(THROUGH, reasons(report)), report.text()
     for outcome in report.failed:
         s = np.linalg.svd(outcome.case.matrix().astype(complex), compute_uv=False)
         s = s.reshape(-1, s.shape[-1]) / s[..., :1].reshape(-1, 1)
@@ -115,15 +118,16 @@ def test_smallest_counterexample_of_the_svd_is_the_identity(port):
 
 @pytest.mark.parametrize("kind", ["vjp", "jvp"])
 def test_newton_schulz_holds_until_it_has_not_converged(kind):
-    report = check(NEWTON_SCHULZ, kind)
-    assert report.count("holds") > 30
+    report = check(NEWTON_SCHULZ, kind, max_cases=40)
+    assert report.count("holds") > 20
     for outcome in report.failed:  # 40 steps reach condition numbers of 1e5
         assert outcome.condition > 1e4, outcome.case.id
 
 
 @pytest.mark.parametrize("kind", ["vjp", "vjp_jvp"])
 def test_jax_qdwh_has_no_reverse_mode(kind):
-    refuses(JAX_QDWH, kind, "Reverse-mode differentiation does not work for lax.while_loop")
+    options = {"shapes": [(5, 5)], "dtypes": ["float32"], "max_cases": 5}
+    refuses(JAX_QDWH, kind, "Reverse-mode differentiation does not work for lax.while_loop", **options)
 
 
 @pytest.mark.parametrize("kind", ["vjp", "vjp_jvp"])
