@@ -23,6 +23,7 @@ extensions = [
 exclude_patterns = [
     "_build",
     "ports_table.md",
+    "derivative_ports_table.md",
     "newton_schulz_ports_table.md",
     "false_alarms_table.md",
     "mutation_table.md",
@@ -40,6 +41,7 @@ html_css_files = ["wide.css"]
 WITHOUT_CHILDREN = (
     "quickstart",
     "how_to_judge_muon",
+    "how_to_judge_gradients",
     "battery",
     "exchange",
     "conventions",
@@ -47,6 +49,7 @@ WITHOUT_CHILDREN = (
     "accuracy",
     "ports",
     "newton_schulz_ports",
+    "derivative_ports",
     "errata",
     "references",
     "changelog",
@@ -118,6 +121,26 @@ def _capability_lines():
         checks = ", ".join(f"`{check.name}`" for check in row.checks)
         count = f"{len(conformance.battery(row.name))} in {', '.join(row.dtypes)}"
         rows.append((primal, ", ".join(row.outputs), jvp, vjp, condition, checks, count))
+    return _table(head, rows)
+
+
+def _derivative_lines():
+    """One line per derivative that is judged as an operation of its own."""
+    from orthoref import conformance
+    from orthoref.oracle.operations import DERIVATIVES
+
+    head = ("Operation", "Function here", "Takes", "Returns", "Claims", "Limit", "Default inputs")
+    rows = []
+    for row in DERIVATIVES.values():
+        function = f"{{py:func}}`~orthoref.{row.reference.__name__}`"
+        takes, returns = (", ".join(f"`{name}`" for name in names) for names in (row.inputs, row.outputs))
+        claims = ", ".join(f"`{claim.name}`" for claim in row.claims)
+        count = f"{len(conformance.battery(row.name))} in {', '.join(row.dtypes)}"
+        rows.append((f"`{row.name}`", function, takes, returns, claims, f"{row.limit:g}", count))
+    return _table(head, rows)
+
+
+def _table(head, rows):
     return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
 
 
@@ -125,10 +148,10 @@ def _capability_table(app):
     """Written before the sources are read."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
-    text = "\n".join(_capability_lines()) + "\n"
-    path = folder / "operations.md"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    for name, lines in (("operations", _capability_lines()), ("derivatives", _derivative_lines())):
+        path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
 
 
 def setup(app):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import orthoref
-from orthoref.oracle.operations import OPERATIONS
+from orthoref.oracle.operations import DERIVATIVES, OPERATIONS
 
 PACKAGE = Path(orthoref.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -119,6 +119,7 @@ NAMED = {
     ("conformance.py", "polar"): "the default of check and battery",
     ("cases.py", "orthonormal"): "the structure of a matrix",
     ("factors.py", "orthonormal"): "the structure of a matrix",
+    ("cases.py", "polar"): "what a normal cotangent is normal to",
 }
 
 
@@ -202,14 +203,27 @@ def test_every_row_is_exported_with_its_derivatives(name):
         assert found is function
 
 
-def capability_lines():
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_every_derivative_that_is_judged_is_exported_and_belongs_to_a_row(name):
+    row = DERIVATIVES[name]
+    assert row.reference is getattr(orthoref, name)
+    operation = name.removesuffix("_jvp").removesuffix("_vjp")
+    assert row.inputs[0] == OPERATIONS[operation].inputs[0]
+
+
+def test_every_operation_has_every_kind_of_derivative():
+    kinds = ("vjp", "jvp", "vjp_jvp")
+    assert set(DERIVATIVES) == {f"{name}_{kind}" for name in OPERATIONS for kind in kinds}
+
+
+def capability_lines(which="_capability_lines"):
     path = ROOT / "docs" / "conf.py"
     if not path.exists():
         pytest.skip("needs the checkout")
     spec = importlib.util.spec_from_file_location("conf", path)
     conf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(conf)
-    return conf._capability_lines()
+    return getattr(conf, which)()
 
 
 def test_every_row_has_its_capability_line():
@@ -221,6 +235,14 @@ def test_every_row_has_its_capability_line():
         assert all(f"`{check.name}`" in line for check in row.checks) and all(dtype in line for dtype in row.dtypes)
 
 
+def test_every_derivative_has_its_capability_line():
+    head, rule, *lines = capability_lines("_derivative_lines")
+    assert {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
+    for line, row in zip(lines, DERIVATIVES.values(), strict=True):
+        assert line.startswith(f"| `{row.name}` | {{py:func}}`~orthoref.{row.name}`")
+        assert all(f"`{name}`" in line for name in (*row.inputs, *row.outputs, *(claim.name for claim in row.claims)))
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize(("folder", "ending"), [("docs/derivations", "md"), ("asv_benchmarks/benchmarks", "py")])
 def test_every_row_has_its_page_and_its_benchmarks(name, folder, ending):
@@ -229,3 +251,11 @@ def test_every_row_has_its_page_and_its_benchmarks(name, folder, ending):
     text = (ROOT / folder / f"{name.partition('.')[0]}.{ending}").read_text()
     if ending == "py":  # and they run it
         assert re.search(rf"orthoref\.{name}\b", text)
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_every_derivative_has_its_benchmarks(name):
+    if not (ROOT / "asv_benchmarks").exists():
+        pytest.skip("needs the checkout")
+    texts = [(ROOT / "asv_benchmarks" / "benchmarks" / f"{page}.py").read_text() for page in ("derivatives", "judging")]
+    assert any(re.search(rf"orthoref\.{name}\b", text) for text in texts)
