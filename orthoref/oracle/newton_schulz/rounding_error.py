@@ -59,6 +59,10 @@ class Variance(NamedTuple):
         """With a variance that every entry has in addition."""
         return Variance(self.inside + variance, self.outside + variance)
 
+    def at_least(self, other: Variance) -> Variance:
+        """The larger of both, entry by entry."""
+        return Variance(np.maximum(self.inside, other.inside), np.maximum(self.outside, other.outside))
+
     def of_diagonal(self, variance: np.ndarray | float) -> Variance:
         """With variances that the entries (i, i) have in addition: of factors of the singular values."""
         return Variance(self.inside + np.diag(np.broadcast_to(variance, self.outside.shape)), self.outside)
@@ -198,6 +202,8 @@ def expected(
     if not s.any():
         arithmetic = arithmetic._replace(w=0.0)  # zero has no underflow
     sources = Sources(x, exact.p, exact.vh, arithmetic)
+    square = x.shape[0] == x.shape[1]  # either side is the smaller one
+    other = Sources(x.conj().T, exact.vh.conj().T, exact.p.conj().T, arithmetic) if square else None
     carry = Carry(exact.values, exact.coefficients, not np.iscomplexobj(x))
     u, _, w = arithmetic
 
@@ -210,6 +216,9 @@ def expected(
     for k, end in exact.segments():
         local = _step if form == "standard" else _segment
         made = local(exact.values[k : end + 1], exact.coefficients[k:end], sources)
+        if other:
+            turned = local(exact.values[k : end + 1], exact.coefficients[k:end], other)
+            made = made.at_least(turned._replace(inside=turned.inside.T))
         made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
         stored[end] = np.sqrt(np.diagonal(made.inside))
         error = error.plus(carry.to_end(end, made))
@@ -346,6 +355,15 @@ class Sources:
         """Of |E|_F^2 for c_0 Y + Y S: both terms stored, Y S accumulated."""
         return self.arithmetic.u**2 * (c0**2 * _square(y) + _square(y * tail)) + self.summed(y, tail)
 
+    def in_other_orders(self, s: np.ndarray, c: np.ndarray) -> Variance:
+        """(ORDERS) Of X P with P = c_0 I + S formed, or of c_0 X + c_1 X G + c_2 (X G) G + ... term after term."""
+        u, t, size = self.arithmetic.u, s**2, self.m * self.n
+        p, summed = value(c, t), self.summed(s, _tail(c, t)) / size
+        chain = self.nothing().of_all(u**2 / 3 * float(np.sum(chained(s, c))) / size + summed)
+        formed = self.nothing().of_all(u**2 / 3 * _square(s * p) / size + summed)
+        of_p = u**2 / 3 * _square(p) / self.n**2
+        return chain.at_least(formed._replace(inside=formed.inside + t[:, None] * of_p))
+
     def gram(self, s: np.ndarray) -> float:
         """Of one entry of X^H X."""
         u, v, w = self.arithmetic
@@ -379,6 +397,7 @@ def _step(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sou
         return sources.nothing().of_all(sources.arithmetic.u**2 * c[0] ** 2 * _square(s) / size)
     difference = _tail_difference(c, t[:, None], t[None, :])
     made = sources.nothing().of_all(sources.added(s, c[0], tail) / size)
+    made = made.at_least(sources.in_other_orders(s, c))
     made = made._replace(inside=made.inside + t[:, None] * (difference**2 * sources.gram(s) + sources.tail(c, t)))
     same = sources.gram_alike * (t * np.diagonal(difference)) ** 2 + sources.product_alike * (len(c) - 1) * tail**2
     return made.of_diagonal(t * same)
@@ -436,6 +455,17 @@ def _mirrored(values: list[np.ndarray], coefficients: list[np.ndarray], sources:
         found.append(total / sources.n**2)
         y = y * p
     return found
+
+
+def chained(s: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """(ORDERS) Of c_0 X + c_1 X G + c_2 (X G) G + ..., all terms and partial sums stored, over u^2."""
+    t, power, partial, after = s**2, s, c[0] * s, c
+    total = partial**2
+    for a in c[1:]:
+        power, after = power * t, after[1:]
+        partial = partial + a * power
+        total = total + power**2 * (a**2 + np.max(np.abs(value(after, t))) ** 2) + partial**2
+    return total
 
 
 def accumulated(y: np.ndarray) -> np.ndarray:
