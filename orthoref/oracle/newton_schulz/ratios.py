@@ -160,9 +160,9 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     found = Judged(reference, unit / size, forward, turned, factor * beyond / size, none)
     if not found.decided:
         found = replace(found, far=LIMIT**2 * found.noise)
-        if claimed.form == "gram" and not difference / size <= found.far:
-            coarse = _error(tall, start, lift, claimed, precision._replace(eps=LIMIT * precision.eps))
-            found = replace(found, far=LIMIT * factor * max(coarse.total(), shaken(coarse)) / size)
+        if claimed.form == "gram" and found.noise > 1 and not difference / size <= LIMIT * found.noise:
+            coarse = _error(tall, start, lift, claimed, precision._replace(eps=LIMIT**2 * precision.eps))
+            found = replace(found, far=max(found.far, factor * max(coarse.total(), shaken(coarse)) / size))
     if precision.name not in SHORT or not np.isfinite(x).all():
         return found
     local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error)
@@ -212,7 +212,7 @@ class _Local:
         """Of the normalized matrix."""
         m, n = start.shape
         of_columns = error.norm.relative if isinstance(error.norm, ColumnNorms) else None
-        near, far = _concentration(start, error)
+        near, far = _concentration(error)
         beyond, bent, runs, ceiling = _leaps(error)
         inside, outside = error.inside * near, error.outside * far
         noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
@@ -318,26 +318,28 @@ class _Local:
         return Points(single, d, error.s[d], error.f[d], self.slope[d], along, deviation, self.common**0.5, found.holds)
 
 
-def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarray]:
+def _concentration(error: Expected) -> tuple[np.ndarray, np.ndarray]:
     """(CONCENTRATION) Variances of P^H dY V over those of entries of one size, dY in proportion to |y_kl|."""
-    n, u = error.f.size, error.sources.arithmetic.u
-    v = error.vh.conj().T
-    near, far = np.ones((n, n)), np.ones(n)
-    for y in (x, (error.p * error.f) @ error.vh):
-        inside, outside = _waves(error.p, y, v, 2 * u)
+    p, v, u = error.p, error.vh.conj().T, error.sources.arithmetic.u
+    near, far = np.ones((len(error.s), len(error.s))), np.ones(len(error.s))
+    for s in (error.s, error.f):
+        inside, outside = _waves(p, s, v, 2 * u)
         near, far = np.maximum(near, inside), np.maximum(far, outside)
-    for q in (v, error.p) if len(x) == n else (v,):
-        near = np.maximum(near, _waves(q, (q * error.s**2) @ q.conj().T, q, 2 * u)[0])
+    for q in (v, p) if error.rows == len(v) else (v,):
+        near = np.maximum(near, _waves(q, error.s**2, q, 2 * u)[0])
     return near, far
 
 
-def _waves(p: np.ndarray, y: np.ndarray, v: np.ndarray, grid: float) -> tuple[np.ndarray, np.ndarray]:
-    """(WAVES) Of one Y: the larger of independent errors, and of errors that are a wave of log|y_kl|."""
-    (m, n), total = y.shape, float(np.sum(np.abs(y) ** 2))
+def _waves(p: np.ndarray, s: np.ndarray, v: np.ndarray, grid: float) -> tuple[np.ndarray, np.ndarray]:
+    """(WAVES) Of Y = P diag(s) V^H: the larger of independent errors, and of errors that are a wave of log|y_kl|.
+
+    What the latter have in common, along Y, is left to (REPEAT).
+    """
+    y = (p * s) @ v.conj().T
+    (m, n), total = y.shape, float(np.sum(s**2))
     if not total:
         return np.ones((n, n)), np.ones(n)
-    squares, p2, v2 = np.abs(y) ** 2, np.abs(p) ** 2, np.abs(v) ** 2
-    right = squares @ v2
+    p2, right = np.abs(p) ** 2, np.abs(y) ** 2 @ np.abs(v) ** 2
     inside, outside = p2.T @ right, np.maximum(1 - p2.sum(axis=1), 0) @ right
     logarithm = np.log(np.abs(np.where(y == 0, 1.0, y)))
     waves, left = np.zeros((n, n)), np.zeros(n)
@@ -346,9 +348,10 @@ def _waves(p: np.ndarray, y: np.ndarray, v: np.ndarray, grid: float) -> tuple[np
         angle = 2 * np.pi * (turn - np.rint(turn))
         for part in (np.cos(angle), np.sin(angle)):
             right = (y * part) @ v
-            found = np.abs(p.conj().T @ right) ** 2
-            waves += found / GRIDS
-            left += np.maximum(np.sum(np.abs(right) ** 2, axis=0) - found.sum(axis=0), 0) / GRIDS
+            found = p.conj().T @ right
+            left += np.maximum(np.sum(np.abs(right) ** 2, axis=0) - np.sum(np.abs(found) ** 2, axis=0), 0) / GRIDS
+            found = found - np.diag(s * (s @ np.diagonal(found)) / total)
+            waves += np.abs(found) ** 2 / GRIDS
     return np.maximum(inside, waves) * (m * n / total), np.maximum(outside, left) * (m * n / total) / max(m - n, 1)
 
 

@@ -29,6 +29,7 @@ from orthoref.oracle.precision import Precision
 COHERENT = 7.0  # a sum of k equal terms errs by kv/7: half of them fall into the last binade, and round alike
 KNOWN = 2.0**-40  # relative: finer differences of the entries of X_0 may come from its computation
 PARTS = 16  # of a sum, between which its partial sums are taken to grow linearly
+BLOCK = 2**16  # numbers of which all waves are taken at once
 GRIDS = 8  # positions of the grid of rounding over which (REPEAT) is averaged
 
 
@@ -491,12 +492,13 @@ def alike(x: np.ndarray, grid: float) -> float:
     if not size.size:
         return 0.0
     weight, logarithm = (size / np.max(size)) ** 2, np.log(size / np.max(size))
-    weight, total = weight / weight.sum(), 0.0
-    for k in np.linspace(0, 1, GRIDS, endpoint=False):
-        turn = logarithm / (max(grid, KNOWN) * 2**k)
+    grids = max(grid, KNOWN) * 2 ** np.linspace(0, 1, GRIDS, endpoint=False)[:, None]
+    waves = np.zeros((2, GRIDS))
+    for i in range(0, len(size), BLOCK):
+        turn = logarithm[i : i + BLOCK] / grids
         angle = (2 * np.pi * (turn - np.rint(turn))).astype(np.float32)  # much faster, and 1e-7 is enough
-        total += float(weight @ np.cos(angle)) ** 2 + float(weight @ np.sin(angle)) ** 2
-    return total / GRIDS
+        waves += np.stack([np.cos(angle), np.sin(angle)]) @ weight[i : i + BLOCK]
+    return float(np.sum(waves**2)) / GRIDS / float(weight.sum()) ** 2
 
 
 def _same(stored: np.ndarray, terms: np.ndarray, count: int, arithmetic: Arithmetic) -> float:
@@ -523,7 +525,10 @@ def _square(x: np.ndarray) -> float:
 
 def value(c: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Sum c_k t^k."""
-    return np.polynomial.polynomial.polyval(t, c)
+    result: np.ndarray = c[-1] + 0 * t
+    for a in c[-2::-1]:
+        result = a + result * t
+    return result
 
 
 def _tail(c: np.ndarray, t: np.ndarray) -> np.ndarray:
