@@ -405,7 +405,7 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
     for k, c in enumerate(coefficients, start=1):
         grid = np.linspace(0, top, 1025)
         top = float(np.max(np.abs(grid * value(c, grid**2)))) * (1 + 4 * u)
-        top += (error.rows**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
+        top += error.longest[k]
     return worst, bent, runs, top if top > 0 else float("inf")
 
 

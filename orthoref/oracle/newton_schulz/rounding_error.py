@@ -60,6 +60,11 @@ class Variance(NamedTuple):
         """With a variance that every entry has in addition."""
         return Variance(self.inside + variance, self.outside + variance)
 
+    def longest(self, rows: int) -> float:
+        """Largest row and column of standard deviations, together: the spectral norm of independent entries."""
+        squares = self.inside.sum(axis=0) + (rows - len(self.inside)) * self.outside, self.inside.sum(axis=1)
+        return float(sum(np.sqrt(np.max(each, initial=0.0)) for each in squares))
+
     def at_least(self, other: Variance) -> Variance:
         """The larger of both, entry by entry."""
         return Variance(np.maximum(self.inside, other.inside), np.maximum(self.outside, other.outside))
@@ -98,7 +103,8 @@ class Expected(NamedTuple):
 
     The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V,
     ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P. ``stored`` are the standard
-    deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k.
+    deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k; ``longest`` their
+    largest row and column, together.
     """
 
     p: np.ndarray
@@ -109,6 +115,7 @@ class Expected(NamedTuple):
     outside: np.ndarray
     rows: int
     stored: dict[int, np.ndarray]
+    longest: dict[int, float]
     exact: Exact
     sources: Sources
     norm: Norm | ColumnNorms
@@ -213,7 +220,7 @@ def expected(
     start = sources.nothing().of_all(2 * u**2 * _square(s) / x.size + underflow)
     error = carry.to_end(0, start.of_diagonal(2 * u**2 * sources.entries_alike * s**2))
     error = error._replace(inside=error.inside + norm.error(sources, carry, exact))
-    stored = {}
+    stored, longest = {}, {}
     for k, end in exact.segments():
         local = _step if form == "standard" else _segment
         made = local(exact.values[k : end + 1], exact.coefficients[k:end], sources)
@@ -221,10 +228,10 @@ def expected(
             turned = local(exact.values[k : end + 1], exact.coefficients[k:end], other)
             made = made.at_least(turned._replace(inside=turned.inside.T))
         made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
-        stored[end] = np.sqrt(np.diagonal(made.inside))
+        stored[end], longest[end] = np.sqrt(np.diagonal(made.inside)), made.longest(len(x))
         error = error.plus(carry.to_end(end, made))
     return Expected(
-        exact.p, s, exact.values[-1], exact.vh, error.inside, error.outside, len(x), stored, exact, sources, norm
+        exact.p, s, exact.values[-1], exact.vh, error.inside, error.outside, len(x), stored, longest, exact, sources, norm
     )  # fmt: skip
 
 

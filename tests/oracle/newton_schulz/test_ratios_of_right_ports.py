@@ -13,7 +13,7 @@ from orthoref.oracle import cases
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.newton_schulz.claim import iteration, run
 from orthoref.oracle.newton_schulz.ratios import LIMIT, _rounded, _shared, _waves, compare
-from orthoref.oracle.newton_schulz.rounding_error import Norm, chained, expected
+from orthoref.oracle.newton_schulz.rounding_error import Norm, Variance, chained, expected
 from orthoref.oracle.newton_schulz.row import ROW
 from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.verdict import judge
@@ -307,3 +307,15 @@ def test_far_is_far_where_nothing_runs_away():
     assert 0.25 < one.noise <= 1 and one.far == 16 * one.noise and not one.unstable
     assert verdict(a, x, claimed, "bfloat16").holds
     assert verdict(a, x + 2 * one.far * size / 12, claimed, "bfloat16").faults[0].startswith("|X - f(A)| is ")
+
+
+def test_the_spectral_norm_of_errors_of_different_size():
+    """(LARGEST): standard deviations by rows and columns, those outside the range of P in the columns."""
+    made = Variance(np.asarray([[1.0, 4.0], [9.0, 2.0]]), np.asarray([0.5, 3.0]))
+    assert made.longest(4) == pytest.approx(11**0.5 + 12**0.5, rel=1e-14, abs=0)
+    assert made.longest(2) == pytest.approx(11**0.5 + 10**0.5, rel=1e-14, abs=0)
+    random = np.random.RandomState(0)
+    scale = random.uniform(0, 1, (60, 20)) ** 4
+    norms = [np.linalg.norm(scale * random.standard_normal((60, 20)), 2) for _ in range(20)]
+    square = Variance(scale[:20] ** 2, np.mean(scale[20:] ** 2, axis=0))
+    assert 0.6 <= max(norms) / square.longest(60) <= 1.1
