@@ -230,9 +230,7 @@ def expected(
         made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
         stored[end], longest[end] = np.sqrt(np.diagonal(made.inside)), made.longest(len(x))
         error = error.plus(carry.to_end(end, made))
-    return Expected(
-        exact.p, s, exact.values[-1], exact.vh, error.inside, error.outside, len(x), stored, longest, exact, sources, norm
-    )  # fmt: skip
+    return Expected(exact.p, s, exact.values[-1], exact.vh, *error, len(x), stored, longest, exact, sources, norm)
 
 
 @np.errstate(all="ignore")  # what overflows is infinite
