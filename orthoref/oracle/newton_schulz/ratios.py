@@ -300,6 +300,8 @@ class _Local:
         bias = np.abs(weights) @ (self.turned[d] * np.abs(f) + self.bent[d])
         shared = np.abs(weights) @ self.shared[d]
         sharp = float(np.sqrt((1 - same) * apart + same * together + common + bias**2 + shared**2)) / total
+        if not np.isfinite(sharp):
+            return found
         multiple = float(weights @ np.real(np.diagonal(seen))[d]) / total - 1
         off = abs(multiple - float(_nearest(multiple, weights @ self.rounded[d] / total)))
         found = replace(found, multiple=off / sharp, sharp=sharp)
