@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.linalg
 from hypothesis import given, settings
 
-from orthoref import polar, testing
+from orthoref import OutsideDomain, polar, testing
 from orthoref.oracle import cases
+from orthoref.oracle.lift import Lifted
+from orthoref.oracle.newton_schulz.row import ROW
+from orthoref.oracle.precision import PRECISIONS
+from orthoref.oracle.verdict import judge
 from orthoref.testing import strategies
 
 SHAPES = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (8, 8), (20, 20), (12, 3), (3, 12), (500, 2)]
@@ -59,3 +66,53 @@ def test_nothing_is_there_to_fail_in_empty_stacks():
         a = np.zeros(shape)
         testing.assert_polar(a, *polar(a))
         testing.assert_orthonormal(a)
+
+
+@pytest.fixture(scope="module")
+def script():
+    """docs/make_false_alarms.py."""
+    pytest.importorskip("torch")
+    pytest.importorskip("rich")
+    path = Path(__file__).parents[2] / "docs" / "make_false_alarms.py"
+    spec = importlib.util.spec_from_file_location("make_false_alarms", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def refused_by_the_row(drawn, x):
+    """What a port is refused by."""
+    inputs, outputs = ({name: Lifted(z.astype(x.dtype), None)} for name, z in (("a", drawn.a), ("x", x)))
+    return not judge(ROW, inputs, outputs, drawn.claimed, precision=PRECISIONS[drawn.precision], reasons=False).holds
+
+
+@pytest.mark.exhaustive
+def test_the_script_scores_all_that_a_port_is_refused_for(script):
+    """Right results, and wrong ones: multiples, zero, what is far off; in all formats."""
+    random, seen = np.random.RandomState(7), {True: 0, False: 0}
+    for k in range(250):
+        drawn = script.draw(random, large=0.0)
+        x = script.compute(drawn.a, drawn.claimed, drawn.precision, drawn.way, drawn.turned)
+        if not np.isfinite(x).all() or not x.any():
+            continue
+        x = [x, 1.1 * x, 0 * x, x + 1e4 * np.linalg.norm(x), -x][k % 5]
+        try:
+            found = script.scores(drawn, x)
+            refused = refused_by_the_row(drawn, x)
+        except OutsideDomain:
+            continue
+        assert (not all(ratio <= 1 for ratio in found.values())) == refused, (str(drawn), found)
+        seen[refused] += 1
+    assert min(seen.values()) >= 60
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(3))
+def test_no_false_alarm_in_some_hundred_draws(script, seed):
+    """The drawing of docs/make_false_alarms.py, in all rows, formats, forms and kinds of matrices."""
+    seen = script.Seen()
+    script.run(1000 + seed, 250, seen)
+    assert not seen.refused, seen.largest
+    assert sum(len(each) for each in seen.ways.values()) > 200
+    assert {row for row, *_ in seen.ways} == set(script.ROWS)
+    assert "newton_schulz" in script.ROWS and "Refused: 0." in script.report(seen, 250, [1000 + seed])

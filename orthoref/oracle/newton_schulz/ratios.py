@@ -15,10 +15,12 @@ from orthoref._newton_schulz.normalization import normalized
 from orthoref._schedules.row import Row
 from orthoref.oracle.newton_schulz.claim import Iteration, run
 from orthoref.oracle.newton_schulz.rounding_error import (
+    GRIDS,
     ColumnNorms,
     Expected,
     Norm,
     alike,
+    chained,
     expected,
     iterate,
     shaken,
@@ -78,7 +80,8 @@ class Judged:
     ``unit`` is the root mean square of the rounding error, ``shaken`` what a few of them do to all orders.
     ``entries``, ``entry`` and ``multiple`` are the ratios (WHITENED), (EXTREME) and (MULTIPLE) over the ``determined``
     of all singular directions; ``sharp`` is what a multiple of 1 is, in relative terms. ``largest`` is |X|_2 over what
-    the steps can return, rounding errors included; ``leap`` what a few roundings do to one direction.
+    the steps can return, rounding errors included; ``leap`` what a few roundings do to one direction. ``far`` is (FAR),
+    the largest error of a matrix that is not decided.
     """
 
     reference: np.ndarray
@@ -93,6 +96,7 @@ class Judged:
     sharp: float = 0.0
     largest: float = 0.0
     leap: float = 0.0
+    far: float = float("inf")
     points: Points | None = None
 
     @property
@@ -139,15 +143,10 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     reference = factor * run(a, claimed)
     tall = a if m > n else a.conj().T
     start = normalized(tall, claimed.normalization, claimed.eps, claimed.eps_rule)
-    aol = claimed.normalization.kind == "aol"
-    sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
-    divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
-    times = float(claimed.normalization.factor)
-    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor))
     rows = claimed.schedule.steps(claimed.steps)
-    lift = _lift(float(np.max(starts, initial=0.0)), rows)
+    lift = _lift(float(np.max(np.abs(start), initial=0.0)), rows)
     lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
-    error = expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, norm)
+    error = _error(tall, start, lift, claimed, precision)
     beyond = shaken(error)
     # in float64 the reference is as inaccurate as the port
     unit = factor * max(error.total(), beyond / 4) * (2**0.5 if precision.name == "float64" else 1.0)
@@ -159,10 +158,28 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     if not size:  # zero, or its square is
         return Judged(reference, float("inf") if reference.any() or unit else 0.0, forward, turned, 0.0, none)
     found = Judged(reference, unit / size, forward, turned, factor * beyond / size, none)
+    if not found.decided:
+        found = replace(found, far=LIMIT**2 * found.noise)
+        if claimed.form == "gram" and found.noise > 1 and not difference / size <= LIMIT * found.noise:
+            coarse = _error(tall, start, lift, claimed, precision._replace(eps=LIMIT**2 * precision.eps))
+            found = replace(found, far=max(found.far, factor * max(coarse.total(), shaken(coarse)) / size))
     if precision.name not in SHORT or not np.isfinite(x).all():
         return found
     local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error)
     return local.whitened(found, upright / factor, a)
+
+
+@np.errstate(all="ignore")  # what overflows is infinite
+def _error(tall: np.ndarray, start: np.ndarray, lift: int, claimed: Iteration, precision: Precision) -> Expected:
+    """What rounding is expected to do from the normalized matrix on, 2^lift times as large."""
+    aol = claimed.normalization.kind == "aol"
+    sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
+    divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
+    times = float(claimed.normalization.factor)
+    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor))
+    lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
+    rows = claimed.schedule.steps(claimed.steps)
+    return expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, norm)
 
 
 @dataclass(frozen=True)
@@ -172,6 +189,10 @@ class _Local:
     error: Expected
     inside: np.ndarray  # variances, with concentration and what leaves the first order
     outside: np.ndarray
+    second: np.ndarray  # (TURNED), mean squares
+    turned: np.ndarray  # its diagonal, in relative terms
+    rounded: np.ndarray  # (ROUNDED-C0)
+    shared: np.ndarray  # (SHARED), standard deviations
     slope: np.ndarray
     common: float  # variance of the relative error of all singular values alike
     counted: float  # what of it `inside` counts as if it were independent
@@ -191,7 +212,7 @@ class _Local:
         """Of the normalized matrix."""
         m, n = start.shape
         of_columns = error.norm.relative if isinstance(error.norm, ColumnNorms) else None
-        near, far = _concentration(start, error)
+        near, far = _concentration(error)
         beyond, bent, runs, ceiling = _leaps(error)
         inside, outside = error.inside * near, error.outside * far
         noise = np.sqrt(np.maximum(inside.sum(0), inside.sum(1)) + (m - n) * outside)
@@ -204,7 +225,9 @@ class _Local:
         # a direction that runs away takes the others with it, to second order
         stable = runs <= np.max(size, initial=0.0) + 1
         known &= size > 0
-        determined = known & stable & linear & (np.maximum(noise, beyond) <= UNDECIDED * size)
+        rounded = _rounded(error.s, rows, precision) - error.f
+        largest = np.maximum(np.maximum(noise, beyond), np.abs(rounded))
+        determined = known & stable & linear & (largest <= UNDECIDED * size)
         u = precision.eps / 2
         stored = 1 + (claimed.normalization.factor != 1) + (claimed.eps != 0)
         common = stored * u**2 if of_columns is None else float(np.max(of_columns, initial=0.0)) / n
@@ -212,10 +235,19 @@ class _Local:
         counted = 3 * u**2 if of_columns is None else 0.0
         same = max(error.sources.entries_alike, alike(error.sources.first_gram, 2 * u))
         slope = _slope(error.s, rows)
+        f = np.where(size > 0, size, np.inf)
+        turned = (inside.sum(axis=0) + (m - n) * outside) / (2 * f**2)
+        second = (inside.T @ inside + (m - n) * np.outer(outside, outside)) / (4 * np.outer(f, f))
+        shared = _shared(error)
+        np.fill_diagonal(second, (turned * size) ** 2 + shared**2)
         return cls(
             error,
             inside,
             outside,
+            second,
+            turned,
+            rounded,
+            shared,
             slope,
             common,
             counted,
@@ -236,7 +268,8 @@ class _Local:
         seen = error.p.conj().T @ right
         found = replace(found, largest=float(np.linalg.norm(x, 2)) / self.ceiling, determined=d, leap=self.leap)
         if d.any():
-            square = np.abs((seen - np.diag(error.f))[np.ix_(d, d)]) ** 2 / self.inside[np.ix_(d, d)]
+            away = seen - np.diag(error.f + _nearest(np.real(np.diagonal(seen)) - error.f, self.rounded))
+            square = np.abs(away[np.ix_(d, d)]) ** 2 / (self.inside + self.second)[np.ix_(d, d)]
             rest, count = 0.0, square.size
             # what is left of a direction that is not determined takes others out of the range of P, to second order
             if error.rows > error.f.size and d.all():
@@ -248,26 +281,29 @@ class _Local:
             found = replace(found, entries=entries, entry=entry)
         elif found.decided:
             d = self.known
-        d = d & np.isfinite(self.bent)
+        d = d & np.isfinite(self.bent + self.rounded)
         if not d.any():
             return found
-        f, perpendicular = error.f[d], error.rows - error.f.size
-        variance = self.inside.diagonal()[d]
-        weights = np.divide(f, variance, out=np.zeros_like(f), where=variance > 0)
+        f, variance = error.f[d], self.inside.diagonal()[d]
+        biased = variance + self.second.diagonal()[d]
+        weights = np.divide(f, biased, out=np.zeros_like(f), where=biased > 0)
         if not weights.any():
             return found
         total = float(weights @ f)
         apart, together = float(weights**2 @ variance), float(np.abs(weights) @ np.sqrt(variance)) ** 2
         common = self.common * float(weights @ self.slope[d]) ** 2
         # to second order errors have a sign: singular vectors turn, by 1 - cos of an angle, and f is no straight line
-        turned = (self.inside[np.ix_(d, d)].sum(axis=0) + perpendicular * self.outside[d]) / 2
         same = self.alike
         if self.gram:  # errors of G and Q are one error for equal singular values
             s = error.s[d]
             same = max(same, float(np.mean(np.abs(s[:, None] - s) <= self.close * s[:, None])))
-        bias = float(np.abs(weights) @ (turned / np.abs(f) + self.bent[d]))
-        sharp = float(np.sqrt((1 - same) * apart + same * together + common + bias**2)) / total
-        off = abs(float(weights @ np.real(np.diagonal(seen))[d]) / total - 1)
+        bias = np.abs(weights) @ (self.turned[d] * np.abs(f) + self.bent[d])
+        shared = np.abs(weights) @ self.shared[d]
+        sharp = float(np.sqrt((1 - same) * apart + same * together + common + bias**2 + shared**2)) / total
+        if not np.isfinite(sharp):
+            return found
+        multiple = float(weights @ np.real(np.diagonal(seen))[d]) / total - 1
+        off = abs(multiple - float(_nearest(multiple, weights @ self.rounded[d] / total)))
         found = replace(found, multiple=off / sharp, sharp=sharp)
         return replace(found, points=self.points(seen, a, found)) if self.determined.any() else found
 
@@ -284,21 +320,41 @@ class _Local:
         return Points(single, d, error.s[d], error.f[d], self.slope[d], along, deviation, self.common**0.5, found.holds)
 
 
-def _concentration(x: np.ndarray, error: Expected) -> tuple[np.ndarray, np.ndarray]:
+def _concentration(error: Expected) -> tuple[np.ndarray, np.ndarray]:
     """(CONCENTRATION) Variances of P^H dY V over those of entries of one size, dY in proportion to |y_kl|."""
-    m, n = x.shape
-    p, v = np.abs(error.p) ** 2, np.abs(error.vh.T) ** 2
-    off = np.maximum(1 - p.sum(axis=1), 0) / max(m - n, 1)
-    near, far = np.ones((n, n)), np.ones(n)
-    for y in (x, (error.p * error.f) @ error.vh):
-        y = np.abs(y) ** 2
-        size = y.sum() / (m * n)
-        if size > 0:
-            right = y @ v / size
-            near, far = np.maximum(near, p.T @ right), np.maximum(far, off @ right)
-    g = np.abs((error.vh.conj().T * error.s**2) @ error.vh) ** 2
-    size = g.sum() / n**2
-    return (np.maximum(near, v.T @ (g / size) @ v) if size > 0 else near), far
+    p, v, u = error.p, error.vh.conj().T, error.sources.arithmetic.u
+    near, far = np.ones((len(error.s), len(error.s))), np.ones(len(error.s))
+    for s in (error.s, error.f):
+        inside, outside = _waves(p, s, v, 2 * u)
+        near, far = np.maximum(near, inside), np.maximum(far, outside)
+    for q in (v, p) if error.rows == len(v) else (v,):
+        near = np.maximum(near, _waves(q, error.s**2, q, 2 * u)[0])
+    return near, far
+
+
+def _waves(p: np.ndarray, s: np.ndarray, v: np.ndarray, grid: float) -> tuple[np.ndarray, np.ndarray]:
+    """(WAVES) Of Y = P diag(s) V^H: the larger of independent errors, and of errors that are a wave of log|y_kl|.
+
+    What the latter have in common, along Y, is left to (REPEAT).
+    """
+    y = (p * s) @ v.conj().T
+    (m, n), total = y.shape, float(np.sum(s**2))
+    if not total:
+        return np.ones((n, n)), np.ones(n)
+    p2, right = np.abs(p) ** 2, np.abs(y) ** 2 @ np.abs(v) ** 2
+    inside, outside = p2.T @ right, np.maximum(1 - p2.sum(axis=1), 0) @ right
+    logarithm = np.log(np.abs(np.where(y == 0, 1.0, y)))
+    waves, left = np.zeros((n, n)), np.zeros(n)
+    for k in np.linspace(0, 1, GRIDS, endpoint=False):
+        turn = logarithm / (grid * 2**k)
+        angle = 2 * np.pi * (turn - np.rint(turn))
+        for part in (np.cos(angle), np.sin(angle)):
+            right = (y * part) @ v
+            found = p.conj().T @ right
+            left += np.maximum(np.sum(np.abs(right) ** 2, axis=0) - np.sum(np.abs(found) ** 2, axis=0), 0) / GRIDS
+            found = found - np.diag(s * (s @ np.diagonal(found)) / total)
+            waves += np.abs(found) ** 2 / GRIDS
+    return np.maximum(inside, waves) * (m * n / total), np.maximum(outside, left) * (m * n / total) / max(m - n, 1)
 
 
 @np.errstate(all="ignore")
@@ -351,8 +407,48 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
     for k, c in enumerate(coefficients, start=1):
         grid = np.linspace(0, top, 1025)
         top = float(np.max(np.abs(grid * value(c, grid**2)))) * (1 + 4 * u)
-        top += (error.rows**0.5 + n**0.5) * float(np.max(error.stored[k], initial=0.0))
+        top += error.longest[k]
     return worst, bent, runs, top if top > 0 else float("inf")
+
+
+def _shared(error: Expected) -> np.ndarray:
+    """(SHARED) What the roundings of P, S and X S have in common, at the end."""
+    u, n, v = error.sources.arithmetic.u, error.f.size, error.vh.conj().T
+    bases = (v, error.p) if error.rows == n else (v,)
+    total, after = np.zeros(n), np.ones(n)
+    for s, c in zip(error.exact.values[-2::-1], error.exact.coefficients[::-1], strict=True):
+        t, powers = s**2, np.arange(len(c))
+        if len(c) > 1:
+            tail = value(c, t) - c[0]
+            terms = np.sum((c[1:, None] * t ** powers[1:, None]) ** 2, axis=0) + tail**2
+            made = alike((error.p * (s * tail)) @ error.vh, 2 * u) * chained(s, c) / 3
+            made = made + t * np.max([_of_p(q, c[0], tail, terms, u) for q in bases], axis=0)
+            total = total + (u * after) ** 2 * made
+        after = after * value(c * (2 * powers + 1), t)
+    shared: np.ndarray = np.sqrt(total)
+    return shared
+
+
+def _of_p(q: np.ndarray, c0: float, tail: np.ndarray, terms: np.ndarray, u: float) -> np.ndarray:
+    """Over u^2, of the diagonal of P and of S, which have the eigenvectors q."""
+    diagonal = c0 + np.abs(q) ** 2 @ tail
+    same: np.ndarray = alike(diagonal, 2 * u) * np.mean(diagonal**2) + alike((q * tail) @ q.conj().T, 2 * u) * terms
+    return same
+
+
+def _nearest(x: np.ndarray | float, end: np.ndarray | float) -> np.ndarray:
+    """The number between 0 and ``end`` nearest to x."""
+    return np.clip(x, np.minimum(end, 0.0), np.maximum(end, 0.0))
+
+
+@np.errstate(all="ignore")  # where it diverges, nothing is determined
+def _rounded(s: np.ndarray, rows: Sequence[Row], precision: Precision) -> np.ndarray:
+    """(ROUNDED-C0) f(s) of a port that stores c_0 I."""
+    coefficients = [np.asarray([float(a) for a in row.numerator]) for row in rows]
+    for c in coefficients:
+        fraction, exponent = np.frexp(c[0])
+        c[0] = np.ldexp(np.rint(fraction * 2 / precision.eps) * precision.eps / 2, exponent)
+    return np.nan_to_num(iterate(s, coefficients)[-1], nan=np.inf, posinf=np.inf)
 
 
 def _slope(s: np.ndarray, rows: Sequence[Row]) -> np.ndarray:

@@ -29,6 +29,7 @@ from orthoref.oracle.precision import Precision
 COHERENT = 7.0  # a sum of k equal terms errs by kv/7: half of them fall into the last binade, and round alike
 KNOWN = 2.0**-40  # relative: finer differences of the entries of X_0 may come from its computation
 PARTS = 16  # of a sum, between which its partial sums are taken to grow linearly
+BLOCK = 2**16  # numbers of which all waves are taken at once
 GRIDS = 8  # positions of the grid of rounding over which (REPEAT) is averaged
 
 
@@ -58,6 +59,15 @@ class Variance(NamedTuple):
     def of_all(self, variance: float) -> Variance:
         """With a variance that every entry has in addition."""
         return Variance(self.inside + variance, self.outside + variance)
+
+    def longest(self, rows: int) -> float:
+        """Largest row and column of standard deviations, together: the spectral norm of independent entries."""
+        squares = self.inside.sum(axis=0) + (rows - len(self.inside)) * self.outside, self.inside.sum(axis=1)
+        return float(sum(np.sqrt(np.max(each, initial=0.0)) for each in squares))
+
+    def at_least(self, other: Variance) -> Variance:
+        """The larger of both, entry by entry."""
+        return Variance(np.maximum(self.inside, other.inside), np.maximum(self.outside, other.outside))
 
     def of_diagonal(self, variance: np.ndarray | float) -> Variance:
         """With variances that the entries (i, i) have in addition: of factors of the singular values."""
@@ -93,7 +103,8 @@ class Expected(NamedTuple):
 
     The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V,
     ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P. ``stored`` are the standard
-    deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k.
+    deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k; ``longest`` their
+    largest row and column, together.
     """
 
     p: np.ndarray
@@ -104,6 +115,7 @@ class Expected(NamedTuple):
     outside: np.ndarray
     rows: int
     stored: dict[int, np.ndarray]
+    longest: dict[int, float]
     exact: Exact
     sources: Sources
     norm: Norm | ColumnNorms
@@ -198,6 +210,8 @@ def expected(
     if not s.any():
         arithmetic = arithmetic._replace(w=0.0)  # zero has no underflow
     sources = Sources(x, exact.p, exact.vh, arithmetic)
+    square = x.shape[0] == x.shape[1]  # either side is the smaller one
+    other = Sources(x.conj().T, exact.vh.conj().T, exact.p.conj().T, arithmetic) if square else None
     carry = Carry(exact.values, exact.coefficients, not np.iscomplexobj(x))
     u, _, w = arithmetic
 
@@ -206,16 +220,17 @@ def expected(
     start = sources.nothing().of_all(2 * u**2 * _square(s) / x.size + underflow)
     error = carry.to_end(0, start.of_diagonal(2 * u**2 * sources.entries_alike * s**2))
     error = error._replace(inside=error.inside + norm.error(sources, carry, exact))
-    stored = {}
+    stored, longest = {}, {}
     for k, end in exact.segments():
         local = _step if form == "standard" else _segment
         made = local(exact.values[k : end + 1], exact.coefficients[k:end], sources)
+        if other:
+            turned = local(exact.values[k : end + 1], exact.coefficients[k:end], other)
+            made = made.at_least(turned._replace(inside=turned.inside.T))
         made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
-        stored[end] = np.sqrt(np.diagonal(made.inside))
+        stored[end], longest[end] = np.sqrt(np.diagonal(made.inside)), made.longest(len(x))
         error = error.plus(carry.to_end(end, made))
-    return Expected(
-        exact.p, s, exact.values[-1], exact.vh, error.inside, error.outside, len(x), stored, exact, sources, norm
-    )  # fmt: skip
+    return Expected(exact.p, s, exact.values[-1], exact.vh, *error, len(x), stored, longest, exact, sources, norm)
 
 
 @np.errstate(all="ignore")  # what overflows is infinite
@@ -346,6 +361,15 @@ class Sources:
         """Of |E|_F^2 for c_0 Y + Y S: both terms stored, Y S accumulated."""
         return self.arithmetic.u**2 * (c0**2 * _square(y) + _square(y * tail)) + self.summed(y, tail)
 
+    def in_other_orders(self, s: np.ndarray, c: np.ndarray) -> Variance:
+        """(ORDERS) Of X P with P = c_0 I + S formed, or of c_0 X + c_1 X G + c_2 (X G) G + ... term after term."""
+        u, t, size = self.arithmetic.u, s**2, self.m * self.n
+        p, summed = value(c, t), self.summed(s, _tail(c, t)) / size
+        chain = self.nothing().of_all(u**2 / 3 * float(np.sum(chained(s, c))) / size + summed)
+        formed = self.nothing().of_all(u**2 / 3 * _square(s * p) / size + summed)
+        of_p = u**2 / 3 * _square(p) / self.n**2
+        return chain.at_least(formed._replace(inside=formed.inside + t[:, None] * of_p))
+
     def gram(self, s: np.ndarray) -> float:
         """Of one entry of X^H X."""
         u, v, w = self.arithmetic
@@ -379,6 +403,7 @@ def _step(values: list[np.ndarray], coefficients: list[np.ndarray], sources: Sou
         return sources.nothing().of_all(sources.arithmetic.u**2 * c[0] ** 2 * _square(s) / size)
     difference = _tail_difference(c, t[:, None], t[None, :])
     made = sources.nothing().of_all(sources.added(s, c[0], tail) / size)
+    made = made.at_least(sources.in_other_orders(s, c))
     made = made._replace(inside=made.inside + t[:, None] * (difference**2 * sources.gram(s) + sources.tail(c, t)))
     same = sources.gram_alike * (t * np.diagonal(difference)) ** 2 + sources.product_alike * (len(c) - 1) * tail**2
     return made.of_diagonal(t * same)
@@ -438,6 +463,17 @@ def _mirrored(values: list[np.ndarray], coefficients: list[np.ndarray], sources:
     return found
 
 
+def chained(s: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """(ORDERS) Of c_0 X + c_1 X G + c_2 (X G) G + ..., all terms and partial sums stored, over u^2."""
+    t, power, partial, after = s**2, s, c[0] * s, c
+    total = partial**2
+    for a in c[1:]:
+        power, after = power * t, after[1:]
+        partial = partial + a * power
+        total = total + power**2 * (a**2 + np.max(np.abs(value(after, t))) ** 2) + partial**2
+    return total
+
+
 def accumulated(y: np.ndarray) -> np.ndarray:
     """(ACCUMULATED) Sums over the partial sums of the entries of Y^H Y, of their squares, and the wandering between.
 
@@ -461,12 +497,13 @@ def alike(x: np.ndarray, grid: float) -> float:
     if not size.size:
         return 0.0
     weight, logarithm = (size / np.max(size)) ** 2, np.log(size / np.max(size))
-    weight, total = weight / weight.sum(), 0.0
-    for k in np.linspace(0, 1, GRIDS, endpoint=False):
-        turn = logarithm / (max(grid, KNOWN) * 2**k)
+    grids = max(grid, KNOWN) * 2 ** np.linspace(0, 1, GRIDS, endpoint=False)[:, None]
+    waves = np.zeros((2, GRIDS))
+    for i in range(0, len(size), BLOCK):
+        turn = logarithm[i : i + BLOCK] / grids
         angle = (2 * np.pi * (turn - np.rint(turn))).astype(np.float32)  # much faster, and 1e-7 is enough
-        total += float(weight @ np.cos(angle)) ** 2 + float(weight @ np.sin(angle)) ** 2
-    return total / GRIDS
+        waves += np.stack([np.cos(angle), np.sin(angle)]) @ weight[i : i + BLOCK]
+    return float(np.sum(waves**2)) / GRIDS / float(weight.sum()) ** 2
 
 
 def _same(stored: np.ndarray, terms: np.ndarray, count: int, arithmetic: Arithmetic) -> float:
@@ -493,7 +530,10 @@ def _square(x: np.ndarray) -> float:
 
 def value(c: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Sum c_k t^k."""
-    return np.polynomial.polynomial.polyval(t, c)
+    result: np.ndarray = c[-1] + 0 * t
+    for a in c[-2::-1]:
+        result = a + result * t
+    return result
 
 
 def _tail(c: np.ndarray, t: np.ndarray) -> np.ndarray:

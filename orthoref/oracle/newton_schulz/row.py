@@ -142,11 +142,10 @@ def _zero(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str
 
 def _far(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str:
     """Errors far beyond what rounding does, to first order or to all."""
-    most = LIMIT**2 * max(one.unit, one.shaken)
     error = one.forward * one.unit
-    if not np.isfinite(x).all() or not np.isfinite(most) or error <= most:
+    if not np.isfinite(x).all() or error <= one.far or not np.isfinite(one.far):
         return ""
-    return f"|X - f(A)| is {error:.2g} of |f(A)|: in {precision.name} rounding errors are at most {most:.2g} of it"
+    return f"|X - f(A)| is {error:.2g} of |f(A)|: in {precision.name} rounding errors are at most {one.far:.2g} of it"
 
 
 def _too_large(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from orthoref import OutsideDomain, newton_schulz, newton_schulz_jvp
+from orthoref import newton_schulz, newton_schulz_jvp
 from orthoref._schedules import presets
 from orthoref.oracle import cases
 from orthoref.oracle.newton_schulz.claim import iteration
-from orthoref.oracle.newton_schulz.ratios import LIMIT, compare
+from orthoref.oracle.newton_schulz.ratios import compare
 from orthoref.oracle.newton_schulz.rounding_error import (
     COHERENT,
     Arithmetic,
@@ -332,8 +330,11 @@ def test_one_step_of_a_column_of_ones(form):
     product = u**2 + (v / 7) ** 2
     stage = u**2 * (c1**2 + c2**2) + 4 / 3 * v**2 * c2**2
     if form == "standard":
-        stored = (u**2 * (c0**2 + tail**2) + 4 / 3 * v**2 * tail**2) / m
-        inside += of_g * slope**2 + stage + 2 * product * tail**2 + stored
+        summed = 4 / 3 * v**2 * tail**2 / m
+        stored = u**2 * (c0**2 + tail**2) / m + summed
+        formed = u**2 / 3 * f**2 * (1 + 1 / m) + summed  # (ORDERS): P stored, and X P
+        assert formed > stored
+        inside += of_g * slope**2 + stage + 2 * product * tail**2 + formed
     else:
         stored = (u**2 + 4 / 3 * v**2) * f**2 / m
         of_p = u**2 * (f**2 + tail**2) + stage + 3 * product * (abs(f) + abs(tail)) ** 2
@@ -719,27 +720,6 @@ def test_entries_of_nearly_equal_modulus():
         x = c0 * x + (c1 * g + c2 * g @ g) @ x
     one = compare(a.astype("complex128"), x.astype("complex128"), claimed, PRECISIONS["float32"])
     assert 0.1 <= one.forward <= 2.5
-
-
-@pytest.mark.exhaustive
-def test_no_false_alarm_in_some_hundred_draws():
-    """The drawing of docs/make_false_alarms.py, in all precisions, forms and kinds of matrices."""
-    pytest.importorskip("torch")
-    pytest.importorskip("rich")
-    path = Path(__file__).parents[3] / "docs" / "make_false_alarms.py"
-    spec = importlib.util.spec_from_file_location("make_false_alarms", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    random, judged = np.random.RandomState(1), 0
-    for _ in range(400):
-        precision, way, claimed, kind, a = script.draw(random, large=0.03)
-        try:
-            ratio = script.ratio_of(precision, way, claimed, a)
-        except OutsideDomain:
-            continue
-        judged += ratio is not None
-        assert ratio is None or ratio <= LIMIT, (precision, way, claimed, kind, a.shape)
-    assert judged > 200
 
 
 def squares_of_partial_sums(terms):
