@@ -10,9 +10,10 @@ CI.
 Nothing in the working tree is changed: the package is copied to a temporary folder, the edited module replaces the
 original there, and a forked child that has NumPy and pytest imported already puts the folder first on its path and runs
 tests until one fails. A first run over the unedited package notes which functions each test enters; a child runs the
-tests that enter the edited function, the quick ones first. Results are kept in ``build/mutation.jsonl``: a run that was
-interrupted goes on, and survivors are tried again where their tests have changed. Edits that change nothing a caller
-could see, or that no test should pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
+tests that enter the edited function, the quick ones first. Results are appended to ``docs/mutation_results.jsonl``: a
+run that was interrupted goes on, and survivors are tried again where their tests have changed; ``--table`` keeps the last
+result of each edit there and makes the table of it. Edits that change nothing a caller could see, or that no test should
+pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
 """
 
 # ruff: noqa: D102 (the hooks of pytest say what they are)
@@ -29,12 +30,11 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import tomllib
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from hashlib import sha1
@@ -49,7 +49,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "orthoref"
 STATE = ROOT / "build"
-RESULTS = STATE / "mutation.jsonl"
+RESULTS = ROOT / "docs" / "mutation_results.jsonl"
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.toml")
 TABLE = ROOT / "docs" / "mutation_table.md"
 
@@ -617,7 +617,7 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
         queue = [e for _, j, i in turns if not is_valid(past.get((e := samples[j][i]).key), e)]
         killers: Counter[str] = Counter(r["by"] for r in past.values())
         task = progress.add_task("edits", total=len(queue))
-        running: dict[int, tuple[Edit, str, float]] = {}
+        running: dict[int, tuple[Edit, str]] = {}
         while queue or running:
             while queue and overlays:
                 edit, overlay = queue.pop(0), overlays.pop()
@@ -629,9 +629,9 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
                 seconds = 60 + 10 * sum(s for _, tests, *_ in plan for s in tests.values())
                 result = f"{overlay}/result.json"
                 Path(result).unlink(missing_ok=True)
-                running[forked(_mutant_child, overlay, plan, result, seconds)] = edit, overlay, time.time()
+                running[forked(_mutant_child, overlay, plan, result, seconds)] = edit, overlay
             pid, status = os.wait()
-            edit, overlay, began = running.pop(pid)
+            edit, overlay = running.pop(pid)
             result = Path(overlay, "result.json")
             if result.exists():
                 by = json.loads(result.read_text())["by"]
@@ -641,7 +641,7 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
                 )  # fmt: skip
                 by = "timeout" if out_of_time else "crash"
             killers[by] += 1
-            record(edit, by, time.time() - began)
+            record(edit, by)
             if not by:
                 progress.console.print(f"[bold]survived[/] {edit.module}:{edit.line} {edit.function}", highlight=False)
                 progress.console.print(f"    {edit.old}\n    {edit.new}", markup=False, highlight=False)
@@ -650,17 +650,31 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
             progress.advance(task)
 
 
-def record(edit: Edit, by: str, seconds: float) -> None:
-    """Append a result."""
-    line = asdict(edit) | {"key": edit.key, "by": by, "seconds": round(seconds, 1)} | versions(edit.module)
+def record(edit: Edit, by: str) -> None:
+    """Append a result, with the line of the module that it is about."""
+    line = (PACKAGE / edit.module).read_text().splitlines()[edit.line - 1].strip()
+    what = {name: getattr(edit, name) for name in ("module", "function", "old", "new", "number")}
+    written({**what, "line": line, "by": by, "date": str(date.today()), **versions(edit.module)})
+
+
+def written(*found: dict) -> None:
+    """Append lines."""
     with RESULTS.open("a") as out:
-        out.write(json.dumps(line) + "\n")
+        out.writelines(json.dumps(each) + "\n" for each in found)
+
+
+def key(found: dict) -> str:
+    """That of the edit of a line."""
+    return "|".join(str(found[part]) for part in ("module", "function", "old", "new", "number"))
 
 
 def results() -> dict[str, dict]:
-    """The last result of every edit."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    return {found["key"]: found for found in map(json.loads, lines)}
+    """The last result of every edit, with ``first``, whether a test failed for it when it was first tried."""
+    known: dict[str, dict] = {}
+    for found in map(json.loads, RESULTS.read_text().splitlines() if RESULTS.exists() else []):
+        first = known.get(key(found), {"first": bool(found["by"])} | found)["first"]
+        known[key(found)] = found | {"first": first}
+    return known
 
 
 def is_valid(found: dict | None, edit: Edit) -> bool:
@@ -677,47 +691,57 @@ def is_valid(found: dict | None, edit: Edit) -> bool:
 def reasons() -> dict[str, str]:
     """Why an edit cannot be seen, by its key; ``number`` is 0 where it is not given."""
     listed = tomllib.loads(EQUIVALENT.read_text())["edit"] if EQUIVALENT.exists() else []
-    parts = ("module", "function", "old", "new", "number")
-    return {"|".join(str(({"number": 0} | e)[part]) for part in parts): e["reason"] for e in listed}
+    return {key({"number": 0} | each): each["reason"] for each in listed}
 
 
-def table(modules: list[str], share: float, seed: int) -> str:
-    """Score by module, and the survivors with their reasons, as Markdown."""
-    known, why = results(), reasons()
-    rows, survivors, total = [], [], Counter[str]()
-    for module in modules:
-        tally: Counter[str] = Counter()
-        for edit in sample(module, share, seed):
-            found = known.get(edit.key)
-            if not is_valid(found, edit):
-                continue
-            reason = why.get(edit.key)
-            kind = "killed" if found["by"] else "equivalent" if reason else "open"
-            tally[kind] += 1
-            tally["time"] += found["by"] in ("timeout", "crash")
-            if kind != "killed":
-                survivors.append((edit, reason or "**not explained**"))
-        if tally.total():
-            rows.append(_counts(f"`{module}`", tally))
-            total += tally
-    rows.append(_counts("all", total))
-    done = (
-        f"Run until {date.today()}: Python {python_version()}, NumPy {version('numpy')}; seed {seed}, share {share:g}."
-    )
-    about = f"<!-- Written by tools/mutation.py --table: do not edit. -->\n\n{done}\n\n"
-    head = "| module | edits | killed | of these by time | equivalent | others alive | killed of the others |\n"
-    text = about + head + "|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows) + "\n"
-    text += "\n| survivor | edit | why no test sees it |\n|---|---|---|\n"
-    for edit, reason in survivors:
-        text += f"| `{edit.module}` {edit.function} | {_code(edit.old)} → {_code(edit.new)} | {reason} |\n"
+def table() -> str:
+    """Score by module, and the survivors with their reasons, as Markdown, of all results."""
+    why, tallies, survivors = reasons(), {}, []
+    for name, found in sorted(results().items()):
+        if not (PACKAGE / found["module"]).exists():
+            continue
+        tally = tallies.setdefault(found["module"], Counter[str]())
+        kind = "killed" if found["by"] else "equivalent" if name in why else "open"
+        tally[kind] += 1
+        tally["time"] += found["by"] in ("timeout", "crash")
+        tally["missed"] += kind == "killed" and found["first"] is False
+        tally["unknown"] += found["first"] is None
+        tally["older"] += found["source"] != versions(found["module"])["source"]
+        if kind != "killed":
+            survivors.append((found, why.get(name, "**not explained**")))
+    total = sum(tallies.values(), Counter[str]())
+    others = total["killed"] + total["open"]
+    possible = sum(len(edits(module)) for module in tallies)
+    text = f"""<!-- Written by tools/mutation.py --table: do not edit. -->
+
+{others + total["equivalent"]} of about {possible} single edits of {len(tallies)} modules were tried. {total["equivalent"]} are \
+equivalent; tests see {total["killed"]} of the other {others}, {_share(total)}. At first no test saw {total["missed"]} of these \
+{total["killed"]}: their tests were written for them (of {total["unknown"]} edits only the last result is on record).
+
+| module | edits | of | killed | of these by time | seen by no test at first | equivalent | others alive | killed of the others |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|
+"""
+    for module, tally in tallies.items():
+        changed = " \\*" if tally["older"] else ""
+        text += _counts(f"`{module}`{changed}", tally, len(edits(module)))
+    text += _counts("all", total, possible)
+    text += "\n\\* The module has changed since some of its edits were tried.\n"
+    text += "\n| survivor | line | edit | why no test sees it |\n|---|---|---|---|\n"
+    for found, reason in survivors:
+        edit = f"{_code(found['old'])} → {_code(found['new'])}"
+        text += f"| `{found['module']}` {found['function']} | {_code(found['line'])} | {edit} | {reason} |\n"
     return text
 
 
-def _counts(name: str, n: Counter[str]) -> str:
+def _share(n: Counter[str]) -> str:
     others = n["killed"] + n["open"]
-    score = f"{100 * n['killed'] / others:.1f} %" if others else "-"
-    counts = (others + n["equivalent"], n["killed"], n["time"], n["equivalent"], n["open"])
-    return f"| {name} | {' | '.join(map(str, counts))} | {score} |"
+    return f"{100 * n['killed'] / others:.1f} %" if others else "-"
+
+
+def _counts(name: str, n: Counter[str], possible: int) -> str:
+    tried = n["killed"] + n["open"] + n["equivalent"]
+    counts = (tried, possible, n["killed"], n["time"], n["missed"], n["equivalent"], n["open"])
+    return f"| {name} | {' | '.join(map(str, counts))} | {_share(n)} |\n"
 
 
 def _code(text: str) -> str:
@@ -741,7 +765,10 @@ def main() -> None:
     if not modules:
         sys.exit(f"no module begins with {', '.join(starts)}")
     if chosen.table:
-        TABLE.write_text(table(modules, chosen.share, chosen.seed))
+        kept = sorted(results().values(), key=key)
+        RESULTS.unlink(missing_ok=True)
+        written(*kept)
+        TABLE.write_text(table())
     elif chosen.list:
         known = results()
         for module in modules:
