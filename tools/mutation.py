@@ -11,9 +11,9 @@ Nothing in the working tree is changed: the package is copied to a temporary fol
 original there, and a forked child that has NumPy and pytest imported already puts the folder first on its path and runs
 tests until one fails. A first run over the unedited package notes which functions each test enters; a child runs the
 tests that enter the edited function, the quick ones first. Results are appended to ``docs/mutation_results.jsonl``: a
-run that was interrupted goes on, and survivors are tried again where their tests have changed; ``--table`` keeps the last
-result of each edit there and makes the table of it. Edits that change nothing a caller could see, or that no test should
-pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
+run that was interrupted goes on, and survivors are tried again where their tests have changed. ``--table`` keeps the
+last result of each edit there and makes the table of it. Edits that change nothing a caller could see, or that no test
+should pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
 """
 
 # ruff: noqa: D102 (the hooks of pytest say what they are)
@@ -38,11 +38,9 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from hashlib import sha1
-from importlib.metadata import version
 from itertools import count, islice
 from math import ceil
 from pathlib import Path
-from platform import python_version
 
 import pytest
 
@@ -116,6 +114,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 # An optional framework doubles the time and sees what the others see; other packages' ports are not ours.
 SELECTION = ["-m", "not exhaustive and not port and not gpu", "-k", "not jax and not torch"]
 SILENT = ("text", "__str__", "__repr__", "summary", "unit")  # functions that only say something
+SECONDS = 60.0  # of tests that an edit meets, by their time under a tracer, which is two to three times as long
 FRAMEWORKS = ("_refuse_differentiated",)  # and those that only arrays of torch and JAX get to
 
 
@@ -400,8 +399,8 @@ def _processor_time() -> float:
     return t.user + t.system + t.children_user + t.children_system
 
 
-# Test files in order, each with its tests in order and their seconds, those that fail without an edit, and whether
-# tests that are not listed run too.
+# Test files in order, each with its tests in order and their seconds, those that must not run (they
+# fail without an edit, or cost too much), and whether tests that are in neither list run too.
 Plan = list[tuple[str, dict[str, float], list[str], bool]]
 
 
@@ -578,16 +577,25 @@ def baselines(modules: list[str], overlay: str, progress) -> dict[str, dict]:
 
 
 def planned(edit: Edit, known: dict[str, dict], killers: Counter[str]) -> Plan:
-    """Those that have seen something and the quick ones first."""
-    function, plan = f"{edit.module}:{edit.first}", []
-    for test in tests_of(edit.module):
-        seen = known[test]
-        every = not edit.first or function in seen["import"]
-        seconds = {n: s for n, (s, entered) in seen["tests"].items() if every or function in entered}
-        order = dict(sorted(seconds.items(), key=lambda item: (-killers[item[0]], item[1])))
-        if order:
-            plan.append((test, order, seen["failed"], every))
-    return plan
+    """Those that have seen something and the quick ones first, as many as take SECONDS together."""
+    function = f"{edit.module}:{edit.first}"
+    found: list[tuple[int, float, str, str]] = []
+    everywhere = {test: not edit.first or function in known[test]["import"] for test in tests_of(edit.module)}
+    for test, every in everywhere.items():
+        for name, (seconds, entered) in known[test]["tests"].items():
+            if every or function in entered:
+                found.append((-killers[name], seconds, name, test))
+    kept: dict[str, dict[str, float]] = {}
+    left = SECONDS
+    for _, seconds, name, test in sorted(found):
+        left -= seconds
+        if left >= 0:
+            kept.setdefault(test, {})[name] = seconds
+    return [
+        (test, kept[test], [*known[test]["failed"], *(known[test]["tests"].keys() - kept[test])], every)
+        for test, every in everywhere.items()
+        if test in kept
+    ]
 
 
 def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
@@ -712,15 +720,15 @@ def table() -> str:
     total = sum(tallies.values(), Counter[str]())
     others = total["killed"] + total["open"]
     possible = sum(len(edits(module)) for module in tallies)
-    text = f"""<!-- Written by tools/mutation.py --table: do not edit. -->
-
-{others + total["equivalent"]} of about {possible} single edits of {len(tallies)} modules were tried. {total["equivalent"]} are \
-equivalent; tests see {total["killed"]} of the other {others}, {_share(total)}. At first no test saw {total["missed"]} of these \
-{total["killed"]}: their tests were written for them (of {total["unknown"]} edits only the last result is on record).
-
-| module | edits | of | killed | of these by time | seen by no test at first | equivalent | others alive | killed of the others |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|
-"""
+    heads = "edits", "of", "killed", "by time", "at first by none", "equivalent", "others alive", "killed of the others"
+    text = (
+        "<!-- Written by tools/mutation.py --table: do not edit. -->\n\n"
+        f"{others + total['equivalent']} of {possible} single edits of {len(tallies)} modules were tried. "
+        f"{total['equivalent']} are equivalent; tests see {total['killed']} of the other {others}, {_share(total)}. "
+        f"At first no test saw {total['missed']} of these {total['killed']}: their tests were written for them "
+        f"(of {total['unknown']} edits only the last result is on record).\n\n"
+        f"| module | {' | '.join(heads)} |\n|---|{'--:|' * len(heads)}\n"
+    )
     for module, tally in tallies.items():
         changed = " \\*" if tally["older"] else ""
         text += _counts(f"`{module}`{changed}", tally, len(edits(module)))

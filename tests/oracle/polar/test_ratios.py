@@ -221,7 +221,8 @@ def test_every_ratio_is_its_formula(shape, side, isometry, precision):
         return max(0.0, -np.linalg.eigvalsh((x + x.conj().T) / 2)[0])
 
     rest = a - (u @ h if right else h @ u)
-    off = u @ u.conj().T @ u - u if isometry == "partial" else np.eye(k) - (u.conj().T @ u if m >= n else u @ u.conj().T)
+    gram = u.conj().T @ u if m >= n else u @ u.conj().T
+    off = u @ u.conj().T @ u - u if isometry == "partial" else np.eye(k) - gram
     nuclear = np.linalg.svd(a, compute_uv=False).sum()
     e, e_u = p.relative(k, long) * p.eps, p.growth(k, long) * p.eps
     expected = {
