@@ -12,7 +12,7 @@ from orthoref.oracle.watchdog import Watchdog
 
 
 def measure(inputs, outputs, claimed, precision, limit):
-    """max |x - c a|/eps and |sum(x - c a)|/eps; zero members are not judged, a[0, 0] = 99 is refused, x = 13 a fault."""
+    """max |x - c a|/eps and |sum(x - c a)|/eps; zero members not judged, a[0, 0] = 99 refused, x = 13 a fault."""
     a, x = inputs["a"].value, outputs["x"].value
     if a.size and a.flat[0] == 99:
         raise OutsideDomain("a[0, 0] is 99")
