@@ -140,7 +140,12 @@ def test_the_coarser_grid_is_granted_to_what_lies_on_it(precision):
     """In complex numbers both parts; what is not finite lies on any grid."""
     for on in (np.array([[1.0, -3.0], [0.0, 2.0**12]]), np.array([[1 + 2j, -3.0], [0.0, 5j]]), np.array([[np.nan, 1]])):
         assert stored(precision, Lifted(precision.tiny * on, "float64")).tiny == precision.tiny
-    for off in (np.array([[0.5, 1.0]]), np.array([[1.0, 1 + 0.5j]]), np.array([[np.inf, 1.25]]), np.array([[1.0, 0.5]])):
+    for off in (
+        np.array([[0.5, 1.0]]),
+        np.array([[1.0, 1 + 0.5j]]),
+        np.array([[np.inf, 1.25]]),
+        np.array([[1.0, 0.5]]),
+    ):
         assert stored(precision, Lifted(precision.tiny * off, "float64")).tiny == FLOAT64.tiny
     assert stored(precision, Lifted(precision.tiny * np.array([[1.0]]), "float64")).eps == precision.eps
 
