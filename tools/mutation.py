@@ -55,6 +55,7 @@ SURVIVORS = "tests/meta/test_survivors_*.py"  # written for edits that nothing e
 POLAR = ("tests/polar",)
 NEWTON_SCHULZ = ("tests/newton_schulz",)
 SCHEDULES = ("tests/schedules",)
+RUNS = ("tests/oracle/test_conformance.py", "tests/meta/test_planted_faults.py", "tests/meta/test_wrong_ports.py")
 
 # Beginning of a module's path -> the tests that should see its edits, the most specific first; the first match counts.
 TESTS: dict[str, tuple[str, ...]] = {
@@ -78,6 +79,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/oracle/newton_schulz/test_ratios.py",
         "tests/meta/test_newton_schulz_faults.py",
     ),
+    "oracle/newton_schulz/enclosure.py": ("tests/oracle/newton_schulz/test_enclosure.py",),
     "oracle/newton_schulz/": (
         "tests/oracle/newton_schulz",
         SURVIVORS,
@@ -109,6 +111,14 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/oracle/polar",
         "tests/oracle/newton_schulz/test_ratios.py",
     ),
+    "oracle/verdict.py": ("tests/oracle/test_verdict.py", *RUNS, "tests/testing/test_assertions.py"),
+    "oracle/explain.py": ("tests/oracle/test_explain.py", *RUNS, "tests/oracle/newton_schulz/test_reasons.py"),
+    "oracle/run.py": ("tests/oracle/test_run.py", *RUNS, "tests/oracle/test_laws.py"),
+    "oracle/laws.py": ("tests/oracle/test_laws.py", *RUNS),
+    "oracle/vote.py": ("tests/oracle/test_vote.py", *RUNS, "tests/oracle/newton_schulz/test_reasons.py"),
+    "oracle/narrow.py": ("tests/oracle/test_narrow.py", *RUNS),
+    "oracle/lift.py": ("tests/oracle/test_lift.py", "tests/testing/test_assertions.py"),
+    "oracle/residual.py": ("tests/oracle/test_residual.py", "tests/oracle/polar", "tests/oracle/orthonormal"),
     "oracle/": ("tests/oracle", SURVIVORS, "tests/testing", "tests/meta"),
 }
 # An optional framework doubles the time and sees what the others see; other packages' ports are not ours.
