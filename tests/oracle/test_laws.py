@@ -169,6 +169,7 @@ def test_cases_for_the_laws():
     usable = [of(shape) for shape in ((3, 3), (2, 3, 3), (6, 3), (2, 6, 3), (3, 6), (2, 3, 6), (64, 64))]
     assert chosen((case, True) for case in usable) == usable
     assert chosen((case, False) for case in usable) == []
+    assert chosen([(of((1, 3, 3)), True)]) == [of((1, 3, 3))]
     left_out = [
         of((3, 3), scale=2.0), of((0, 3, 3)), of((3, 0)), of((2, 2)), of((4, 3)), of((1, 5)), of((1, 1)), of((5, 1)),
         of((40, 3)), named("hilbert", 5, "float64"), of((3, 3), scale=0.0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,17 @@ def test_spectral_norms_of_what_is_not_finite_empty_or_zero():
     assert found[0] == found[3] == 1 and np.isnan(found[1]) and np.isnan(found[2])
     assert spectral_norm(np.zeros((2, 0, 3))).tolist() == [0, 0] and spectral_norm(np.zeros((0, 2, 3))).shape == (0,)
     assert spectral_norm(np.zeros((2, 2))) == 0
+
+
+@pytest.mark.parametrize("shape", [(2000, 2), (2, 2000)])
+def test_the_gram_matrix_is_that_of_the_smaller_side(shape):
+    """The other one has 1000 times the memory of the matrix."""
+    a = random(*shape, complex_=False)
+    tracemalloc.start()
+    found = spectral_norm(a)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 10 * a.nbytes and found == pytest.approx(np.linalg.norm(a, 2), rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
