@@ -714,10 +714,10 @@ def reasons() -> dict[str, str]:
 
 def table() -> str:
     """Score by module, and the survivors with their reasons, as Markdown, of all results."""
-    why, tallies, survivors = reasons(), {}, []
+    why, tallies, survivors, now = reasons(), {}, [], {}
     for name, found in sorted(results().items()):
-        if not (PACKAGE / found["module"]).exists():
-            continue
+        if name not in now.setdefault(found["module"], _keys(found["module"])):
+            continue  # the module has changed there
         tally = tallies.setdefault(found["module"], Counter[str]())
         kind = "killed" if found["by"] else "equivalent" if name in why else "open"
         tally[kind] += 1
@@ -749,6 +749,10 @@ def table() -> str:
         edit = f"{_code(found['old'])} → {_code(found['new'])}"
         text += f"| `{found['module']}` {found['function']} | {_code(found['line'])} | {edit} | {reason} |\n"
     return text
+
+
+def _keys(module: str) -> set[str]:
+    return {edit.key for edit in edits(module)} if (PACKAGE / module).exists() else set()
 
 
 def _share(n: Counter[str]) -> str:

@@ -77,6 +77,7 @@ def test_the_words_are_those_of_the_side_and_of_the_longer_dimension():
     alone = {name: right[name] for name in right if name not in ("hermitian", "consistent")}
     assert words((5, 3), "right", False) == words((5, 3), "left", False) == alone
     assert words((3, 5), "right", False) == {name: (left | rows)[name] for name in alone}
+    assert words((4, 4), "left", False) == words((4, 4), "right", False) == alone
     assert words((12, 9), "right")["backward"] == "|A - U H| / (|A| n eps)"
 
 
