@@ -81,6 +81,17 @@ def test_the_words_are_those_of_the_side_and_of_the_longer_dimension():
     assert words((12, 9), "right")["backward"] == "|A - U H| / (|A| n eps)"
 
 
+@pytest.mark.parametrize(("shape", "side"), [((5000, 2), "right"), ((2, 5000), "left")])
+def test_long_matrices_have_the_unit_of_their_length(shape, side):
+    a = random(*shape)
+    found, _ = measured(a, a, np.eye(2), side=side, limit=1e30)
+    unit = 2**0.5 * 5000 / 256 * FLOAT64.eps
+    for name in ("backward", "orthonormal"):
+        assert found[name].text.endswith("sqrt(n) m/256 eps)")
+        assert found[name].unit == pytest.approx(unit, rel=1e-15, abs=0)
+    assert found["backward"].limit == pytest.approx(0.5 / unit, rel=1e-15, abs=0)
+
+
 def test_the_words_of_short_formats():
     found = words((5, 3), "right", precision=BFLOAT16)
     assert found["orthonormal"] == "|I - U^H U| / (sqrt(n) eps)" and found["backward"] == "|A - U H| / (|A| eps)"
