@@ -58,6 +58,13 @@ def test_each_member_has_its_own_limit_and_a_unit_of_zero_is_none(measured):
     assert by_name["forward"].limit.tolist() == [3.0, 6.0] and by_name["forward"].unit.tolist() == [0.01, 1.0]
 
 
+def test_the_limits_of_the_checks_are_those_of_the_table():
+    assert [(check.name, check.limit) for check in ROW.checks] == [
+        ("forward", None), ("direction", 1.0), ("entries", None), ("entry", 1.0), ("multiple", 5.0)
+    ]  # fmt: skip
+    assert ROW.limit == 4.0
+
+
 def test_the_batch_is_kept(measured):
     found, by_name = measured(*[decided(forward=i / 10) for i in range(6)], batch=(2, 3))
     assert found.judged.shape == (2, 3) and by_name["forward"].ratio.tolist() == [[0, 0.1, 0.2], [0.3, 0.4, 0.5]]

@@ -7,7 +7,7 @@ import pytest
 
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.orthonormal import ratios
-from orthoref.oracle.orthonormal.row import measure
+from orthoref.oracle.orthonormal.row import ROW, measure
 from orthoref.oracle.precision import PRECISIONS
 
 FORMATS = [PRECISIONS[name] for name in ("float64", "bfloat16")]
@@ -38,6 +38,10 @@ def test_ratios_units_and_limits(shape, precision):
     assert loose["orthonormal"].limit == pytest.approx(n**0.5 / 2 / unit, rel=1e-15, abs=0)
     for name in found.keys() - {"orthonormal"}:
         assert found[name].limit == loose[name].limit == (10 if name == "scale" else 4)
+
+
+def test_the_limit_of_the_row():
+    assert ROW.limit == 10 and ROW.outputs == ("q",) and ROW.inputs == ()
 
 
 def test_zero_never_passes():

@@ -178,4 +178,7 @@ def test_the_grid_is_that_of_h_where_it_is_given_and_else_of_u():
 
 
 def test_the_row_names_its_parts():
+    four = ("orthonormal_2", "lengths", "backward_2", "hermitian_2", "consistent_2", "signs", "multiple")
+    limits = dict.fromkeys(four, 4.0)
+    assert {check.name: check.limit for check in ROW.checks if check.limit} == limits | {"scale": 10}
     assert ROW.inputs == ("a",) and ROW.outputs == ("u", "h") and ROW.optional == ("h",) and ROW.limit == 10
