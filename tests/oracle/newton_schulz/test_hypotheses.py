@@ -368,7 +368,7 @@ def test_the_nearest_are_the_likeliest_that_fit():
         one = nearest(seen, table, divisors, scales, 5, away, most=1)
         beside = nearest(seen, table, divisors, scales, 5, away, beside=1.5)
         nothing = nearest(seen, table, divisors, scales, 5, 1e-16)
-        unlikely = nearest(seen, table, [Divisor("frobenius", 1.0, 0.0, "add", 6.5)], scales[:1], 5, away)
+        unlikely = nearest(seen, table, [Divisor("frobenius", 1.0, 1e-15, "add", 6.5)], scales[:1], 5, away)
     assert found[0].steps == 4 and found[0].distance <= 1e-13 and found[0].cost == 1.0 and found[0].factor == 1.0
     assert found[0].said(claims("you-5"))[0] == "4 steps were taken, not 5"
     assert all(one.distance <= away / seen.better(one.cost) for one in found)
