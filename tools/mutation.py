@@ -55,7 +55,8 @@ SURVIVORS = "tests/meta/test_survivors_*.py"  # written for edits that nothing e
 POLAR = ("tests/polar",)
 NEWTON_SCHULZ = ("tests/newton_schulz",)
 SCHEDULES = ("tests/schedules",)
-RUNS = ("tests/oracle/test_conformance.py", "tests/meta/test_planted_faults.py", "tests/meta/test_wrong_ports.py")
+ROOMS, PLANTED = "tests/oracle", "tests/meta/test_planted_faults.py"
+RUNS = ("tests/oracle/test_conformance.py", PLANTED, "tests/meta/test_wrong_ports.py")
 
 # Beginning of a module's path -> the tests that should see its edits, the most specific first; the first match counts.
 TESTS: dict[str, tuple[str, ...]] = {
@@ -79,7 +80,20 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/oracle/newton_schulz/test_ratios.py",
         "tests/meta/test_newton_schulz_faults.py",
     ),
-    "oracle/newton_schulz/enclosure.py": ("tests/oracle/newton_schulz/test_enclosure.py",),
+    "oracle/newton_schulz/enclosure.py": (f"{ROOMS}/newton_schulz/test_enclosure.py",),
+    "oracle/newton_schulz/row.py": (f"{ROOMS}/newton_schulz/test_row.py", f"{ROOMS}/newton_schulz/test_ratios.py"),
+    "oracle/newton_schulz/claim.py": (f"{ROOMS}/newton_schulz/test_row.py", f"{ROOMS}/newton_schulz/test_ratios.py"),
+    "oracle/newton_schulz/fits.py": (f"{ROOMS}/newton_schulz/test_fits.py", f"{ROOMS}/newton_schulz/test_reasons.py"),
+    "oracle/newton_schulz/hypotheses.py": (
+        f"{ROOMS}/newton_schulz/test_hypotheses.py",
+        f"{ROOMS}/newton_schulz/test_reasons.py",
+        f"{ROOMS}/newton_schulz/test_identify.py",
+    ),
+    "oracle/newton_schulz/identify.py": (f"{ROOMS}/newton_schulz/test_identify.py",),
+    "oracle/newton_schulz/reasons.py": (
+        f"{ROOMS}/newton_schulz/test_reasons.py",
+        "tests/meta/test_newton_schulz_faults.py",
+    ),
     "oracle/newton_schulz/": (
         "tests/oracle/newton_schulz",
         SURVIVORS,
@@ -87,6 +101,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/meta/test_newton_schulz_faults.py",
         "tests/meta/test_wrong_ports.py",
     ),
+    "oracle/polar/row.py": (f"{ROOMS}/polar/test_row.py", f"{ROOMS}/polar/test_ratios.py", PLANTED),
+    "oracle/polar/directions.py": (f"{ROOMS}/polar/test_directions.py", PLANTED),
+    "oracle/polar/reasons.py": (f"{ROOMS}/polar/test_reasons.py", PLANTED),
+    "oracle/polar/enclosure.py": ("tests/oracle/test_certify.py",),
     "oracle/polar/": (
         "tests/oracle/polar",
         SURVIVORS,
@@ -95,6 +113,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/meta/test_planted_faults.py",
         "tests/meta/test_wrong_ports.py",
     ),
+    "oracle/orthonormal/reasons.py": (f"{ROOMS}/orthonormal/test_reasons.py", PLANTED),
+    "oracle/orthonormal/enclosure.py": ("tests/oracle/test_certify.py",),
     "oracle/orthonormal/": (
         "tests/oracle/orthonormal",
         SURVIVORS,
@@ -115,8 +135,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "oracle/explain.py": ("tests/oracle/test_explain.py", *RUNS, "tests/oracle/newton_schulz/test_reasons.py"),
     "oracle/run.py": ("tests/oracle/test_run.py", *RUNS, "tests/oracle/test_laws.py"),
     "oracle/laws.py": ("tests/oracle/test_laws.py", *RUNS),
-    "oracle/vote.py": ("tests/oracle/test_vote.py", *RUNS, "tests/oracle/newton_schulz/test_reasons.py"),
-    "oracle/narrow.py": ("tests/oracle/test_narrow.py", *RUNS),
+    "oracle/vote.py": ("tests/oracle/test_vote.py", "tests/oracle/newton_schulz/test_reasons.py"),
+    "oracle/narrow.py": ("tests/oracle/test_narrow.py", "tests/meta/test_wrong_ports.py"),
     "oracle/lift.py": ("tests/oracle/test_lift.py", "tests/testing/test_assertions.py"),
     "oracle/residual.py": ("tests/oracle/test_residual.py", "tests/oracle/polar", "tests/oracle/orthonormal"),
     "oracle/": ("tests/oracle", SURVIVORS, "tests/testing", "tests/meta"),
