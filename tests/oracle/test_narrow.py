@@ -122,6 +122,14 @@ def test_real_values_need_a_complex_dtype():
     assert answer.needs == ("for complex input with real values",) or answer.needs[0].startswith("for ")
 
 
+def test_real_values_of_either_precision():
+    def fails(a):
+        return a.dtype == "complex128" and not a.imag.any()
+
+    answer = found(fails, structure="real")
+    assert "in double precision" in answer.needs and answer.case.dtype == "complex128"
+
+
 def test_an_exception_is_a_failure():
     def raises(a):
         if a.ndim > 2:

@@ -194,3 +194,13 @@ def test_a_reason_counts_where_undoing_it_makes_the_case_right():
     assert voting._keys(ROW, 1.0, 2.0, a) == ["sign"]
     assert voting._failed(failure(twice)).keys() >= {"error"}
     assert voting._keys(ROW, 1.0, 2.0, failure(twice)) == ["twice", "scaled input"]
+
+
+def test_two_cases_vote_where_one_is_explained():
+    a = np.eye(5)
+    inputs, outputs = {"a": lifted(a)}, {"x": lifted(-a)}
+    verdict = judge(ROW, inputs, outputs, precision=PRECISIONS["float64"], reasons=False)
+    failures = [failure(sign, (3, 3)), Failure(verdict, inputs, outputs, "float64", 25)]
+    verdicts, key, fits = run(failures)
+    assert [bool(verdict.reasons) for verdict in verdicts] == [True, False]
+    assert key == "sign" and fits == "fits 2 of 2 failing cases on which it was tried"

@@ -10,7 +10,7 @@ import pytest
 from orthoref import newton_schulz
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.newton_schulz import row
-from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, iteration, run
+from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, iteration, run
 from orthoref.oracle.newton_schulz.row import ROW, measure, outside, shapes
 from orthoref.oracle.precision import PRECISIONS
 
@@ -208,6 +208,7 @@ def test_a_claim_is_its_arguments():
     plain = iteration("muon")
     assert (plain.eps, plain.eps_rule, plain.form, plain.restart, plain.scale) == (0.0, "add", "standard", (), "none")
     assert plain.steps == 5 and plain.normalization.kind == "frobenius" and plain.schedule.name == "jordan"
+    assert Iteration(plain.schedule, 5, plain.normalization) == plain
     full = iteration("you-6", steps=4, normalize="spectral", eps=1e-7, eps_rule="clamp", form="gram", restart=[2])
     assert (full.steps, full.normalization.kind, full.eps, full.eps_rule) == (4, "spectral", 1e-7, "clamp")
     assert (full.form, full.restart) == ("gram", (2,))
