@@ -76,6 +76,7 @@ def test_entries_of_decided_members_are_judged_too_where_directions_are_determin
     found, by_name = measured(decided(determined=ALL, entries=3.0, entry=0.5), decided())
     assert by_name.keys() == {"forward", "direction", "entries", "entry"} and not found.notes
     assert by_name["entries"].ratio.tolist() == [3.0, 0.0] and by_name["entry"].ratio.tolist() == [0.5, 0.0]
+    assert by_name["entries"].unit == by_name["entry"].unit == 1.0
     assert by_name["entries"].text == "rms e_ij of P^H X V / their rms rounding errors"
     assert by_name["entry"].text == "max e_ij of P^H X V / its largest rounding error"
 

@@ -121,6 +121,7 @@ def test_shifts():
     squared = named_after(S / np.sqrt(S**2 + 1e-4))
     shift = "a shift: (A^H A + 0.0001 |A|_2^2 I)^(-1/2) for (A^H A)^(-1/2)"
     assert squared == [f"the singular vectors are right; singular values of u from 0.363851 to 0.99995: {shift}"]
+    assert keys(made(list(S), list(S / np.sqrt(S**2 + 1e-4)))[0]) == ["a shift"]
     linear = "a shift: (H + 0.02 |A|_2 I)^(-1) for H^(-1)"
     assert linear in named_after(S / (S + 0.02))[0] and linear in named_after(S / (S + 0.02), 4.0 * S)[0]
     assert linear in named_after(S / (S + 0.02), wide=True, shape=12)[0]
@@ -143,6 +144,7 @@ def test_unfinished_iterations(name, norm, times, steps):
     for _ in range(steps):
         x = STEPS[name](x)
     (said,) = named_after(x, S if norm else times * S)
+    assert keys(made(list(S if norm else times * S), list(x))[0]) == ["not converged"]
     assert f"not converged: {steps} steps of {name} from A{norm}" in said
 
 
@@ -221,7 +223,8 @@ def test_products_of_singular_vectors():
         for product in (p @ v, p @ v.conj()):
             assert keys(Directions(seen.a, product, FLOAT64)) == ["u @ vh.T"], (complex_, m)
         assert keys(Directions(seen.a, p @ v.conj().T, FLOAT64)) == []
-    repeated, p, v = made([2.0, 2.0, 1.0])
+    repeated, _, _ = made([2.0, 2.0, 1.0])  # whose singular vectors are not determined
+    p, _, v = repeated.svd
     assert "u @ vh.T" not in keys(Directions(repeated.a, p @ v, FLOAT64))
 
 
