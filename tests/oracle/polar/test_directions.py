@@ -214,6 +214,7 @@ def test_a_real_part():
     seen, _, _ = made([4.0, 2.0, 1.0])
     assert keys(Directions(seen.a, seen.u.real + 0j, FLOAT64)) == ["real part"]
     assert "real part" not in keys(Directions(seen.a, seen.u.real * 1.1 + 0j, FLOAT64))
+    assert "real part" not in keys(Directions(seen.a, seen.u.real + 1e-5j * np.eye(3), FLOAT64))
 
 
 def test_products_of_singular_vectors():

@@ -176,10 +176,19 @@ def test_shorter_formats():
     )
     for failed in ("orthonormal", "symmetric", "nuclear"):
         assert "h accurate to float32" not in named(a, u, single, ["backward", failed])
-    keys = [*named(a, rounded, h)]
-    assert keys[0] == "accurate to float32" or "accurate to float32" in keys
+    for scale in (1e-6, 1e6):
+        assert "h accurate to float32" in named(a * scale, u, (h * scale).astype("complex64").astype("complex128"))
     tiny = drawn((20, 20), scale=1e-310)
     assert "accurate to float32" not in named(tiny, rounded)  # its subnormal numbers are the reason
+
+
+def test_an_inverse_errs_like_a_shorter_format():
+    noise = np.random.RandomState(0).standard_normal((20, 20))
+    for cond, named_ in ((10.0, True), (1e9, False)):
+        a = cases.matrix((20, 20), cond=cond, seed=3)
+        u, _ = polar(a)
+        assert ("accurate to float32" in named(a, u + 3e-8 * noise)) == named_
+        assert "accurate to float32" in named(a, u.astype("float32").astype(float))  # on its grid
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -230,7 +239,7 @@ def test_what_is_said_of_checks_that_fail():
         assert told(a, u, 1.25 * h, [name]) == [f"{product} 1.25 times what it should be"]
         assert told(a, u, h + np.diag([1, 0, 0, 0, 0, 0]), [name]) == [f"{product} wrong"]
     assert told(a, u, 1.25 * h, ["backward", "positive"])[0].startswith("U^H A is Hermitian but")
-    assert told(a, u, h, []) == []
+    assert told(a, u, h, []) == [] == told(a, u, None, ["symmetric"])
     assert told(a[:0], u[:0], np.eye(6), ["hermitian"]) == ["the factors of an empty matrix: h is zero"]
 
 
@@ -241,6 +250,8 @@ def test_a_multiple_of_h(side, scale):
     u, h = polar(a, side=side)
     assert reasons._wrong_h(a, u, 0.875 * h, side) == "h is 0.875 times what it should be"
     assert reasons._wrong_h(a, u, h @ (h / scale), side) == "h is wrong"
+    beside = np.roll(np.eye(len(h)), 1, axis=0) * np.linalg.norm(h / scale) * scale
+    assert reasons._wrong_h(a, u, 1.01 * h + 0.02 * beside, side) == "h is wrong"  # no multiple explains it
 
 
 @pytest.mark.parametrize("shape", SHAPES)
