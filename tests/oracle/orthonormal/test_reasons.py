@@ -42,6 +42,11 @@ WRONG = {
         (Q.astype("float32") @ np.linalg.qr(np.ones((12, 12)) + np.eye(12))[0].astype("float32")) + 1e-12,
         "columns are orthonormal to float32 only",
     ),
+    "square, stored in float32": (
+        np.linalg.qr(Q[:12])[0].astype("float32").astype(float),
+        "columns are orthonormal to float32 only",
+    ),
+    "wide, stored in float32": (Q.T.astype("float32").astype(float), "rows are orthonormal to float32 only"),
     "wide": (2 * Q.T, "rows are orthogonal but have length 2"),
 }
 
@@ -132,6 +137,8 @@ def test_one_column_alone():
     q = np.eye(4)
     q[2, 2] = 1.5
     assert said(q).startswith("column 2 alone is wrong: column 2 has length 1.5, ")
+    q[2, 2] = 1.01
+    assert said(q).startswith("column 2 alone is wrong: column 2 has length 1.01, ")
     q = np.eye(4)
     q[0, 2] = 0.1  # one pair: either may be wrong
     assert "alone" not in said(q)
