@@ -240,6 +240,7 @@ def test_eps_beside_the_claimed_one():
     )
     plain = {(d.eps, d.rule): d for d in divisors_of(claims()) if d.kind == "frobenius" and d.factor == 1}
     assert plain[1e-3, "add"].text == "an eps of 0.001 is added to the norm" and plain[0.0, "add"].text == ""
+    assert {rule for eps, rule in plain if not eps} == {"add"}
     added = {(d.eps, d.rule): d for d in divisors_of(claims(eps=2.0)) if d.kind == "frobenius" and d.factor == 1}
     assert (
         added[2.0, "clamp"].text == "eps goes into the norm by 'clamp', not 'add'" and (2.0, "squared clamp") in added
