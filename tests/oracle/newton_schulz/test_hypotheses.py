@@ -379,6 +379,18 @@ def test_the_nearest_are_the_likeliest_that_fit():
     assert unlikely == []  # 6.5 + 1 is too much
 
 
+def test_a_mistake_has_to_be_nearer_than_the_claim_by_as_much_as_it_is_unlikely():
+    """Not by a tenth less, with which it is screened."""
+    x = run(A, claims("you-5", steps=4)) + 1e-3 * np.random.RandomState(0).standard_normal(A.shape)
+    seen, table, _, scales, _ = distances(x)
+    arguments = seen, table, [Divisor("frobenius")], scales[:1], 5
+    with np.errstate(all="ignore"):
+        (one,) = (each for each in nearest(*arguments, 1.0) if each.steps == 4)
+        edge = one.distance * seen.better(one.cost)
+        assert [each.steps for each in nearest(*arguments, 1.01 * edge)] == [4]
+        assert nearest(*arguments, 0.99 * edge) == []
+
+
 def test_distances_below_the_noise_are_alike():
     x = run(A, claims("you-5", steps=4)) * (1 + 1e-6)
     seen, table, divisors, scales, _ = distances(x)
