@@ -143,7 +143,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 }
 # An optional framework doubles the time and sees what the others see; other packages' ports are not ours.
 SELECTION = ["-m", "not exhaustive and not port and not gpu", "-k", "not jax and not torch"]
-SILENT = ("text", "__str__", "__repr__", "summary", "unit")  # functions that only say something
+SILENT = ("text", "__str__", "__repr__", "summary", "unit", "figure")  # functions that only say something
 SECONDS = 20.0  # of tests that an edit meets, by their time under a tracer, which is two to three times as long
 FRAMEWORKS = ("_refuse_differentiated",)  # and those that only arrays of torch and JAX get to
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from orthoref._newton_schulz.normalization import normalized
 from orthoref._schedules import presets
 from orthoref._schedules.schedule import Normalization, Row, Schedule
 from orthoref.oracle import cases
@@ -81,6 +82,8 @@ def test_a_list_that_ended():
     you = of_schedule(presets.get("you-5"), 9, claimed=True)[0]
     assert you.said(5, 9) == "5 steps were taken, not 9: as many as the list has rows"
     assert you.said(4, 9) == "4 steps were taken, not 9" and you.said(5, 4) == "5 steps were taken, not 4"
+    two = Schedule("two", presets.get("you-5").rows[:2], Normalization())
+    assert of_schedule(two, 9, claimed=True)[0].said(2, 3).endswith(": as many as the list has rows")
     jordan = of_schedule(presets.get("jordan"), 9, claimed=True)[0]
     assert jordan.said(1, 5) == "1 steps were taken, not 5"  # of one row that is no list
 
@@ -248,7 +251,18 @@ def test_eps_beside_the_claimed_one():
     assert {eps for eps, _ in added} == {0.0, 2.0, *hypotheses.EPSILONS}
 
 
+def test_eps_is_part_of_a_rescaled_input():
+    seen = Seen.aol(A, A, 0.5, "clamp")
+    assert seen.of_aol and seen.divisor(Divisor("aol", 1.02, 0.5, "clamp")) == 1.02 * seen.unit
+    p = normalized(A, Normalization("aol"), 0.5, "clamp")
+    np.testing.assert_allclose(seen.s / seen.unit, np.linalg.svd(p, compute_uv=False), rtol=1e-13, atol=0)
+    wide = Seen.aol(A.T, A.T, 0.5, "clamp")
+    np.testing.assert_allclose(wide.s / wide.unit, seen.s / seen.unit, rtol=1e-13, atol=0)
+
+
 def test_norms_where_none_is_claimed_or_aol():
+    (plain,) = (d for d in divisors_of(claims()) if d.kind == "none")
+    assert (plain.factor, plain.eps, plain.cost) == (1.0, 0.0, 1.5) and plain.text
     none = divisors_of(claims(normalize="none"))
     assert none[0] == Divisor("none") and {d.kind for d in none} >= {"none", "frobenius", "schatten4", "spectral"}
     aol = divisors_of(claims(normalize="aol"))
