@@ -142,7 +142,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "oracle/": ("tests/oracle", SURVIVORS, "tests/testing", "tests/meta"),
 }
 # An optional framework doubles the time and sees what the others see; other packages' ports are not ours.
-SELECTION = ["-m", "not exhaustive and not port and not gpu", "-k", "not jax and not torch"]
+SELECTION = ["-k", "not jax and not torch", "-m", "not port and not gpu"]
+WHOLE = ("tests/oracle/newton_schulz/test_identify.py",)  # of which those marked exhaustive take part as well
 SILENT = ("text", "__str__", "__repr__", "summary", "unit", "figure")  # functions that only say something
 SECONDS = 20.0  # of tests that an edit meets, by their time under a tracer, which is two to three times as long
 FRAMEWORKS = ("_refuse_differentiated",)  # and those that only arrays of torch and JAX get to
@@ -519,6 +520,11 @@ class Chosen:
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--disable-plugin-autoload", *SELECTION]
 
 
+def arguments(test: str) -> list[str]:
+    """Of pytest for a file."""
+    return [*OPTIONS[:-1], OPTIONS[-1] + ("" if test in WHOLE else " and not exhaustive"), test]
+
+
 def overlay_in(folder: str) -> str:
     """A copy of the package, with its bytecode, to be edited."""
     shutil.copytree(PACKAGE, Path(folder) / "orthoref")
@@ -539,7 +545,7 @@ def _baseline_child(overlay: str, test: str, result: str) -> None:
     _enter_child(overlay, result + ".log")
     plugin = Entered(overlay)
     sys.settrace(plugin.trace)
-    status = int(pytest.main([*OPTIONS[1:], test], plugins=[plugin]))
+    status = int(pytest.main(arguments(test)[1:], plugins=[plugin]))
     sys.settrace(None)
     found = {"status": status, "failed": plugin.failed, "import": plugin.on_import, "tests": plugin.tests}
     Path(result).write_text(json.dumps(found))
@@ -554,7 +560,7 @@ def _mutant_child(overlay: str, plan: Plan, result: str, seconds: float) -> None
     signal.alarm(ceil(20 * seconds))
     for test, *chosen in plan:
         plugin = Chosen(*chosen)
-        status = int(pytest.main([*OPTIONS, test], plugins=[plugin]))
+        status = int(pytest.main(arguments(test), plugins=[plugin]))
         if status not in (0, 5):
             Path(result).write_text(json.dumps({"by": plugin.failed or f"{test}: pytest status {status}"}))
             return
