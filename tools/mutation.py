@@ -91,6 +91,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "oracle/newton_schulz/identify.py": (f"{ROOMS}/newton_schulz/test_identify.py",),
     "oracle/newton_schulz/reasons.py": (
+        f"{ROOMS}/newton_schulz/test_known.py",
         f"{ROOMS}/newton_schulz/test_reasons.py",
         "tests/meta/test_newton_schulz_faults.py",
     ),

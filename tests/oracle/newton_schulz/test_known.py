@@ -1,0 +1,126 @@
+"""What is known of one result before it is measured: whether it has converged, where an error sits, on which grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orthoref import newton_schulz, polar
+from orthoref.oracle import cases
+from orthoref.oracle.newton_schulz import reasons
+from orthoref.oracle.newton_schulz.claim import iteration, run
+from orthoref.oracle.newton_schulz.reasons import _concentrated, _grids, _Known, _spread, _with_values_of
+from orthoref.oracle.newton_schulz.reasons import _without_conjugates as without_conjugates
+from orthoref.oracle.precision import PRECISIONS
+
+FLOAT64, FLOAT32, BFLOAT16 = (PRECISIONS[name] for name in ("float64", "float32", "bfloat16"))
+A = cases.matrix((16, 16), cond=100, seed=1)
+
+
+def known(a, x, claimed=None, eps=FLOAT64.eps):
+    claimed = claimed or iteration("muon")
+    return _Known(a, x, claimed, claimed.factor(*a.shape) * run(a, claimed), eps)
+
+
+@pytest.mark.parametrize("scale", ["none", "0.2 sqrt(max(m, n))"])
+def test_a_converged_result_errs_by_eps_times_the_condition(scale):
+    claimed = iteration("muon", scale=scale)
+    u = polar(A)[0] * claimed.factor(16, 16)
+    noise = np.random.RandomState(0).standard_normal((16, 16))
+    noise *= 8 * FLOAT64.eps * 100 * np.linalg.norm(u) / np.linalg.norm(noise) / claimed.factor(16, 16)
+    for times, converged in ((0, True), (0.9, True), (1.2, False)):
+        assert known(A, u + times * noise * claimed.factor(16, 16), claimed).converged() == converged
+    assert not known(A, 2 * u, claimed).converged() and not known(A, run(A, claimed), claimed).converged()
+
+
+def test_a_claim_that_converges_itself_says_nothing():
+    """Not a hundred times nearer to the polar factor than to the claim."""
+    claimed = iteration("newton-schulz-5", steps=12)
+    assert not known(A, run(A, claimed), claimed).converged()
+
+
+def test_singular_inputs_have_no_condition():
+    a = np.diag([1.0, 0.5, 0.25, 0.0])
+    with np.errstate(all="ignore"):  # as in variants
+        assert known(a, np.eye(4)).converged() and not known(a, np.diag([1.0, 1.0, 1.0, 0.0])).converged()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (9, 5), (5, 9)])
+def test_where_an_error_sits(shape):
+    def at(*places):
+        error = np.zeros(shape)
+        for place, value in places:
+            error[place] = value
+        return _concentrated(error)
+
+    assert at(((1, 2), 1.0)) == "entry (1, 2)"
+    assert at(((1, 2), 3.0), ((2, 3), 0.9)) == "entry (1, 2)" and at(((1, 2), 3.0), ((2, 3), 1.01)) == ""
+    assert at((1, 1.0)) == "row 1" and at(((slice(None), 3), 1.0)) == "column 3"
+    assert at((1, 1.0), ((2, 0), 0.5 * shape[1] ** 0.5)) == "" and at((1, 1.0), ((2, 0), 0.3)) == "row 1"
+    assert _concentrated(np.ones(shape)) == ""
+    assert _concentrated(1j * np.eye(*shape)) == ""
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (9, 3), (3, 9)])
+def test_of_a_few_rows_or_columns_none_is_named(shape):
+    error = np.zeros(shape)
+    error[1, 2] = 1
+    assert _concentrated(error) == ""
+
+
+def test_grids_that_hold_all_entries():
+    x = np.array([[1.0, 0.5], [3.0, 0.0]])
+    assert _grids(x, FLOAT64) == ["bfloat16", "float16", "float32"] and _grids(x, FLOAT32) == ["bfloat16", "float16"]
+    assert _grids(x, BFLOAT16) == []
+    assert _grids(x + 2.0**-10, FLOAT64) == ["float32"] and _grids(x + 2.0**-30, FLOAT64) == []
+    assert _grids(1e5 * x, FLOAT64) == ["float32"] and _grids(x * 1j, FLOAT32) == ["bfloat16", "float16"]
+    assert _grids((1 + 2.0**-10) * np.eye(2), FLOAT64) == ["float16", "float32"]
+    assert _grids(1j * (1 + 2.0**-30) * np.eye(2), FLOAT64) == []
+
+
+def test_an_error_that_is_everywhere():
+    reference = np.random.RandomState(0).standard_normal((20, 20))
+    error = np.random.RandomState(1).standard_normal((20, 20))
+    assert _spread(error, reference)
+    concentrated = 1e-3 * error
+    concentrated[3] = 1
+    assert not _spread(concentrated, reference)
+    zero = reference * (np.arange(20) < 8)  # where nothing is nothing errs
+    assert _spread(error * (zero != 0), zero)
+
+
+def test_values_with_other_vectors():
+    x, reference = np.diag([3.0, 2.0, 1.0]), cases.matrix((5, 3), cond=10, seed=2)
+    found = _with_values_of(np.eye(5, 3) @ x, reference)
+    p, _, vh = np.linalg.svd(reference, full_matrices=False)
+    np.testing.assert_allclose(found, p @ x @ vh, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_an_iteration_without_conjugates(shape):
+    real = cases.matrix(shape, cond=10, seed=2)
+    claimed = iteration("you-5", scale="0.2 sqrt(max(m, n))", eps=0.5)
+    np.testing.assert_allclose(
+        without_conjugates(real, claimed), claimed.factor(*shape) * run(real, claimed), rtol=0, atol=1e-13
+    )
+    a = cases.matrix(shape, cond=10, seed=2, dtype="complex128")
+    x = a if shape[0] > shape[1] else a.conj().T
+    x = x / (np.linalg.norm(a) + 0.5)
+    for row in claimed.schedule.steps(5):
+        c0, c1, c2 = (float(c) for c in row.numerator)
+        g = x.T @ x
+        x = c0 * x + x @ (c1 * g + c2 * g @ g)
+    x = x if shape[0] > shape[1] else x.conj().T
+    np.testing.assert_allclose(without_conjugates(a, claimed), claimed.factor(*shape) * x, rtol=1e-10, atol=0)
+
+
+def test_why_eps_did_not_help():
+    def said(eps, precision=FLOAT32):
+        return [*reasons._lost_eps(iteration("muon", eps=eps), precision)]
+
+    assert said(0.0) == ["no eps is claimed: zero has to be told apart"]
+    assert said(1e-7) == ["eps 1e-07 is missing"]
+    assert said(1e-10) == ["eps 1e-10 is missing, or was stored in float16, where it is zero"]
+    assert said(1e-46) == ["eps 1e-46 is missing, or was stored in float32, where it is zero"]
+    assert said(1e-10, BFLOAT16) == ["eps 1e-10 is missing"]
+    assert np.isfinite(newton_schulz(np.zeros((2, 2)), eps=1e-7)).all()
