@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from orthoref import newton_schulz, polar
+from orthoref._schedules.schedule import Normalization, Row, Schedule
 from orthoref.oracle import cases
 from orthoref.oracle.newton_schulz import reasons
 from orthoref.oracle.newton_schulz.claim import iteration, run
@@ -124,3 +127,64 @@ def test_why_eps_did_not_help():
     assert said(1e-46) == ["eps 1e-46 is missing, or was stored in float32, where it is zero"]
     assert said(1e-10, BFLOAT16) == ["eps 1e-10 is missing"]
     assert np.isfinite(newton_schulz(np.zeros((2, 2)), eps=1e-7)).all()
+
+
+def fitted(x, claimed, a=A):
+    with np.errstate(all="ignore"):
+        return {variant.key: variant for variant in reasons._fitted(known(a, x, claimed))}
+
+
+def test_a_number_that_was_not_to_be_expected():
+    claimed = iteration("jordan", steps=2)
+    multiple = fitted(1.3 * run(A, claimed), claimed)["multiple"]
+    assert multiple.reason == "x is 1.3 times what it should be"
+    np.testing.assert_allclose(multiple.outputs["x"], run(A, claimed), rtol=0, atol=1e-12)
+    norm = fitted(run(A, iteration("jordan", steps=2, normalize=Normalization("frobenius", "1.25"))), claimed)["norm"]
+    assert norm.reason.startswith("a was divided by 1.25 times its norm: another norm, or ")
+    assert float(norm.claimed.normalization.factor) == pytest.approx(1.25, rel=1e-11, abs=0)
+    slight = fitted(run(A, iteration("jordan", steps=2, normalize=Normalization("frobenius", "1.001"))), claimed)[
+        "norm"
+    ]
+    assert slight.reason == "the norm is wrong by +0.001 of it: computed in a shorter format?"
+    assert "multiple" not in fitted(run(A, claimed) * (1 + 2.0**-10), claimed)
+    assert "multiple" not in fitted(-1.3 * run(A, claimed), claimed)
+    row = Row((Fraction("3.45"), *claimed.schedule.rows[0].numerator[1:]))
+    wrong = Schedule("wrong", (row,) * 2, claimed.schedule.normalization)
+    found = fitted(run(A, iteration(wrong)), claimed)
+    assert found["coefficient 0"].reason == "coefficient 0 is 3.45, not 3.4445"
+    assert float(found["coefficient 0"].claimed.schedule.rows[0].numerator[0]) == pytest.approx(3.45, rel=1e-11, abs=0)
+    assert fitted(np.random.RandomState(0).standard_normal((16, 16)), claimed) == {}
+
+
+def test_a_polynomial_of_one_coefficient():
+    """There is one to be fitted, and no other beside it."""
+    one, other = (Schedule("one", (Row((Fraction(c),)),), Normalization()) for c in ("1.5", "1.25"))
+    found = fitted(run(A, iteration(other)), iteration(one))
+    assert found["coefficient 0"].reason == "coefficient 0 is 1.25, not 1.5"
+
+
+def test_few_singular_values_do_not_tell():
+    claimed = iteration("jordan", steps=2)
+    a = np.diag([1.0, 1.0, 0.5])
+    x = run(a, iteration("jordan", steps=2, normalize=Normalization("frobenius", "1.25")))
+    assert not fitted(x, claimed, a)["norm"].reason.endswith("too few to tell)")
+    wrong = Schedule("wrong", (Row((Fraction("3.45"), *claimed.schedule.rows[0].numerator[1:])),) * 2, Normalization())
+    found = fitted(run(a, iteration(wrong)), claimed, a)
+    assert any(key.startswith("coefficient") for key in found)
+    assert all(v.reason.endswith("too few to tell)") for key, v in found.items() if key.startswith("coefficient"))
+    three = np.diag([1.0, 0.5, 0.25])
+    found = fitted(run(three, iteration(wrong)), claimed, three)
+    (key,) = (key for key in found if key.startswith("coefficient"))
+    assert not found[key].reason.endswith("too few to tell)")
+    single = np.eye(3)
+    x = run(single, iteration("jordan", steps=2, normalize=Normalization("frobenius", "1.25")))
+    found = fitted(x, claimed, single)
+    assert all(v.reason.endswith("too few to tell)") for key, v in found.items() if key != "multiple")
+
+
+def test_what_was_done_to_the_input_counts_beside_what_it_leads_to():
+    claimed = iteration("jordan")
+    x = run(A.T, claimed)
+    with np.errstate(all="ignore"):
+        found = known(A, x, claimed).through(A.T, x)
+    assert found and found[0].cost == 3.0 and all(one.cost >= 3 for one in found)
