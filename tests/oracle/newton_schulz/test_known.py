@@ -188,3 +188,18 @@ def test_what_was_done_to_the_input_counts_beside_what_it_leads_to():
     with np.errstate(all="ignore"):
         found = known(A, x, claimed).through(A.T, x)
     assert found and found[0].cost == 3.0 and all(one.cost >= 3 for one in found)
+
+
+def test_how_far_a_mistake_may_be():
+    """A hundred units of the claim, as the ratio tells them; without one as far as may be."""
+    claimed = iteration("jordan")
+    x = 1.5 * run(A, claimed)
+    plain = known(A, x, claimed)
+    assert plain.farthest == np.inf and plain.noise == 0 and plain.away == pytest.approx(1 / 3, rel=1e-12, abs=0)
+    with_ratio = _Known(A, x, claimed, run(A, claimed), FLOAT64.eps, 50.0)
+    assert with_ratio.farthest == pytest.approx(100 / 3 / 50, rel=1e-12, abs=0)
+    assert with_ratio.noise == pytest.approx(0.25 / 3 / 50, rel=1e-12, abs=0)
+    assert plain.enough(0.0) == plain.away and plain.enough(1.0) == plain.away / 2
+    assert _Known(A, x, claimed, run(A, claimed), FLOAT64.eps, 1e9).enough(0.0) == pytest.approx(
+        100 / 3e9, rel=1e-9, abs=0
+    )
