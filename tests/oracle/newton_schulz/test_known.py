@@ -203,3 +203,55 @@ def test_how_far_a_mistake_may_be():
     assert _Known(A, x, claimed, run(A, claimed), FLOAT64.eps, 1e9).enough(0.0) == pytest.approx(
         100 / 3e9, rel=1e-9, abs=0
     )
+
+
+def undone(a, x, claimed):
+    with np.errstate(all="ignore"):
+        return {one.variant.key: one for one in reasons._undone(known(a, x, claimed))}
+
+
+@pytest.mark.parametrize("shape", [(2, 200), (200, 2), (6, 6)])
+@pytest.mark.parametrize("which", [[0], [0, 1]])
+def test_directions_that_are_turned(shape, which):
+    """Whatever the update scale is, 0.1 to 10; not all of them: that is the sign."""
+    a = cases.matrix(shape, cond=5, seed=1)
+    claimed = iteration("jordan", scale="sqrt(m/n)")
+    p, s, vh = np.linalg.svd(a, full_matrices=False)
+    right = claimed.factor(*shape) * run(a, claimed)
+    values = np.diagonal(p.T @ right @ vh.T).copy()
+    turned = values.copy()
+    turned[which] *= -1
+    found = undone(a, (p * turned) @ vh, claimed)
+    if len(which) == len(s):
+        assert "directions turned" not in found and found["x has the wrong sign"].distance <= 1e-12
+        return
+    one = found["directions turned"]
+    count = "a singular direction has changed its sign"
+    assert one.variant.reason == (count if which == [0] else "2 singular directions have changed their signs")
+    assert one.distance <= 1e-12 and one.cost == 1.5
+    np.testing.assert_allclose(one.variant.outputs["x"], right, rtol=0, atol=1e-12 * np.linalg.norm(right))
+
+
+def test_directions_of_small_values_are_not_seen_to_turn():
+    a = np.diag([1.0, 0.5, 1e-9])
+    claimed = iteration("jordan")
+    x = run(a, claimed)
+    x[2, 2] *= -1
+    assert "directions turned" not in undone(a, x, claimed)
+
+
+def test_transposes_and_conjugates_are_undone():
+    a = cases.matrix((5, 5), cond=5, seed=1, dtype="complex128")
+    claimed = iteration("jordan")
+    right = run(a, claimed)
+    for key, x in {
+        "x has the wrong sign": -right,
+        "rows and columns are swapped: x is the transpose of the result": right.T,
+        "x is the conjugate transpose of the result": right.conj().T,
+        "x is conjugated: a conjugate was lost or is too many": right.conj(),
+        "lost conjugate": without_conjugates(a, claimed),
+    }.items():
+        found = undone(a, x, claimed)
+        assert found[key].distance <= 1e-14 and min(found.values(), key=lambda one: one.distance) is found[key]
+    assert undone(a.real, right.real, claimed).keys().isdisjoint({"lost conjugate"})
+    assert len(undone(a[:, :3], right[:, :3], claimed)) == 2  # neither is a transpose
