@@ -256,3 +256,13 @@ def test_transposes_and_conjugates_are_undone():
         assert found[key].distance <= 1e-14 and min(found.values(), key=lambda one: one.distance) is found[key]
     assert undone(a.real, right.real, claimed).keys().isdisjoint({"lost conjugate"})
     assert len(undone(a[:, :3], right[:, :3], claimed)) == 2  # neither is a transpose
+
+
+def test_the_rescaled_input_has_the_eps_of_a_claim_of_its_kind():
+    def values(**options):
+        return known(A, A, iteration("jordan", eps=0.5, **options)).aol.s
+
+    plain = known(A, A).aol.s
+    assert np.array_equal(values(), plain) and not np.allclose(values(normalize="aol"), plain, rtol=1e-3, atol=0)
+    clamped = values(normalize="aol", eps_rule="clamp")
+    assert not np.allclose(clamped, values(normalize="aol"), rtol=1e-3, atol=0)
