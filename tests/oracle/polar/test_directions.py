@@ -40,12 +40,12 @@ def texts(seen):
 def test_the_factors(shape, wide, scale):
     seen, _, _ = made([4.0, 2.0, 1.0], shape=shape, wide=wide, scale=scale)
     one, _, _ = made([4.0, 2.0, 1.0], shape=shape, wide=wide)
-    near = {"rtol": 0, "atol": 1e-14 if scale > 1e-300 else 1e-8}  # subnormal entries have few bits
-    np.testing.assert_allclose(seen.unitary, one.u, **near)
+    few = 1e-14 if scale > 1e-300 else 1e-8  # subnormal entries have few bits
+    np.testing.assert_allclose(seen.unitary, one.u, rtol=0, atol=few)
     for side in ("right", "left"):
         h = polar(one.a, side=side)[1]
-        np.testing.assert_allclose(seen.hermitian(side), scale * h, rtol=0, atol=8 * near["atol"] * scale)
-    np.testing.assert_allclose(seen.relative, [1, 0.5, 0.25], **near)
+        np.testing.assert_allclose(seen.hermitian(side), scale * h, rtol=0, atol=8 * few * scale)
+    np.testing.assert_allclose(seen.relative, [1, 0.5, 0.25], rtol=0, atol=few)
     largest = np.maximum(np.abs(seen.a.real), np.abs(seen.a.imag)).max()
     assert 0.5 <= np.ldexp(largest, -seen.exponent[0, 0]) < 1
 
