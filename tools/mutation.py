@@ -89,7 +89,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         f"{ROOMS}/newton_schulz/test_reasons.py",
         f"{ROOMS}/newton_schulz/test_identify.py",
     ),
-    "oracle/newton_schulz/identify.py": (f"{ROOMS}/newton_schulz/test_identify.py",),
+    "oracle/newton_schulz/identify.py": (
+        f"{ROOMS}/newton_schulz/test_search.py",
+        f"{ROOMS}/newton_schulz/test_identify.py",
+    ),
     "oracle/newton_schulz/reasons.py": (
         f"{ROOMS}/newton_schulz/test_known.py",
         f"{ROOMS}/newton_schulz/test_reasons.py",
