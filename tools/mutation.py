@@ -10,9 +10,10 @@ CI.
 Nothing in the working tree is changed: the package is copied to a temporary folder, the edited module replaces the
 original there, and a forked child that has NumPy and pytest imported already puts the folder first on its path and runs
 tests until one fails. A first run over the unedited package notes which functions each test enters; a child runs the
-tests that enter the edited function, the quick ones first. Results are kept in ``build/mutation.jsonl``: a run that was
-interrupted goes on, and survivors are tried again where their tests have changed. Edits that change nothing a caller
-could see, or that no test should pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
+tests that enter the edited function, the quick ones first. Results are appended to ``docs/mutation_results.jsonl``: a
+run that was interrupted goes on, and survivors are tried again where their tests have changed. ``--table`` keeps the
+last result of each edit there and makes the table of it. Edits that change nothing a caller could see, or that no test
+should pin down, stand with the reason in ``tools/mutation_equivalent.toml``.
 """
 
 # ruff: noqa: D102 (the hooks of pytest say what they are)
@@ -29,27 +30,24 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import tomllib
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from hashlib import sha1
-from importlib.metadata import version
 from itertools import count, islice
 from math import ceil
 from pathlib import Path
-from platform import python_version
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "orthoref"
 STATE = ROOT / "build"
-RESULTS = STATE / "mutation.jsonl"
+RESULTS = ROOT / "docs" / "mutation_results.jsonl"
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.toml")
 TABLE = ROOT / "docs" / "mutation_table.md"
 
@@ -57,6 +55,8 @@ SURVIVORS = "tests/meta/test_survivors_*.py"  # written for edits that nothing e
 POLAR = ("tests/polar",)
 NEWTON_SCHULZ = ("tests/newton_schulz",)
 SCHEDULES = ("tests/schedules",)
+ROOMS, PLANTED = "tests/oracle", "tests/meta/test_planted_faults.py"
+RUNS = ("tests/oracle/test_conformance.py", PLANTED, "tests/meta/test_wrong_ports.py")
 
 # Beginning of a module's path -> the tests that should see its edits, the most specific first; the first match counts.
 TESTS: dict[str, tuple[str, ...]] = {
@@ -80,6 +80,24 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/oracle/newton_schulz/test_ratios.py",
         "tests/meta/test_newton_schulz_faults.py",
     ),
+    "oracle/newton_schulz/enclosure.py": (f"{ROOMS}/newton_schulz/test_enclosure.py",),
+    "oracle/newton_schulz/row.py": (f"{ROOMS}/newton_schulz/test_row.py", f"{ROOMS}/newton_schulz/test_ratios.py"),
+    "oracle/newton_schulz/claim.py": (f"{ROOMS}/newton_schulz/test_row.py", f"{ROOMS}/newton_schulz/test_ratios.py"),
+    "oracle/newton_schulz/fits.py": (f"{ROOMS}/newton_schulz/test_fits.py", f"{ROOMS}/newton_schulz/test_reasons.py"),
+    "oracle/newton_schulz/hypotheses.py": (
+        f"{ROOMS}/newton_schulz/test_hypotheses.py",
+        f"{ROOMS}/newton_schulz/test_reasons.py",
+        f"{ROOMS}/newton_schulz/test_identify.py",
+    ),
+    "oracle/newton_schulz/identify.py": (
+        f"{ROOMS}/newton_schulz/test_search.py",
+        f"{ROOMS}/newton_schulz/test_identify.py",
+    ),
+    "oracle/newton_schulz/reasons.py": (
+        f"{ROOMS}/newton_schulz/test_known.py",
+        f"{ROOMS}/newton_schulz/test_reasons.py",
+        "tests/meta/test_newton_schulz_faults.py",
+    ),
     "oracle/newton_schulz/": (
         "tests/oracle/newton_schulz",
         SURVIVORS,
@@ -87,6 +105,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/meta/test_newton_schulz_faults.py",
         "tests/meta/test_wrong_ports.py",
     ),
+    "oracle/polar/row.py": (f"{ROOMS}/polar/test_row.py", f"{ROOMS}/polar/test_ratios.py", PLANTED),
+    "oracle/polar/directions.py": (f"{ROOMS}/polar/test_directions.py", PLANTED),
+    "oracle/polar/reasons.py": (f"{ROOMS}/polar/test_reasons.py", PLANTED),
+    "oracle/polar/enclosure.py": ("tests/oracle/test_certify.py",),
     "oracle/polar/": (
         "tests/oracle/polar",
         SURVIVORS,
@@ -95,6 +117,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/meta/test_planted_faults.py",
         "tests/meta/test_wrong_ports.py",
     ),
+    "oracle/orthonormal/reasons.py": (f"{ROOMS}/orthonormal/test_reasons.py", PLANTED),
+    "oracle/orthonormal/enclosure.py": ("tests/oracle/test_certify.py",),
     "oracle/orthonormal/": (
         "tests/oracle/orthonormal",
         SURVIVORS,
@@ -111,11 +135,21 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/oracle/polar",
         "tests/oracle/newton_schulz/test_ratios.py",
     ),
+    "oracle/verdict.py": ("tests/oracle/test_verdict.py", *RUNS, "tests/testing/test_assertions.py"),
+    "oracle/explain.py": ("tests/oracle/test_explain.py", *RUNS, "tests/oracle/newton_schulz/test_reasons.py"),
+    "oracle/run.py": ("tests/oracle/test_run.py", *RUNS, "tests/oracle/test_laws.py"),
+    "oracle/laws.py": ("tests/oracle/test_laws.py", *RUNS),
+    "oracle/vote.py": ("tests/oracle/test_vote.py", "tests/oracle/newton_schulz/test_reasons.py"),
+    "oracle/narrow.py": ("tests/oracle/test_narrow.py", "tests/meta/test_wrong_ports.py"),
+    "oracle/lift.py": ("tests/oracle/test_lift.py", "tests/testing/test_assertions.py"),
+    "oracle/residual.py": ("tests/oracle/test_residual.py", "tests/oracle/polar", "tests/oracle/orthonormal"),
     "oracle/": ("tests/oracle", SURVIVORS, "tests/testing", "tests/meta"),
 }
 # An optional framework doubles the time and sees what the others see; other packages' ports are not ours.
-SELECTION = ["-m", "not exhaustive and not port and not gpu", "-k", "not jax and not torch"]
-SILENT = ("text", "__str__", "__repr__", "summary", "unit")  # functions that only say something
+SELECTION = ["-k", "not jax and not torch", "-m", "not port and not gpu"]
+WHOLE = ("tests/oracle/newton_schulz/test_identify.py",)  # of which those marked exhaustive take part as well
+SILENT = ("text", "__str__", "__repr__", "summary", "unit", "figure")  # functions that only say something
+SECONDS = 20.0  # of tests that an edit meets, by their time under a tracer, which is two to three times as long
 FRAMEWORKS = ("_refuse_differentiated",)  # and those that only arrays of torch and JAX get to
 
 
@@ -400,8 +434,8 @@ def _processor_time() -> float:
     return t.user + t.system + t.children_user + t.children_system
 
 
-# Test files in order, each with its tests in order and their seconds, those that fail without an edit, and whether
-# tests that are not listed run too.
+# Test files in order, each with its tests in order and their seconds, those that must not run (they
+# fail without an edit, or cost too much), and whether tests that are in neither list run too.
 Plan = list[tuple[str, dict[str, float], list[str], bool]]
 
 
@@ -490,6 +524,11 @@ class Chosen:
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--disable-plugin-autoload", *SELECTION]
 
 
+def arguments(test: str) -> list[str]:
+    """Of pytest for a file."""
+    return [*OPTIONS[:-1], OPTIONS[-1] + ("" if test in WHOLE else " and not exhaustive"), test]
+
+
 def overlay_in(folder: str) -> str:
     """A copy of the package, with its bytecode, to be edited."""
     shutil.copytree(PACKAGE, Path(folder) / "orthoref")
@@ -510,7 +549,7 @@ def _baseline_child(overlay: str, test: str, result: str) -> None:
     _enter_child(overlay, result + ".log")
     plugin = Entered(overlay)
     sys.settrace(plugin.trace)
-    status = int(pytest.main([*OPTIONS[1:], test], plugins=[plugin]))
+    status = int(pytest.main(arguments(test)[1:], plugins=[plugin]))
     sys.settrace(None)
     found = {"status": status, "failed": plugin.failed, "import": plugin.on_import, "tests": plugin.tests}
     Path(result).write_text(json.dumps(found))
@@ -525,7 +564,7 @@ def _mutant_child(overlay: str, plan: Plan, result: str, seconds: float) -> None
     signal.alarm(ceil(20 * seconds))
     for test, *chosen in plan:
         plugin = Chosen(*chosen)
-        status = int(pytest.main([*OPTIONS, test], plugins=[plugin]))
+        status = int(pytest.main(arguments(test), plugins=[plugin]))
         if status not in (0, 5):
             Path(result).write_text(json.dumps({"by": plugin.failed or f"{test}: pytest status {status}"}))
             return
@@ -578,16 +617,25 @@ def baselines(modules: list[str], overlay: str, progress) -> dict[str, dict]:
 
 
 def planned(edit: Edit, known: dict[str, dict], killers: Counter[str]) -> Plan:
-    """Those that have seen something and the quick ones first."""
-    function, plan = f"{edit.module}:{edit.first}", []
-    for test in tests_of(edit.module):
-        seen = known[test]
-        every = not edit.first or function in seen["import"]
-        seconds = {n: s for n, (s, entered) in seen["tests"].items() if every or function in entered}
-        order = dict(sorted(seconds.items(), key=lambda item: (-killers[item[0]], item[1])))
-        if order:
-            plan.append((test, order, seen["failed"], every))
-    return plan
+    """Those that have seen something and the quick ones first, as many as take SECONDS together."""
+    function = f"{edit.module}:{edit.first}"
+    found: list[tuple[int, float, str, str]] = []
+    everywhere = {test: not edit.first or function in known[test]["import"] for test in tests_of(edit.module)}
+    for test, every in everywhere.items():
+        for name, (seconds, entered) in known[test]["tests"].items():
+            if every or function in entered:
+                found.append((-killers[name], seconds, name, test))
+    kept: dict[str, dict[str, float]] = {}
+    left = SECONDS
+    for _, seconds, name, test in sorted(found):
+        left -= seconds
+        if left >= 0:
+            kept.setdefault(test, {})[name] = seconds
+    return [
+        (test, kept[test], [*known[test]["failed"], *(known[test]["tests"].keys() - kept[test])], every)
+        for test, every in everywhere.items()
+        if test in kept
+    ]
 
 
 def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
@@ -617,7 +665,7 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
         queue = [e for _, j, i in turns if not is_valid(past.get((e := samples[j][i]).key), e)]
         killers: Counter[str] = Counter(r["by"] for r in past.values())
         task = progress.add_task("edits", total=len(queue))
-        running: dict[int, tuple[Edit, str, float]] = {}
+        running: dict[int, tuple[Edit, str]] = {}
         while queue or running:
             while queue and overlays:
                 edit, overlay = queue.pop(0), overlays.pop()
@@ -629,9 +677,9 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
                 seconds = 60 + 10 * sum(s for _, tests, *_ in plan for s in tests.values())
                 result = f"{overlay}/result.json"
                 Path(result).unlink(missing_ok=True)
-                running[forked(_mutant_child, overlay, plan, result, seconds)] = edit, overlay, time.time()
+                running[forked(_mutant_child, overlay, plan, result, seconds)] = edit, overlay
             pid, status = os.wait()
-            edit, overlay, began = running.pop(pid)
+            edit, overlay = running.pop(pid)
             result = Path(overlay, "result.json")
             if result.exists():
                 by = json.loads(result.read_text())["by"]
@@ -641,7 +689,7 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
                 )  # fmt: skip
                 by = "timeout" if out_of_time else "crash"
             killers[by] += 1
-            record(edit, by, time.time() - began)
+            record(edit, by)
             if not by:
                 progress.console.print(f"[bold]survived[/] {edit.module}:{edit.line} {edit.function}", highlight=False)
                 progress.console.print(f"    {edit.old}\n    {edit.new}", markup=False, highlight=False)
@@ -650,17 +698,31 @@ def run(modules: list[str], share: float, seed: int, jobs: int) -> None:
             progress.advance(task)
 
 
-def record(edit: Edit, by: str, seconds: float) -> None:
-    """Append a result."""
-    line = asdict(edit) | {"key": edit.key, "by": by, "seconds": round(seconds, 1)} | versions(edit.module)
+def record(edit: Edit, by: str) -> None:
+    """Append a result, with the line of the module that it is about."""
+    line = (PACKAGE / edit.module).read_text().splitlines()[edit.line - 1].strip()
+    what = {name: getattr(edit, name) for name in ("module", "function", "old", "new", "number")}
+    written({**what, "line": line, "by": by, "date": str(date.today()), **versions(edit.module)})
+
+
+def written(*found: dict) -> None:
+    """Append lines."""
     with RESULTS.open("a") as out:
-        out.write(json.dumps(line) + "\n")
+        out.writelines(json.dumps(each) + "\n" for each in found)
+
+
+def key(found: dict) -> str:
+    """That of the edit of a line."""
+    return "|".join(str(found[part]) for part in ("module", "function", "old", "new", "number"))
 
 
 def results() -> dict[str, dict]:
-    """The last result of every edit."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    return {found["key"]: found for found in map(json.loads, lines)}
+    """The last result of every edit, with ``first``, whether a test failed for it when it was first tried."""
+    known: dict[str, dict] = {}
+    for found in map(json.loads, RESULTS.read_text().splitlines() if RESULTS.exists() else []):
+        first = known.get(key(found), {"first": bool(found["by"])} | found)["first"]
+        known[key(found)] = found | {"first": first}
+    return known
 
 
 def is_valid(found: dict | None, edit: Edit) -> bool:
@@ -677,47 +739,61 @@ def is_valid(found: dict | None, edit: Edit) -> bool:
 def reasons() -> dict[str, str]:
     """Why an edit cannot be seen, by its key; ``number`` is 0 where it is not given."""
     listed = tomllib.loads(EQUIVALENT.read_text())["edit"] if EQUIVALENT.exists() else []
-    parts = ("module", "function", "old", "new", "number")
-    return {"|".join(str(({"number": 0} | e)[part]) for part in parts): e["reason"] for e in listed}
+    return {key({"number": 0} | each): each["reason"] for each in listed}
 
 
-def table(modules: list[str], share: float, seed: int) -> str:
-    """Score by module, and the survivors with their reasons, as Markdown."""
-    known, why = results(), reasons()
-    rows, survivors, total = [], [], Counter[str]()
-    for module in modules:
-        tally: Counter[str] = Counter()
-        for edit in sample(module, share, seed):
-            found = known.get(edit.key)
-            if not is_valid(found, edit):
-                continue
-            reason = why.get(edit.key)
-            kind = "killed" if found["by"] else "equivalent" if reason else "open"
-            tally[kind] += 1
-            tally["time"] += found["by"] in ("timeout", "crash")
-            if kind != "killed":
-                survivors.append((edit, reason or "**not explained**"))
-        if tally.total():
-            rows.append(_counts(f"`{module}`", tally))
-            total += tally
-    rows.append(_counts("all", total))
-    done = (
-        f"Run until {date.today()}: Python {python_version()}, NumPy {version('numpy')}; seed {seed}, share {share:g}."
+def table() -> str:
+    """Score by module, and the survivors with their reasons, as Markdown, of all results."""
+    why, tallies, survivors, now = reasons(), {}, [], {}
+    for name, found in sorted(results().items()):
+        if name not in now.setdefault(found["module"], _keys(found["module"])):
+            continue  # the module has changed there
+        tally = tallies.setdefault(found["module"], Counter[str]())
+        kind = "killed" if found["by"] else "equivalent" if name in why else "open"
+        tally[kind] += 1
+        tally["time"] += found["by"] in ("timeout", "crash")
+        tally["missed"] += kind == "killed" and found["first"] is False
+        tally["unknown"] += found["first"] is None
+        tally["older"] += found["source"] != versions(found["module"])["source"]
+        if kind != "killed":
+            survivors.append((found, why.get(name, "**not explained**")))
+    total = sum(tallies.values(), Counter[str]())
+    others = total["killed"] + total["open"]
+    possible = sum(len(edits(module)) for module in tallies)
+    heads = "edits", "of", "killed", "by time", "at first by none", "equivalent", "others alive", "killed of the others"
+    text = (
+        "<!-- Written by tools/mutation.py --table: do not edit. -->\n\n"
+        f"{others + total['equivalent']} of {possible} single edits of {len(tallies)} modules were tried. "
+        f"{total['equivalent']} are equivalent; tests see {total['killed']} of the other {others}, {_share(total)}. "
+        f"At first no test saw {total['missed']} of these {total['killed']}: their tests were written for them "
+        f"(of {total['unknown']} edits only the last result is on record).\n\n"
+        f"| module | {' | '.join(heads)} |\n|---|{'--:|' * len(heads)}\n"
     )
-    about = f"<!-- Written by tools/mutation.py --table: do not edit. -->\n\n{done}\n\n"
-    head = "| module | edits | killed | of these by time | equivalent | others alive | killed of the others |\n"
-    text = about + head + "|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows) + "\n"
-    text += "\n| survivor | edit | why no test sees it |\n|---|---|---|\n"
-    for edit, reason in survivors:
-        text += f"| `{edit.module}` {edit.function} | {_code(edit.old)} → {_code(edit.new)} | {reason} |\n"
+    for module, tally in tallies.items():
+        changed = " \\*" if tally["older"] else ""
+        text += _counts(f"`{module}`{changed}", tally, len(edits(module)))
+    text += _counts("all", total, possible)
+    text += "\n\\* The module has changed since some of its edits were tried.\n"
+    text += "\n| survivor | line | edit | why no test sees it |\n|---|---|---|---|\n"
+    for found, reason in survivors:
+        edit = f"{_code(found['old'])} → {_code(found['new'])}"
+        text += f"| `{found['module']}` {found['function']} | {_code(found['line'])} | {edit} | {reason} |\n"
     return text
 
 
-def _counts(name: str, n: Counter[str]) -> str:
+def _keys(module: str) -> set[str]:
+    return {edit.key for edit in edits(module)} if (PACKAGE / module).exists() else set()
+
+
+def _share(n: Counter[str]) -> str:
     others = n["killed"] + n["open"]
-    score = f"{100 * n['killed'] / others:.1f} %" if others else "-"
-    counts = (others + n["equivalent"], n["killed"], n["time"], n["equivalent"], n["open"])
-    return f"| {name} | {' | '.join(map(str, counts))} | {score} |"
+    return f"{100 * n['killed'] / others:.1f} %" if others else "-"
+
+
+def _counts(name: str, n: Counter[str], possible: int) -> str:
+    tried = n["killed"] + n["open"] + n["equivalent"]
+    counts = (tried, possible, n["killed"], n["time"], n["missed"], n["equivalent"], n["open"])
+    return f"| {name} | {' | '.join(map(str, counts))} | {_share(n)} |\n"
 
 
 def _code(text: str) -> str:
@@ -741,7 +817,10 @@ def main() -> None:
     if not modules:
         sys.exit(f"no module begins with {', '.join(starts)}")
     if chosen.table:
-        TABLE.write_text(table(modules, chosen.share, chosen.seed))
+        kept = sorted(results().values(), key=key)
+        RESULTS.unlink(missing_ok=True)
+        written(*kept)
+        TABLE.write_text(table())
     elif chosen.list:
         known = results()
         for module in modules:

@@ -103,7 +103,7 @@ def chosen(outcomes: Iterable[tuple[Case, bool]]) -> list[Case]:
     found: dict[Any, Case] = {}
     for case, holds in outcomes:
         factors = case.factors
-        usable = holds and case.drawn and factors["scale"] == "1" and 0 not in case.shape
+        usable = holds and case.drawn and factors["scale"] == "1"  # "-" if it is empty
         if not usable or factors["class"] not in ("square", "tall", "wide"):
             continue
         order = int(factors["order"])

@@ -135,7 +135,7 @@ def outputs(result: Any, order: tuple[str, ...] | None, row: Operation) -> dict[
     return dict(zip(order, result, strict=False))
 
 
-def contract(called: Called, own_memory: bool = True) -> Iterator[str]:
+def contract(called: Called, own_memory: bool) -> Iterator[str]:
     """Broken promises that every port makes: inputs untouched, array type and device kept, results in own memory."""
     for name, x in called.given.items():
         try:

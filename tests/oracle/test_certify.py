@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -191,3 +193,75 @@ def test_bad_options():
         certify.polar(np.eye(2), digits=0)
     with pytest.raises(ValueError, match="side='up'"):
         certify.polar(np.eye(2), side="up")
+
+
+@pytest.mark.parametrize("complex_", [False, True])
+def test_the_bounds_are_those_of_the_theorem(monkeypatch, complex_):
+    """(C3) to (C5) of A = diag(2, 1) and X = diag(0.9, 0.95): K = X^H A, l = 1/|K^-1|."""
+    kind = acb_mat if complex_ else arb_mat
+    monkeypatch.setattr(enclosure, "_approximate", lambda exact: kind([[0.9, 0], [0, 0.95]]))
+    with ctx.workprec(200):
+        _, radius, sigma = enclosure._enclose(kind([[2, 0], [0, 1]]))
+    e = np.hypot(1 - 0.9**2, 1 - 0.95**2)
+    d = np.hypot(2 - 0.9 * 1.8, 1 - 0.95 * 0.95) + e * np.hypot(1.8, 0.95)
+    smallest = 1 / np.hypot(1 / 1.8, 1 / 0.95)
+    assert d < smallest
+    assert radius == pytest.approx(2 * d / (2 * smallest - d) + e, rel=1e-14, abs=0)
+    assert sigma == pytest.approx(smallest - d, rel=1e-13, abs=0)
+
+
+def test_trials_double_the_bits_until_max_bits():
+    a = np.diag([1.0, 1e-60]) @ np.array([[0.6, 0.8], [-0.8, 0.6]])
+    assert certify.polar(a).bits == 8 * (64 + 4 * 15)
+    assert certify.polar(a, max_bits=992).bits == 992
+    with pytest.raises(NotCertified, match="with 496 bits"):
+        certify.polar(a, max_bits=991)
+    with pytest.raises(NotCertified, match="so many digits take more than 123 bits"):
+        certify.polar(np.eye(2), max_bits=123)
+
+
+def test_balls_are_complex_where_something_is():
+    a, u = np.diag([2.0, 1.0]), np.eye(2)
+    assert isinstance(certify.polar(a).u, arb_mat) and isinstance(certify.polar(a, u, a).h, arb_mat)
+    for arguments in ((a + 0j,), (a, u + 0j), (a, None, a + 0j)):
+        assert isinstance(certify.polar(*arguments).u, acb_mat)
+    off = certify.polar(a, u + 1j * np.diag([0.5, 0])).u_error
+    assert off[0] <= 0.5 <= off[1] <= 0.5001
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 2), (2, 4)])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_errors_of_given_factors(shape, side):
+    a = cases.matrix(shape, cond=5, seed=1, dtype="complex128")
+    u, h = polar(a, side=side)
+    u, h = u.copy(), h.copy()
+    u[1, 0] += 3e-3
+    h[0, 1] += 4e-3j
+    found = certify.polar(a, u, h, side=side)
+    for (low, high), by in ((found.u_error, 3e-3), (found.h_error, 4e-3)):
+        assert by - 1e-13 <= low <= high <= by + 1e-13
+
+
+def test_bounds_of_orthonormality_of_complex_and_wide_columns():
+    q = np.array([[1.0, 0.5j], [0.0, 1.0], [0.0, 0.0]])
+    expected = np.sqrt(2 * 0.5**2 + 0.25**2)
+    for x in (q, q.conj().T):
+        low, high = certify.orthonormal(x)
+        assert low <= expected * (1 + 1e-15) and high >= expected * (1 - 1e-15) and high - low <= 1e-15
+    coarse = certify.orthonormal(np.array([[1 / 3]]), bits=20)
+    assert coarse[1] - coarse[0] > 1e-8
+
+
+def test_what_is_no_matrix_of_columns():
+    assert certify.orthonormal([[1, 0], [0, 1]])[1] <= 5e-324
+    with pytest.raises(OutsideDomain, match="q has nan at entry"):
+        certify.orthonormal(np.array([[np.nan]]))
+    with pytest.raises(ValueError, match="one matrix, not a stack"):
+        certify.orthonormal(np.ones((2, 3, 3)))
+
+
+@pytest.mark.parametrize("enclose", [certify.polar, certify.orthonormal, certify.newton_schulz])
+def test_without_flint_the_extra_is_named(enclose, monkeypatch):
+    monkeypatch.setitem(sys.modules, "flint", None)
+    with pytest.raises(ImportError, match="certify"):
+        enclose(np.eye(2))

@@ -293,9 +293,7 @@ def nearest(
         c = float(scales[k].of(f, float(f @ f)))
         distance = float(np.hypot(seen.rest, np.linalg.norm(seen.y - c * f))) / max(seen.size, 1e-300)
         found.append(
-            Found(
-                seen, distance, beside + float(cost[i, step, j, k]), table.rows[i], int(step), divisors[j], scales[k], c
-            )
+            Found(seen, distance, float(cost[i, step, j, k]), table.rows[i], int(step), divisors[j], scales[k], c)
         )
     return [one for one in found if one.distance <= away / seen.better(one.cost)]
 

@@ -111,9 +111,8 @@ def _alone(gram: np.ndarray, vectors: str) -> str:
         return ""
     total, j = float(np.sum(rest)), int(np.argmax(np.sum(rest, axis=0)))
     others = float(np.sum(np.delete(np.delete(rest, j, 0), j, 1)))
-    one = float(np.sum(rest[j]) + np.sum(rest[:, j]) - rest[j, j])
     single = np.sum(np.delete(rest[j], j) > 1e-6 * total) >= 2 or rest[j, j] > 0.99 * total
-    return f"{vectors[:-1]} {j}" if others <= 1e-6 * total and one > 0 and single else ""
+    return f"{vectors[:-1]} {j}" if others <= 1e-6 * total and single else ""
 
 
 def one_wrong(name: str, x: np.ndarray, exact: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -131,7 +131,7 @@ def _partial(u: np.ndarray, precision: Precision) -> dict[str, tuple[np.ndarray,
     rest = tall @ inner(tall, tall) - tall
     m, n = tall.shape[-2:]
     found: dict[str, tuple[np.ndarray, Any]] = {"orthonormal": (norm(rest), precision.growth(n, m) * precision.eps)}
-    if precision.short and n:
+    if precision.short:
         found["orthonormal_2"] = spectral_norm(rest), 2 * unit_2(u, precision)
     return found
 

@@ -44,7 +44,7 @@ def variants(
         if on_grid:
             yield variant
     exact = _exact(seen, h, claimed.side)
-    for variant in (*_alone(seen, u, h, exact), *_reversed(a, u, h)):
+    for variant in (*_alone(seen, u, h, exact), *_reversed(a, u, h, claimed.side)):
         if variant.outputs and _plausible(a, variant.outputs["u"], variant.outputs.get("h"), claimed.side):
             yield variant
     for key, reason in recognised(seen):
@@ -105,7 +105,7 @@ def _plausible(a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str, is
     return bool(away <= size and np.vdot(x, product).real >= -size)
 
 
-def _reversed(a: np.ndarray, u: np.ndarray, h: np.ndarray | None) -> Iterator[Variant]:
+def _reversed(a: np.ndarray, u: np.ndarray, h: np.ndarray | None, side: str) -> Iterator[Variant]:
     """Eigenvectors of U^H A (A U^H, if that is smaller) with negative eigenvalues: U v = -p."""
     long = a.shape[0] >= a.shape[1]
     scaled = ldexp(a, -exponent_of(a))
@@ -118,7 +118,7 @@ def _reversed(a: np.ndarray, u: np.ndarray, h: np.ndarray | None) -> Iterator[Va
         turned = u - 2 * (u @ x) @ ct(x) if long else u - 2 * x @ (ct(x) @ u)
         yield Variant("reversed directions", text, _named(turned, h))
         if h is not None:
-            y = x if len(h) == len(w) else u @ x if long else ct(u) @ x
+            y = x if (side == "right") == long else u @ x if long else ct(u) @ x
             yield Variant("reversed directions", f"{text}, of h too", _named(turned, h - 2 * (h @ y) @ ct(y)))
 
 

@@ -159,3 +159,28 @@ def test_long_columns():
         4096,
         300,
     ]
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (1, 1), (2, 6, 3)])
+@pytest.mark.parametrize("times", [0.3, 1.0, 3.0])
+def test_every_ratio_is_its_formula(shape, times):
+    """(R2) and (S1) to (S3), written out, of columns that are too short, too long and complex."""
+    rng, (m, n), k = np.random.RandomState(3), shape[-2:], min(shape[-2:])
+    q = times * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(m + n)
+    adjoint = q.conj().swapaxes(-1, -2)
+    rest = np.eye(k) - (adjoint @ q if m >= n else q @ adjoint)
+    squares = (np.abs(q) ** 2).sum(axis=-2 if m >= n else -1)
+    expected = {
+        "orthonormal": np.linalg.norm(rest, axis=(-2, -1)) / (np.sqrt(k) * BFLOAT16.eps),
+        "orthonormal_2": np.linalg.svd(rest, compute_uv=False)[..., 0] / (2 * ratios.unit_2(q, BFLOAT16)),
+        "lengths": np.max(np.abs(np.sqrt(squares) - 1), axis=-1) / (BFLOAT16.eps / 2),
+        "scale": np.abs(squares.mean(axis=-1) - 1) / ratios.scale_unit(q, BFLOAT16),
+    }
+    found = ratios.orthonormal(q, precision=BFLOAT16)
+    assert found.keys() == expected.keys()
+    for name, ratio in found.items():
+        np.testing.assert_allclose(ratio, expected[name], rtol=1e-12, atol=0, err_msg=name)
+    long = ratios.orthonormal(q)
+    np.testing.assert_allclose(
+        long["orthonormal"], np.linalg.norm(rest, axis=(-2, -1)) / (8 * 2.0**-52), rtol=1e-12, atol=0
+    )

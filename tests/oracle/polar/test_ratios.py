@@ -11,6 +11,7 @@ from orthoref.oracle import cases
 from orthoref.oracle.orthonormal import ratios as orthonormal_ratios
 from orthoref.oracle.polar import ratios as polar_ratios
 from orthoref.oracle.precision import PRECISIONS, precision_of
+from orthoref.oracle.residual import rounding_norm
 
 EPS = 2.0**-52
 UNIT = 8 * EPS  # max(n, 8) eps for the orders below
@@ -191,3 +192,87 @@ def test_without_h_the_smaller_product_is_judged():
 def test_nothing_is_granted_to_u_on_the_subnormal_grid(name):
     a, u = np.array([[3.0, 1.0], [2.0, 4.0]]), np.array([[0.6, -0.8], [0.8, 0.6]])
     assert polar_ratios.polar(a * 2.0**-1074, u)[name] == polar_ratios.polar(a, u)[name]
+
+
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+@pytest.mark.parametrize("isometry", ["full", "partial"])
+@pytest.mark.parametrize("side", ["right", "left", "without h"])
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (1, 1)])
+def test_every_ratio_is_its_formula(shape, side, isometry, precision):
+    """(R1) to (R7) and (S1) to (S8), written out, for factors that satisfy none of them."""
+    rng, (m, n), p = np.random.RandomState(1), shape, PRECISIONS[precision]
+    k, long = min(shape), max(shape)
+    a, u = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for _ in range(2))
+    right = m >= n if side == "without h" else side == "right"
+    order = n if right else m
+    h = rng.standard_normal((order, order)) + 1j * rng.standard_normal((order, order)) - 3 * np.eye(order)
+    product = u.conj().T @ a if right else a @ u.conj().T
+    herm = (product + product.conj().T) / 2
+    given = {} if side == "without h" else {"h": h, "side": side}
+    h = given.get("h", herm)
+
+    def frobenius(x):
+        return np.sqrt((np.abs(x) ** 2).sum())
+
+    def spectral(x):
+        return np.linalg.svd(x, compute_uv=False)[0]
+
+    def below_zero(x):
+        return max(0.0, -np.linalg.eigvalsh((x + x.conj().T) / 2)[0])
+
+    rest = a - (u @ h if right else h @ u)
+    gram = u.conj().T @ u if m >= n else u @ u.conj().T
+    off = u @ u.conj().T @ u - u if isometry == "partial" else np.eye(k) - gram
+    nuclear = np.linalg.svd(a, compute_uv=False).sum()
+    e, e_u = p.relative(k, long) * p.eps, p.growth(k, long) * p.eps
+    expected = {
+        "backward": frobenius(rest) / frobenius(a) / e,
+        "orthonormal": frobenius(off) / e_u,
+        "hermitian": frobenius(h - h.conj().T) / frobenius(h) / e,
+        "positive": below_zero(h) / frobenius(h) / e,
+        "symmetric": frobenius(product - product.conj().T) / 2 / frobenius(a) / e,
+        "nuclear": abs(nuclear - np.trace(product).real) / nuclear / e,
+        "consistent": frobenius(h - herm) / frobenius(a) / e,
+    }
+    if precision == "bfloat16":
+        largest, unit = spectral(a), orthonormal_ratios.unit_2(u, p)
+        unit_h = min(float(rounding_norm(h, p)), p.eps * largest)
+        expected["orthonormal_2"] = spectral(off) / unit / 2
+        if isometry == "full":
+            squares = (np.abs(u) ** 2).sum(axis=0 if m >= n else 1)
+            expected["lengths"] = np.abs(np.sqrt(squares) - 1).max() / (p.eps / 2)
+            expected["scale"] = abs(squares.mean() - 1) / orthonormal_ratios.scale_unit(u, p)
+        expected["backward_2"] = spectral(rest) / (unit * largest + unit_h)
+        expected["signs"] = below_zero(herm) / (unit * largest)
+        if given:
+            expected["hermitian_2"] = spectral(h - h.conj().T) / 2 / (unit * largest + unit_h)
+            expected["multiple"] = abs(frobenius(h) - frobenius(a)) / (p.eps / 2 * frobenius(a))
+            if order > k or isometry == "partial":
+                expected["consistent_2"] = spectral(h - herm) / (unit * largest + unit_h)
+    found = polar_ratios.polar(a, u, isometry=isometry, precision=p, **given)
+    assert found.keys() == expected.keys()
+    for name, ratio in found.items():
+        if not given and name in ("hermitian", "consistent"):
+            assert ratio == 0  # the Hermitian part is judged in the place of H
+        else:
+            assert ratio == pytest.approx(expected[name], rel=1e-12, abs=0), name
+
+
+@pytest.mark.parametrize("isometry", ["full", "partial"])
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(2, 3, 0), (2, 0, 3), (2, 0, 0), (0, 3, 2)])
+def test_ratios_of_empty_matrices_have_the_batch_shape_and_are_zero(shape, precision, isometry):
+    a = np.zeros(shape)
+    for h in (None, np.zeros((*shape[:-2], shape[-1], shape[-1]))):
+        found = polar_ratios.polar(a, a, h, precision=PRECISIONS[precision], isometry=isometry)
+        assert all(ratio.shape == shape[:1] and not ratio.any() for ratio in found.values())
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 40])
+def test_one_entry_that_is_not_finite_spoils_its_member_alone(n):
+    h = np.stack([np.eye(n)] * 3)
+    h[1, 0, 0] = np.nan
+    a = np.stack([np.eye(n)] * 3)
+    found = polar_ratios.polar(a, a, h, precision=PRECISIONS["bfloat16"])
+    for name in ("backward", "positive", "consistent", "backward_2", "hermitian_2"):
+        assert np.isnan(found[name][1]) and not found[name][[0, 2]].any(), name
