@@ -20,7 +20,7 @@ class Dual(NamedTuple):
     dot: Any
 
     def __neg__(self) -> Dual:
-        return Dual(-self.value, -self.dot)
+        return Dual(-self.value, None if self.dot is None else -self.dot)
 
     def __add__(self, other: Any) -> Dual:
         other = dual(other)
