@@ -18,6 +18,7 @@ class Dual(NamedTuple):
 
     value: Any
     dot: Any
+    __array_ufunc__ = None  # an ndarray on the left would take the pair for an array
 
     def __neg__(self) -> Dual:
         return Dual(-self.value, None if self.dot is None else -self.dot)

@@ -90,11 +90,22 @@ def test_constants_have_no_derivative(count):
     for one in (c, dual(c)):
         assert equal(dx + one, [x[0] + c, *x[1:]]) and equal(dx - one, [x[0] - c, *x[1:]])
         assert equal(dx @ one, multiplied(x, constant, np.matmul)) and equal(dx * one, multiplied(x, constant, np.multiply))
-    assert equal(dual(c) @ dx, multiplied(constant, x, np.matmul))
+    if count == 2:  # a constant on the left is one of the same depth
+        assert equal(dual(c) @ dx, multiplied(constant, x, np.matmul))
     alone = ct(dual(c)) @ dual(c) + dual(c) * dual(c) - real_inner(dual(c), dual(c))
     assert alone.dot is None and reciprocal(dual(np.abs(c) + 1)).dot is None and root(dual(np.abs(c) + 1)).dot is None
     assert (-dual(c)).dot is None
     assert dual(dx) is dx
+
+
+def test_an_array_on_the_left_is_refused():
+    """NumPy would take the pair for a stack of two."""
+    x = Dual(draw((2, 2), 1), draw((2, 2), 2))
+    for operation in (np.matmul, np.multiply, np.add, np.subtract):
+        with pytest.raises(TypeError):
+            operation(draw((2, 2), 3), x)
+    with pytest.raises(TypeError):
+        draw((2, 2), 3) @ x
 
 
 def fractions(x):
