@@ -25,7 +25,7 @@ from orthoref.oracle.newton_schulz.claim import iteration
 from orthoref.oracle.newton_schulz.derivative_ratios import outcome, truths
 from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.residual import ldexp
-from orthoref.schedules import Normalization, names
+from orthoref.schedules import Normalization
 
 flint = pytest.importorskip("flint", reason="python-flint gives the reference")
 
@@ -91,9 +91,8 @@ def test_eps(kind, rule, eps):
     assert max(errors(a, claim(kind, 2, eps, rule))) <= 10.0**-DIGITS
 
 
-@pytest.mark.parametrize(("schedule", "steps"), [("jordan", 5), ("cubic", 4), ("muon", 0), ("muon", 1)])
+@pytest.mark.parametrize(("schedule", "steps"), [("jordan", 5), ("cubic5", 4), ("muon", 0), ("muon", 1)])
 def test_schedules(schedule, steps):
-    assert schedule in names()
     a = cases.matrix((3, 2), cond=10, seed=8)
     assert max(errors(a, claim("frobenius", steps, schedule=schedule))) <= 10.0**-DIGITS
 
@@ -115,29 +114,28 @@ def test_a_planted_fault_is_seen(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (5, 3), (3, 5), (2, 4, 3), (2, 3, 4)], ids=str)
-@pytest.mark.parametrize("exact", [True, False])
-def test_ours(shape, dtype, kind, exact):
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 4, 3), (2, 3, 4)], ids=str)
+@pytest.mark.parametrize(("eps", "rule"), [(0.0, "add"), (0.25, "add"), (75.0, "clamp")])
+def test_ours(shape, dtype, kind, eps, rule):
     """The row's truths, update scale included: both arithmetics within 1e-12 of the public functions."""
-    precision = PRECISIONS["float64" if exact else "float32"]
-    factor = 1.0 if kind == "none" else 300.0
-    a = factor * cases.matrix(shape, cond=10, seed=7, dtype=dtype)
+    a = (1.0 if kind == "none" else 300.0) * cases.matrix(shape, cond=10, seed=7, dtype=dtype)
     e, bar = draw(shape, dtype, 1), draw(shape, dtype, 2)
-    for eps, rule in ((0.0, "add"), (0.25, "add"), (0.25 * factor, "clamp")):
-        options = {"steps": 3, "normalize": Normalization(kind, "1.01"), "eps": eps, "eps_rule": rule}
-        claimed = iteration("muon", scale="0.2 sqrt(max(m, n))", **options)
-        scale = claimed.factor(*shape[-2:])
-        for which, others, ours in (
-            ("vjp", {"x_bar": bar}, newton_schulz_vjp(a, bar, "muon", **options)),
-            ("jvp", {"a_dot": e}, newton_schulz_jvp(a, e, "muon", **options)),
-            ("vjp_jvp", {"a_dot": e, "x_bar": bar}, newton_schulz_vjp_jvp(a, e, bar, "muon", **options)),
-        ):
-            ((found,),) = (each.values() for each in truths(which, {"a": a, **others}, claimed, precision))
+    options = {"steps": 2, "normalize": Normalization(kind, "1.01"), "eps": eps, "eps_rule": rule}
+    claimed = iteration("muon", scale="0.2 sqrt(max(m, n))", **options)
+    for which, others, ours in (
+        ("vjp", {"x_bar": bar}, newton_schulz_vjp(a, bar, "muon", **options)),
+        ("jvp", {"a_dot": e}, newton_schulz_jvp(a, e, "muon", **options)),
+        ("vjp_jvp", {"a_dot": e, "x_bar": bar}, newton_schulz_vjp_jvp(a, e, bar, "muon", **options)),
+    ):
+        size = norm(bar) / norm(a) if which == "vjp" else norm(e) / norm(a)
+        size = size * norm(bar) / norm(a) if which == "vjp_jvp" else size
+        for name in ("float32", "float64"):  # found in float64, and in fixed point
+            if name == "float64" and (which, kind) == ("vjp_jvp", "spectral") and len(shape) > 2:
+                continue  # takes long
+            ((found,),) = (each.values() for each in truths(which, {"a": a, **others}, claimed, PRECISIONS[name]))
             value = ldexp(rounded(found.value), found.exponent)
-            size = norm(bar) / norm(a) if which == "vjp" else norm(e) / norm(a)
-            size = size * norm(bar) / norm(a) if which == "vjp_jvp" else size
             assert value.shape == ours.shape
-            assert np.all(norm(value - scale * ours) <= 1e-12 * np.max(size))
+            assert np.all(norm(value - claimed.factor(*shape[-2:]) * ours) <= 1e-12 * size)
 
 
 @pytest.mark.parametrize("kind", KINDS)
