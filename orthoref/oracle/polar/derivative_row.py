@@ -30,14 +30,16 @@ def shapes(kind: str, claimed: PolarDerivative, a: tuple[int, ...], *others: tup
     return {"a_bar" if kind == "vjp" else "a_bar_dot": tuple(a)}
 
 
-def outside(inputs: Data, claimed: PolarDerivative) -> str:
-    """Where a member has no derivative a port may raise."""
+def outside(kind: str, inputs: Data, claimed: PolarDerivative) -> str:
+    """Where a member has no derivative, or one that is out of range, a port may raise."""
     a = inputs["a"].value
     if not a.size:
         return ""
     tall = a if a.shape[-2] >= a.shape[-1] else ct(a)
     smooth = differentiable(point(tall, False), claimed, PRECISIONS["float32" if inputs["a"].dtype in SINGLE else "float64"])
-    return "" if smooth.all() else "not judged: a polar factor has no derivative there"
+    if not smooth.all():
+        return "not judged: a polar factor has no derivative there"
+    return derivative.overflow(partial(truths, kind), inputs, claimed)
 
 
 LEVELS = Levels(
@@ -76,7 +78,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         measure=partial(derivative.measure, partial(truths, kind), UNIT),
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),
-        outside=outside,
+        outside=partial(outside, kind),
         levels=LEVELS,
         limit=derivative.LIMIT,
         unit=UNIT,
