@@ -15,7 +15,7 @@ import numpy as np
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.fixed import Matrix, ct, rounded
 from orthoref.oracle.operation import Data, Measured, Measurement, Variant
-from orthoref.oracle.precision import PRECISIONS, Precision
+from orthoref.oracle.precision import PRECISIONS, Precision, precision_of
 from orthoref.oracle.residual import ldexp, norm, ratio
 
 LIMIT = 10.0
@@ -104,6 +104,17 @@ def _score(truth: Truth, x: np.ndarray, precision: Precision) -> np.ndarray:
     # entries below the smallest normal number lie on the subnormal grid
     grid = np.sqrt(x.shape[-1] * x.shape[-2]) * np.ldexp(precision.tiny, -truth.exponent)[..., 0, 0]
     return ratio(norm((scaled - high) - low), truth.unit + grid)
+
+
+def overflow(truths: Truths, inputs: Data, claimed: Any) -> str:
+    """Why a port may raise where its result is out of range, or nothing."""
+    precision = precision_of(inputs["a"].dtype or "float64")
+    with np.errstate(all="ignore"):
+        found = truths({name: x.value for name, x in inputs.items()}, claimed, PRECISIONS["float32"])[0]
+    for name, truth in found.items():
+        if not np.all(norm(rounded(truth.value)) <= np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]):
+            return f"not judged: {name} is out of range in {precision.name}"
+    return ""
 
 
 def operator_norm(apply: Callable[[np.ndarray], np.ndarray], like: np.ndarray, adjoint: Any = None) -> np.ndarray:

@@ -18,9 +18,10 @@ class Dual(NamedTuple):
 
     value: Any
     dot: Any
+    __array_ufunc__ = None  # an ndarray on the left would take the pair for an array
 
     def __neg__(self) -> Dual:
-        return Dual(-self.value, -self.dot)
+        return Dual(-self.value, None if self.dot is None else -self.dot)
 
     def __add__(self, other: Any) -> Dual:
         other = dual(other)

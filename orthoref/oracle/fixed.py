@@ -2,7 +2,8 @@
 
 Each matrix has its own exponent: its value is B^e (w_0/B + w_1/B^2 + ...), B = 2^20, with integers |w_j| <= 2^19.
 Products of words are integers, and sums of up to 2^15 of them stay below 2^53: BLAS adds them without error in whatever
-order, equation (WORDS). What is lost are the words beyond the last, relative to the largest entry of the matrix.
+order, equation (WORDS). What is lost are the words beyond the last, relative to the largest entry of the matrix, and in
+products, which keep one more since both first words may be small, relative to the largest entries of both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from orthoref.oracle.residual import exponent_of
 
 BITS, WORDS = 20, 7  # the first word may hold one bit only: 121 bits at least
 BASE = 2.0**BITS
-LONG = 2**15 // WORDS  # longest sums of products
+LONG = 2**14 // WORDS  # longest sums of products, of which a complex one is two
 NOTHING = -(2**30)  # exponent of a zero matrix: it never decides about the other one
 
 
@@ -30,7 +31,7 @@ class Fixed:
 
     @classmethod
     def of(cls, x: np.ndarray) -> Fixed:
-        """A float64 or complex128 stack; exact but for entries 2^-90 of the largest."""
+        """A float64 or complex128 stack; exact but for entries below 2^-67 of the largest."""
         exponent = -(-exponent_of(x) // BITS)
         rest, words = _ldexp(x, -BITS * exponent), []
         for _ in range(WORDS):
@@ -83,18 +84,22 @@ class Fixed:
             )
             return first + rest
         words = [
-            np.concatenate([*x[: k + 1]], axis=-1) @ np.concatenate([*y[k::-1]], axis=-2) for k in range(WORDS)
-        ]  # fmt: skip
+            np.concatenate([*x[max(k - WORDS + 1, 0) : k + 1]], axis=-1)
+            @ np.concatenate([*y[max(k - WORDS + 1, 0) : k + 1][::-1]], axis=-2)
+            for k in range(WORDS + 1)
+        ]
         return _normalized(np.stack(words), self.exponent + other.exponent - 1)
 
     def __rmatmul__(self, other: Matrix) -> Fixed:
         return fixed(other) @ self
 
     def __mul__(self, other: Matrix | float) -> Fixed:
-        """Entry by entry; numbers of at most 53 bits."""
+        """Entry by entry."""
         other = fixed(other)
         x, y = self.words, other.words
-        words = [sum(x[i] * y[k - i] for i in range(k + 1)) for k in range(WORDS)]
+        words = [
+            sum(x[i] * y[k - i] for i in range(max(k - WORDS + 1, 0), min(k + 1, WORDS))) for k in range(WORDS + 1)
+        ]
         return _normalized(np.stack(words), self.exponent + other.exponent - 1)
 
     __rmul__ = __mul__

@@ -85,7 +85,8 @@ def rounding(kind: str, a: np.ndarray, others: Mapping[str, np.ndarray], claimed
     random, squares = np.random.RandomState(0), np.zeros(a.shape[:-2])
     steps, at = sweep.rows(claimed), sweep.normalized(a, claimed, eps)
     over = np.ones(a.shape[:-2]) if at.over is None else np.max(at.over, axis=(-2, -1))
-    s = [np.linalg.svd(np.where(np.isfinite(at.x), at.x, 0.0), compute_uv=False)]
+    finite = np.all(np.isfinite(at.x), axis=(-2, -1), keepdims=True)  # else there is no derivative
+    s = [np.where(finite[..., 0], np.linalg.svd(np.where(finite, at.x, 0.0), compute_uv=False), np.nan)]
     for c in steps:
         s.append(np.abs(s[-1] * _terms(c, s[-1], signed=True)))
     length = norm(others["a_dot"]) if "a_dot" in others else 0.0

@@ -24,14 +24,16 @@ UNIT = "rms rounding error"
 NOT_FOR_DERIVATIVES = ("form", "restart")  # the derivative of a polynomial, however it is evaluated
 
 
-def outside(inputs: Data, claimed: Iteration) -> str:
-    """Zero matrices and other places where the normalization has no derivative: a port may raise there."""
+def outside(kind: str, inputs: Data, claimed: Iteration) -> str:
+    """Zero matrices and other places where the normalization has no derivative, results out of range: a port may raise."""
     a = inputs["a"].value
     if not a.size:
         return ""
     with np.errstate(all="ignore"):
         truth = truths("jvp", {"a": a, "a_dot": np.ones_like(a)}, claimed, PRECISIONS["float32"])[0]["x_dot"]
-    return "" if np.isfinite(truth.unit).all() else "not judged: the normalization has no derivative there"
+    if not np.isfinite(truth.unit).all():
+        return "not judged: the normalization has no derivative there"
+    return derivative.overflow(partial(truths, kind), inputs, claimed)
 
 
 def shapes(kind: str, claimed: Iteration, a: tuple[int, ...], *others: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -68,7 +70,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         measure=partial(derivative.measure, partial(truths, kind), UNIT),
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),
-        outside=outside,
+        outside=partial(outside, kind),
         levels=derivative.levels_of(kind, DERIVATIVE_LEVELS),
         limit=LIMIT,
         unit=UNIT,

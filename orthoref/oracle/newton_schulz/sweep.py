@@ -29,7 +29,7 @@ class Normalized(NamedTuple):
     x: Any
     over: Any
     gradient: Any  # of t; for "aol" the signs of the Gram matrix
-    weight: Any  # of the gradient; for "aol" by column
+    weight: Any  # of the gradient; for "aol" by column, over t^2
 
 
 def plain(x: Any) -> np.ndarray:
@@ -52,7 +52,8 @@ def normalized(a: Any, claimed: Iteration, eps: np.ndarray) -> Normalized:
         above = plain(sums) > eps if clamp else np.ones(plain(sums).shape, bool)
         level = _select(above, sums, eps) if clamp else sums + eps
         over = reciprocal(root(level) * factor)
-        return Normalized(a * over, over, g * reciprocal(size), above * factor**2 / 2)
+        whole = over * factor
+        return Normalized(a * over, over, g * reciprocal(size), whole * whole * (above * 0.5))
     if how.kind == "frobenius":
         size, over = _length(real_inner(a, a))
         gradient = a * over
@@ -82,7 +83,7 @@ def _select(above: np.ndarray, x: Any, y: np.ndarray) -> Any:
 
 
 def top(a: Any) -> tuple[Any, Any]:
-    """(TOP) sigma_1 and its gradient p v^H, refined in the arithmetic of A; their derivatives in float64."""
+    """(TOP) sigma_1 and its gradient p v^H, and their derivatives, refined in the arithmetic of A."""
     if isinstance(a, Dual) and a.dot is None:
         size, gradient = top(a.value)
         return Dual(size, None), Dual(gradient, None)
@@ -91,34 +92,40 @@ def top(a: Any) -> tuple[Any, Any]:
     left: Any = None
     right: Any = None
     left, right, size = p[..., :, :1], ct(vh)[..., :, :1], s[..., :1, None]
-    others = np.where(s == s[..., :1], np.inf, s[..., :1] ** 2 - s**2)[..., None, :]
+    others = np.where(s == s[..., :1], np.inf, s[..., :1] ** 2 - s**2)
 
     def turned(u: Any, v: Any) -> tuple[Any, Any]:
-        """First-order changes of the unit vectors for A v - k u = U and A^H u - k v = V."""
-        pu, vv = (ct(p) @ u)[..., 0], (vh @ v)[..., 0]
-        first = s[..., :1]
-        of_p = (first * pu + s * vv) / others[..., 0, :]
-        of_v = (first * vv + s * pu) / others[..., 0, :]
+        """First-order changes of the unit vectors for A v - k u = U and A^H u - k v = V; a phase is shared."""
+        u, v = rounded(u), rounded(v)
+        pu, vv, first = (ct(p) @ u)[..., 0], (vh @ v)[..., 0], s[..., :1]
+        of_p, of_v = (first * pu + s * vv) / others, (first * vv + s * pu) / others
+        if np.iscomplexobj(pu):
+            phase = 0.5j * pu[..., :1].imag / first
+            of_p[..., :1] += phase
+            of_v[..., :1] -= phase
         outer = u - p @ (ct(p) @ u), v - ct(vh) @ (vh @ v)
         return p @ of_p[..., None] + outer[0] / size, ct(vh) @ of_v[..., None] + outer[1] / size
 
-    if isinstance(value, Fixed):
+    refinements = 4 if isinstance(value, Fixed) else 0
+    if refinements:
         left, right = Fixed.of(left), Fixed.of(right)
-        for _ in range(4):
-            sigma = real(ct(left) @ value @ right)
-            du, dv = turned(rounded(value @ right - left * sigma), rounded(ct(value) @ left - right * sigma))
-            left, right = left + du, right + dv
-            left, right = (x * reciprocal(root(real_inner(x, x))) for x in (left, right))
+    for _ in range(refinements):
+        sigma = real(ct(left) @ value @ right)
+        du, dv = turned(value @ right - left * sigma, ct(value) @ left - right * sigma)
+        left, right = left + du, right + dv
+        left, right = (x * reciprocal(root(real_inner(x, x))) for x in (left, right))
     sigma, gradient = real(ct(left) @ value @ right), left @ ct(right)
     if not isinstance(a, Dual):
         return sigma, gradient
-    e = rounded(a.dot)
-    u, v = rounded(left), rounded(right)
-    slope = real(ct(u) @ e @ v)
-    du, dv = turned(e @ v - u * slope, ct(e) @ u - v * slope)
-    turn = 1j * np.imag(ct(u) @ e @ v) / (2 * size) if np.iscomplexobj(e) else 0.0  # of p against v
-    du, dv = du + u * turn, dv - v * turn
-    return Dual(sigma, slope), Dual(gradient, du @ ct(v) + u @ ct(dv))
+    e = a.dot
+    slope = real(ct(left) @ e @ right)
+    u, v = e @ right - left * slope, ct(e) @ left - right * slope
+    du, dv = turned(u, v)
+    for _ in range(refinements):
+        more = turned(u + value @ dv - du * sigma, v + ct(value) @ du - dv * sigma)
+        du, dv = (x + Fixed.of(y) for x, y in zip((du, dv), more, strict=True))
+        du, dv = (y - x * real_inner(x, y) for x, y in ((left, du), (right, dv)))  # lengths stay 1
+    return Dual(sigma, slope), Dual(gradient, du @ ct(right) + left @ ct(dv))
 
 
 def pulled(n: Normalized, a: Any, x_bar: Any, aol: bool) -> Any:
@@ -128,7 +135,7 @@ def pulled(n: Normalized, a: Any, x_bar: Any, aol: bool) -> Any:
     if not aol:
         return (x_bar - n.gradient * (real_inner(n.x, x_bar) * n.weight)) * n.over
     # t_j^2 = f^2 sum_i |a_i^H a_j|
-    m = n.gradient * (real_inner(n.x, x_bar, -2) * n.over * n.over * n.weight)
+    m = n.gradient * (real_inner(n.x, x_bar, -2) * n.weight)
     return x_bar * n.over - a @ (m + ct(m))
 
 

@@ -33,8 +33,8 @@ def shapes(
     return {"a_bar" if kind == "vjp" else "a_bar_dot": tuple(a)}
 
 
-def outside(inputs: Data, claimed: PolarDerivative) -> str:
-    """Where a member has no derivative a port may raise."""
+def outside(kind: str, inputs: Data, claimed: PolarDerivative) -> str:
+    """Where a member has no derivative, or one that is out of range, a port may raise."""
     a = inputs["a"].value
     if not a.size:
         return ""
@@ -42,7 +42,9 @@ def outside(inputs: Data, claimed: PolarDerivative) -> str:
     smooth = differentiable(
         point(tall, False), claimed, PRECISIONS["float32" if inputs["a"].dtype in SINGLE else "float64"]
     )
-    return "" if smooth.all() else "not judged: a polar factor has no derivative there"
+    if not smooth.all():
+        return "not judged: a polar factor has no derivative there"
+    return derivative.overflow(partial(truths, kind), inputs, claimed)
 
 
 LEVELS = Levels(
@@ -81,7 +83,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         measure=partial(derivative.measure, partial(truths, kind), UNIT),
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),
-        outside=outside,
+        outside=partial(outside, kind),
         levels=derivative.levels_of(kind, LEVELS),
         limit=derivative.LIMIT,
         unit=UNIT,
