@@ -2,8 +2,8 @@
 
     python docs/make_derivative_false_alarms.py [COUNT [SEED]]
 
-The ports are those of tests/meta that are right by another formula, each within what it claims: condition number, distinct
-singular values, dtype. Every ratio above half of the limit is printed with what recreates it.
+The ports are those of tests/meta that are right by another formula, each within what it claims: condition number,
+distinct singular values, dtype. Every ratio above half of the limit is printed with what recreates it.
 """
 
 from __future__ import annotations

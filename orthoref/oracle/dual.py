@@ -5,7 +5,8 @@ The parts are NumPy arrays, :class:`orthoref.oracle.fixed.Fixed`, or dual number
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from orthoref.oracle import fixed
 from orthoref.oracle.fixed import Fixed
 
 
-class Dual(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dual:
     """x + d x_dot, d^2 = 0; ``+ - @`` and the entrywise ``*``."""
 
     value: Any
     dot: Any
-    __array_ufunc__ = None  # an ndarray on the left would take the pair for an array
+    __array_ufunc__: ClassVar[None] = None  # an ndarray on the left would take the pair for an array
 
     def __neg__(self) -> Dual:
         return Dual(-self.value, None if self.dot is None else -self.dot)

@@ -25,7 +25,7 @@ NOT_FOR_DERIVATIVES = ("form", "restart")  # the derivative of a polynomial, how
 
 
 def outside(kind: str, inputs: Data, claimed: Iteration) -> str:
-    """Zero matrices and other places where the normalization has no derivative, results out of range: a port may raise."""
+    """Where the normalization has no derivative (zero matrices), or results are out of range, a port may raise."""
     a = inputs["a"].value
     if not a.size:
         return ""

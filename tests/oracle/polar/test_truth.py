@@ -181,7 +181,8 @@ POINTS = {
 IDENTITY = 1e-27
 
 
-BRANCHES = [(dtype, shape, name, 1) for dtype in ("float64", "complex128") for shape in ((4, 4), (5, 3), (2, 3, 3), (3, 1))
+BRANCHED = ((4, 4), (5, 3), (2, 3, 3), (3, 1))
+BRANCHES = [(dtype, shape, name, 1) for dtype in ("float64", "complex128") for shape in BRANCHED
             for name in POINTS] + [("float64", (4, 4), "small", -1), ("float64", (2, 3, 3), "small", -1)]  # fmt: skip
 
 
