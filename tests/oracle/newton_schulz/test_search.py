@@ -46,10 +46,11 @@ def test_the_multiple_that_is_nearest():
         assert search._multiple(table, A, 0 * x) == 0
 
 
-def test_results_of_a_matrix_and_its_multiple_wander():
-    best = iteration("jordan")
+@pytest.mark.parametrize("scale", ["none", "0.2 sqrt(max(m, n))"])
+def test_results_of_a_matrix_and_its_multiple_wander(scale):
+    best = iteration("jordan", scale=scale)
     a = cases.matrix(SHAPES[0], cond=10, seed=2)
-    x, noise = run(a, best), np.random.RandomState(0).standard_normal((2, *SHAPES[0]))
+    x, noise = best.factor(*SHAPES[0]) * run(a, best), 1e-3 * np.random.RandomState(0).standard_normal((2, *SHAPES[0]))
     other = (A, run(A, best))
     assert search._wanders([(a, x + noise[0]), other, (2 * a, x + noise[1])], best)
     assert not search._wanders([(a, x + noise[0]), other, (2 * a, x + noise[0])], best)
