@@ -119,7 +119,6 @@ NAMED = {
     ("conformance.py", "polar"): "the default of check and battery",
     ("cases.py", "orthonormal"): "the structure of a matrix",
     ("factors.py", "orthonormal"): "the structure of a matrix",
-    ("cases.py", "polar"): "what a normal cotangent is normal to",
 }
 
 

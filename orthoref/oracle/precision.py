@@ -27,12 +27,17 @@ class Precision(NamedTuple):
         max(n, 8) for float32 and float64: n is the factor of the a-priori bounds (LAPACK's test ratios). Below 8 the
         constants show: LAPACK's bidiagonal QR neglects what is below max(10, min(100, u^(-1/8))) u, which is 49 eps
         in binary64 for every n, and ten of these units are 80 eps. Sums over the m >= n entries of the n columns
-        err by up to sqrt(n) m/32 eps in all, an eighth of which is more for m > 256 sqrt(n): equation (LONG).
+        add :meth:`long`, equation (LONG).
 
         sqrt(n) for the 16-bit formats, which store what was computed with float32 accumulation: rounding the entries
         of U once more costs |dU|_F <= eps/2 |U|_F = sqrt(n) eps/2, while n eps would soon accept anything.
         """
-        return sqrt(n) if self.short else max(n, 8.0, sqrt(n) * m / 256)
+        return sqrt(n) if self.short else max(n, 8.0, sqrt(n) * self.long(m))
+
+    @staticmethod
+    def long(m: int) -> float:
+        """(LONG) m/32 for sums of up to 1024 terms that err alike; from then on blocks of a sum do not."""
+        return max(min(m, 1024) / 32, m / 256)
 
     def relative(self, n: int, m: int = 0) -> float:
         """Factor on ``eps`` for errors relative to |A| or |H|.
@@ -45,7 +50,9 @@ class Precision(NamedTuple):
         """Name of growth * eps (relative * eps)."""
         if self.short:
             return "eps" if relative else "sqrt(n) eps"
-        return "sqrt(n) m/256 eps" if self.growth(n, m) > max(n, 8) else "n eps" if n >= 8 else "8 eps"
+        if self.growth(n, m) > max(n, 8):
+            return "sqrt(n) " + ("m/32 eps" if m <= 1024 else "32 eps" if m <= 8192 else "m/256 eps")
+        return "n eps" if n >= 8 else "8 eps"
 
 
 PRECISIONS = {f.name: Precision(f.name, f.eps, f.tiny, f.largest) for f in FORMATS.values()}

@@ -8,7 +8,7 @@ import pytest
 from orthoref import PortFailure, testing
 from orthoref.oracle import cases
 from orthoref.oracle.orthonormal import ratios
-from orthoref.oracle.precision import PRECISIONS
+from orthoref.oracle.precision import PRECISIONS, Precision
 from orthoref.oracle.residual import half_spacing, rounding_norm, singular_values, spectral_norm
 
 SHORT = ("bfloat16", "float16", "tf32")
@@ -152,13 +152,8 @@ def test_long_columns():
     with pytest.raises(PortFailure):
         testing.assert_orthonormal((1 + 4e-3) * q)
     growth = PRECISIONS["float32"].growth
-    assert [growth(n, m) for n, m in ((1, 2048), (4, 1024), (4, 8192), (1, 2**20), (300, 4096))] == [
-        8,
-        8,
-        64,
-        4096,
-        300,
-    ]
+    sizes = ((1, 256), (1, 2048), (4, 1024), (4, 8192), (4, 16384), (1, 2**20), (300, 4096))
+    assert [growth(n, m) for n, m in sizes] == [8, 32, 64, 64, 128, 4096, 32 * 300**0.5]
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (1, 1), (2, 6, 3)])
@@ -184,3 +179,15 @@ def test_every_ratio_is_its_formula(shape, times):
     np.testing.assert_allclose(
         long["orthonormal"], np.linalg.norm(rest, axis=(-2, -1)) / (8 * 2.0**-52), rtol=1e-12, atol=0
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+@pytest.mark.parametrize(("m", "n"), [(100, 5), (171, 5), (297, 8), (1000, 8), (4000, 8)])
+def test_columns_of_ones_orthonormalised_by_lapack_hold(m, n, dtype):
+    """Terms of one sign and size, added in one accumulator: (LONG) for short sums, up to 24 without."""
+    a = np.tril(np.ones((m, n))).astype(dtype) * (1 + 0.5j if dtype.startswith("complex") else 1)
+    testing.assert_orthonormal(np.linalg.qr(a)[0])
+
+
+def test_the_unit_of_long_columns_grows_up_to_1024_entries_and_from_8192_on():
+    assert [Precision.long(m) for m in (0, 32, 1024, 1025, 8192, 16384)] == [0, 1, 32, 32, 32, 64]
