@@ -31,6 +31,7 @@ from derivative_ports import PORTS
 TABLE = Path(__file__).with_name("derivative_ports_table.md")
 PACKAGES = ("numpy", "torch", "jax", "optax", "keras", "pytorch-optimizer")
 COMPILED = {"shapes": ((5, 5), (7, 4), (4, 7), (2, 3, 3)), "max_cases": 60}  # JAX compiles for every shape
+OPTAX = {"shapes": ((5, 5), (4, 7)), "max_cases": 30}  # and these long
 REFUSED = "not differentiable"  # the framework says so for every input
 KINDS = {"vjp": "reverse mode", "jvp": "forward mode", "vjp_jvp": "double backward"}
 
@@ -79,7 +80,7 @@ def section(port, battery):
         skipped = {"stacks": lambda shape: len(shape) > 2, "wide": lambda shape: shape[-2] < shape[-1]}
         unclaimed = [skipped[name] for name in options["skip"]]
         shapes = [shape for shape in COMPILED["shapes"] if not any(test(shape) for test in unclaimed)]
-        options |= COMPILED | {"shapes": shapes, "skip": []}
+        options |= COMPILED | {"shapes": shapes, "skip": []} | (OPTAX if "optax" in port.packages else {})
     if port.operation == "polar":
         options["returns"] = "u" if port.outputs == (0,) else "uh"
     claims = {name: x for name, x in port.claims.items() if name not in ("form", "restart")}  # of the primal only
