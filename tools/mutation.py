@@ -726,16 +726,19 @@ def results() -> dict[str, dict]:
 
 
 def is_valid(found: dict | None, edit: Edit) -> bool:
-    """Whether a result is of the present module and, for a survivor, of the present tests."""
+    """Whether a result is of the present module and, for a survivor that is not equivalent, of the present tests."""
     now = versions(edit.module)
     return (
-        found is not None and found["source"] == now["source"] and (found["by"] != "" or found["tests"] == now["tests"])
+        found is not None
+        and found["source"] == now["source"]
+        and (found["by"] != "" or found["tests"] == now["tests"] or edit.key in reasons())
     )
 
 
 # The table ------------------------------------------------------------------------------------------------------------
 
 
+@cache
 def reasons() -> dict[str, str]:
     """Why an edit cannot be seen, by its key; ``number`` is 0 where it is not given."""
     listed = tomllib.loads(EQUIVALENT.read_text())["edit"] if EQUIVALENT.exists() else []

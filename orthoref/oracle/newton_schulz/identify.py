@@ -427,8 +427,9 @@ def _ratios(pairs: Sequence[Pair], claimed: Iteration, precision: Precision, mos
 def _wanders(pairs: Sequence[Pair], best: Iteration) -> bool:
     """Whether a matrix and a multiple of it have different errors, as rounding makes, and no mistake."""
     errors = [x - best.factor(*a.shape) * run(a, best) for a, x in pairs if a.shape == SHAPES[0]][:2]
-    together = abs(float(np.vdot(errors[0], errors[-1])))
-    return len(errors) > 1 and together <= ALIKE * _norm(errors[0]) * _norm(errors[1])
+    if len(errors) < 2:  # some were dropped
+        return False
+    return abs(float(np.vdot(*errors))) <= ALIKE * _norm(errors[0]) * _norm(errors[1])
 
 
 def _undecided(one: Judged) -> float:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from orthoref import newton_schulz
 from orthoref.oracle import cases
 from orthoref.oracle.newton_schulz import identify as search
 from orthoref.oracle.newton_schulz.claim import iteration, run
@@ -56,6 +57,7 @@ def test_results_of_a_matrix_and_its_multiple_wander(scale):
     assert not search._wanders([(a, x + noise[0]), other, (2 * a, x + noise[0])], best)
     assert not search._wanders([(a, x + noise[0]), other, (2 * a, x - 3 * noise[0])], best)
     assert not search._wanders([(a, x + noise[0]), other], best)  # one says nothing
+    assert not search._wanders([other], best)
     mixed = noise[0] + 2 * noise[1]  # a cosine of 0.45
     assert search._wanders([(a, x + noise[0]), (2 * a, x + mixed)], best)
     assert not search._wanders([(a, x + noise[0]), (2 * a, x + 1.3 * noise[0] + 2 * noise[1])], best)
@@ -115,3 +117,73 @@ def test_findings():
     assert found(converged=True, outputs=np.array([1.0, 1.002])).startswith(
         "the polar factor to 0.002: every converged"
     )
+
+
+def test_three_dense_probes_are_enough():
+    def port(shapes):
+        def of(a):
+            if a.shape not in shapes:
+                raise ValueError(f"not {a.shape}")
+            return a.copy()
+
+        return of
+
+    dense, small, dropped = search._probed(port(SHAPES), None, "float32")
+    assert [a.shape for a, _ in dense] == [*SHAPES] and len(small) == len(search.SMALL_NORMS)
+    assert dropped == ("not (8, 11)", "not (40, 40)")
+    with pytest.raises(ValueError, match=r"not \(27, 12\)"):
+        search._probed(port(SHAPES[:2]), None, "float32")
+    with pytest.raises(ValueError, match="the port returned shape"):
+        search._probed(lambda a: a.T, None, "float32")
+    _, small, dropped = search._probed(
+        lambda a: a * np.float32(np.inf if np.abs(a).max() < 1e-3 else 1), None, "float32"
+    )
+    assert len(small) < len(search.SMALL_NORMS) and "the port returned NaN or infinity for a (24, 24)" in dropped[0]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "form", "ratio"),
+    [  # of the standard form, of the Gram form, and of that with a restart
+        ((0.5, 0.1, 0.1), "standard", 0.5), ((1.5, 0.9, 0.2), "gram", 0.9), ((3.0, 2.0, 3.5), "gram", 2.0),
+        ((3.0, 3.5, 2.5), "gram at 2", 2.5), ((2.0, 3.5, 2.5), "standard", 2.0), ((4.0, 9.0, 9.0), "standard", 4.0),
+        ((4.1, np.inf, np.inf), None, 4.1), ((np.inf, np.inf, np.inf), None, np.inf),
+    ],
+)  # fmt: skip
+def test_the_form_whose_rounding_explains_the_errors(monkeypatch, ratios, form, ratio):
+    """The first of a ratio of at most 1, else the least of at most 4."""
+    names = {("standard", ()): 0, ("gram", ()): 1, ("gram", (2,)): 2}
+    monkeypatch.setattr(
+        search, "_ratios", lambda pairs, claimed, *_: (ratios[names[claimed.form, claimed.restart]], 1.0)
+    )
+    best = iteration("jordan")
+    x = A + 2.0**-40
+    found, precision, shown = search._explained([(1e-3, best), (1e-2, iteration("you-5"))], [(A, x)], "float64")
+    assert shown == ratio and precision == (None if form is None else "float64")
+    known = {"standard": ("standard", ()), "gram": ("gram", ()), "gram at 2": ("gram", (2,)), None: ("standard", ())}
+    assert (found.form, found.restart) == known[form]
+
+
+def test_a_shorter_format_has_to_be_clear_and_seen(monkeypatch):
+    def of(single, least, apart, wanders=True, x=A + 2.0**-40):
+        monkeypatch.setattr(search, "_ratios", lambda pairs, claimed, precision, most: (
+            (single, least) if precision.name == "float32" else (1e6, 1.0)))  # fmt: skip
+        monkeypatch.setattr(search, "_wanders", lambda *_: wanders)
+        ranked = [(1e-3, iteration("jordan")), (1e-3 * apart, iteration("you-5"))]
+        return search._explained(ranked, [(A, x)], "float64")[1]
+
+    assert of(0.5, 0.02, 10.0) == "float32"
+    assert of(1.1, 0.02, 10.0) is None and of(0.5, 0.019, 10.0) is None
+    assert of(0.5, 0.02, 9.9) is None and of(0.5, 0.02, 10.0, wanders=False) is None
+    assert of(0.5, 0.0, 1.0, x=A.astype("float32").astype(float)) == "float32"  # its results are stored in it
+
+
+def test_a_port_that_refuses_the_square_probes_is_identified():
+    """Whether its errors wander cannot be seen then."""
+
+    def port(a):
+        if a.shape == SHAPES[0]:
+            raise ValueError("square")
+        return newton_schulz(a, "polar-express")
+
+    found = search.identify(port, candidates=["polar-express"])
+    assert found.match is not None and found.match.schedule.name == "polar-express" and len(found.dropped) == 6
