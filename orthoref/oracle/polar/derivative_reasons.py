@@ -136,14 +136,15 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
     at = point(ct(a) if wide else a, False)
     said, close = [], _closest(at.s)
     bad = any(not np.isfinite(x.value).all() for x in outputs.values())
-    if bad and close is not None and close[1] <= 8 * len(at.s) * precision.eps:
+    size = float(np.ldexp(at.s[0], int(at.exponent[0, 0])))
+    if bad and not precision.tiny**0.5 < size < precision.largest**0.5:
+        said.append("squares of a overflow or underflow")
+    elif bad and close is not None and close[1] <= 8 * len(at.s) * precision.eps:
         i = close[0]
         said.append(
             f"differentiates through the SVD: singular values {i} and {i + 1} are equal, and it divides by their "
             "difference; a polar factor needs sums only"
         )
-    elif bad and not PRECISIONS["float32"].tiny ** 0.5 < at.s[0] * 2.0 ** int(at.exponent[0, 0]) < 1e19:
-        said.append("squares of a overflow or underflow")
     if bad or not failed:
         return said
     name = next(iter(failed))
