@@ -149,3 +149,18 @@ def test_keras_holds(kind):
 @pytest.mark.parametrize(("kind", "words"), [("vjp", "out=..."), ("jvp", "out= function"), ("vjp_jvp", "out=...")])
 def test_pytorch_optimizer_writes_into_out(kind, words):
     refuses(OUT, kind, words)
+
+
+FEW = {"shapes": [(4, 7)], "dtypes": ["float32", "complex64"], "max_cases": 12}  # JAX compiles for every shape
+
+
+def test_optax_holds():
+    report = check(OPTAX[0], **FEW)
+    assert report.holds, report.text()
+
+
+def test_optax_schatten_loses_a_conjugate_of_the_function():
+    (port,) = (port for port in OPTAX if "schatten" in port.name)
+    report = check(port, **FEW)
+    assert report.status == "FAILS"
+    assert {outcome.case.dtype for outcome in report.failed} == {"complex64"}, report.text()
