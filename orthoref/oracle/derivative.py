@@ -100,7 +100,9 @@ def overflow(truths: Truths, inputs: Data, claimed: Any) -> str:
     with np.errstate(all="ignore"):
         found = truths({name: x.value for name, x in inputs.items()}, claimed, PRECISIONS["float32"])[0]
     for name, truth in found.items():
-        if not np.all(norm(rounded(truth.value)) <= np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]):
+        with np.errstate(all="ignore"):
+            largest = np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]
+        if not np.all(np.maximum(norm(rounded(truth.value)), truth.reach) <= largest):  # or its terms are
             return f"not judged: {name} is out of range in {precision.name}"
     return ""
 
@@ -153,15 +155,20 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
         if np.iscomplexobj(value):
             yield f"{name} is conjugate-transposed", ct(value)
     if bar is not None and (length := float(np.linalg.norm(bar))) > 0:
-        yield f"{name} does not depend on the length of its (co)tangent", value / length
-        yield f"straight-through: {name} is the (co)tangent itself", ldexp(bar, -truth.exponent)
+        of = "direction" if name in ("u_dot", "h_dot", "x_dot") else "cotangent"
+        yield f"{name} does not depend on the length of its {of}", value / length
+        yield f"straight-through: {name} is the {of} itself", ldexp(bar, -truth.exponent)
 
 
-def shorter(error: np.ndarray, precision: Precision, unit: Callable[[Precision], np.ndarray]) -> Iterator[Variant]:
-    """Formats whose rounding is of the size of the error: within its unit, and not far below."""
+def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: Callable[[Precision], np.ndarray]) -> Iterator[Variant]:
+    """Formats whose rounding is of the size of the error, which is spread as rounding errors are."""
+    size, most = float(norm(error)), float(np.max(np.abs(error)))
+    along = abs(float(np.sum(np.conj(value) * error).real))
+    if error.size > 3 and (2 * most**2 > size**2 or 2 * along > float(norm(value)) * size):
+        return  # a single entry, or a multiple of what is right
+    if size > 0.05 * float(norm(value)):
+        return  # no rounding
     for low in ("float32", "tf32", "float16", "bfloat16"):
-        if PRECISIONS[low].eps > 8 * precision.eps:
-            size = float(np.max(error / unit(PRECISIONS[low])))
-            if 1e-3 <= size <= 1:
-                said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
-                yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])
+        if PRECISIONS[low].eps > 8 * precision.eps and 1e-4 <= size / float(unit(PRECISIONS[low])) <= 1:
+            said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
+            yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])
