@@ -132,10 +132,12 @@ MULTIPLES = {-1.0: "the wrong sign", 2.0: "twice", 0.5: "half", -2.0: "minus twi
 
 
 def undone(outputs: Data, name: str, truth: Truth, mistakes: Iterable[Mistake]) -> Iterator[Variant]:
-    """Each mistake as the difference that it makes, taken out of the output."""
+    """Each mistake as the difference that it makes, taken out of the output, if that is most of the error."""
     x, value = outputs[name].value, rounded(truth.value)
+    scaled = ldexp(x, -truth.exponent)
+    half = norm(scaled - value) / 2
     for said, made in mistakes:
-        if np.shape(made) == value.shape:
+        if np.shape(made) == value.shape and not np.any(norm(scaled - made) > half):  # measuring takes longer
             right = x - ldexp(np.asarray(made) - value, truth.exponent)
             if np.iscomplexobj(x) or not np.iscomplexobj(right):
                 others = {other: each.value for other, each in outputs.items()}
@@ -164,7 +166,7 @@ def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: Ca
     """Formats whose rounding is of the size of the error, which is spread as rounding errors are."""
     size, most = float(norm(error)), float(np.max(np.abs(error)))
     along = abs(float(np.sum(np.conj(value) * error).real))
-    if error.size > 3 and (2 * most**2 > size**2 or 2 * along > float(norm(value)) * size):
+    if error.size > 3 and (most**2 > 0.9 * size**2 or along > 0.9 * float(norm(value)) * size):
         return  # a single entry, or a multiple of what is right
     if size > 0.05 * float(norm(value)):
         return  # no rounding

@@ -59,20 +59,6 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
                 yield said, turn(scale(made, 1) + rest_h)
                 if hbar is not None:
                     yield f"{said}; h_bar is ignored", turn(scale(made, 1))
-        rest = 0.0 if bar is None or at.square else scale(at.over_h(at.outside(bar)), 1)
-        parts = {"u_bar": rest_u, "h_bar": rest_h, "u_bar inside the column space": rest_u - rest,
-                 "u_bar outside the column space": rest}  # fmt: skip
-        whole = rest_u + rest_h
-        for of, part in parts.items():
-            if np.any(part):
-                c = 1 + float(np.vdot(part, turn(found) - whole).real) / float(np.linalg.norm(part)) ** 2
-                words = next((said for factor, said in MULTIPLES.items() if abs(c - factor) < 1e-3), "")
-                said = f"{words or f'{c:.3g} times'} what it should be"
-                if abs(c) < 1e-3:
-                    said = "missing"
-                elif not words:
-                    said += ": is the cotangent scaled, clipped or dropped?"
-                yield f"the part of {of} is {said}", turn(whole + (c - 1) * part)
             if hbar is not None:
                 yield "u_bar is ignored", turn(rest_h + 0 * bar)
         if hbar is not None:
@@ -103,6 +89,20 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
             made = (0 if conj_u is None else scale(along(at, conj_u), 1)) + (0 if conj_h is None else pull(at, None, conj_h, left))
             yield "the cotangent is conjugated: the gradient convention of JAX", turn(made)
             yield "cotangent and result are conjugated: the gradient convention of JAX", np.conj(turn(made))
+        rest = 0.0 if bar is None or at.square else scale(at.over_h(at.outside(bar)), 1)
+        parts = {"u_bar": rest_u, "h_bar": rest_h, "u_bar inside the column space": rest_u - rest,
+                 "u_bar outside the column space": rest}  # fmt: skip
+        whole = rest_u + rest_h
+        for of, part in parts.items():
+            if np.any(part):
+                c = 1 + float(np.vdot(part, turn(found) - whole).real) / float(np.linalg.norm(part)) ** 2
+                words = next((said for factor, said in MULTIPLES.items() if abs(c - factor) < 1e-3), "")
+                said = f"{words or f'{c:.3g} times'} what it should be" if words != "the wrong sign" else f"of {words}"
+                if abs(c) < 1e-3:
+                    said = "missing"
+                elif not words:
+                    said += ": is the cotangent scaled, clipped or dropped?"
+                yield f"the part of {of} is {said}", turn(whole + (c - 1) * part)
     elif kind == "jvp":
         direction = turn(values["a_dot"])
         if name == "u_dot":
