@@ -112,7 +112,9 @@ def overflow(truths: Truths, inputs: Data, claimed: Any) -> str:
     with np.errstate(all="ignore"):
         found = truths({name: x.value for name, x in inputs.items()}, claimed, PRECISIONS["float32"])[0]
     for name, truth in found.items():
-        if not np.all(norm(rounded(truth.value)) <= np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]):
+        with np.errstate(all="ignore"):
+            largest = np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]
+        if not np.all(np.maximum(norm(rounded(truth.value)), truth.reach) <= largest):  # or its terms are
             return f"not judged: {name} is out of range in {precision.name}"
     return ""
 
@@ -142,10 +144,12 @@ MULTIPLES = {-1.0: "the wrong sign", 2.0: "twice", 0.5: "half", -2.0: "minus twi
 
 
 def undone(outputs: Data, name: str, truth: Truth, mistakes: Iterable[Mistake]) -> Iterator[Variant]:
-    """Each mistake as the difference that it makes, taken out of the output."""
+    """Each mistake as the difference that it makes, taken out of the output, if that is most of the error."""
     x, value = outputs[name].value, rounded(truth.value)
+    scaled = ldexp(x, -truth.exponent)
+    half = norm(scaled - value) / 2
     for said, made in mistakes:
-        if np.shape(made) == value.shape:
+        if np.shape(made) == value.shape and not np.any(norm(scaled - made) > half):  # measuring takes longer
             right = x - ldexp(np.asarray(made) - value, truth.exponent)
             if np.iscomplexobj(x) or not np.iscomplexobj(right):
                 others = {other: each.value for other, each in outputs.items()}
@@ -168,13 +172,21 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
         if np.iscomplexobj(value):
             yield f"{name} is conjugate-transposed", ct(value)
     if bar is not None and (length := float(np.linalg.norm(bar))) > 0:
-        yield f"{name} does not depend on the length of its (co)tangent", value / length
-        yield f"straight-through: {name} is the (co)tangent itself", ldexp(bar, -truth.exponent)
+        of = "direction" if name in ("u_dot", "h_dot", "x_dot") else "cotangent"
+        yield f"{name} does not depend on the length of its {of}", value / length
+        yield f"straight-through: {name} is the {of} itself", ldexp(bar, -truth.exponent)
 
 
-def shorter(error: np.ndarray, precision: Precision) -> Iterator[Variant]:
-    """Formats whose rounding is of the size of the error, given in units of one eps: within it, and not far below."""
+def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: float) -> Iterator[Variant]:
+    """Formats whose rounding, ``unit`` times eps, is of the size of the error, which is spread as such errors are."""
+    size, most = float(norm(error)), float(np.max(np.abs(error)))
+    along = abs(float(np.sum(np.conj(value) * error).real))
+    if error.size > 3 and (most**2 > 0.9 * size**2 or along > 0.9 * float(norm(value)) * size):
+        return  # a single entry, or a multiple of what is right
+    if size > 0.05 * float(norm(value)):
+        return  # no rounding
     for low in ("float32", "tf32", "float16", "bfloat16"):
-        if PRECISIONS[low].eps > 8 * precision.eps and 1e-3 <= float(np.max(error)) / PRECISIONS[low].eps <= 1:
+        eps = PRECISIONS[low].eps
+        if eps > 8 * precision.eps and 1e-4 <= size / (unit * eps) <= 1:
             said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
             yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])

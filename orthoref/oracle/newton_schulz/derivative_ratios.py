@@ -56,6 +56,23 @@ def truths(
     return [{name: Truth(ct(value * factor) if turned else value * factor, exponent, unit, reach)}]
 
 
+def exact(
+    kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, in_fixed: bool = True
+) -> tuple[Any, np.ndarray]:
+    """The true result alone, value and exponent, in fixed point or in float64."""
+    m, n = inputs["a"].shape[-2:]
+    turned = m <= n
+    if turned:
+        inputs = {name: ct(x) for name, x in inputs.items()}
+    e, eps = scaled(inputs["a"], claimed)
+    degree = e if claimed.normalization.kind != "none" else 0 * e
+    exponents = {name: exponent_of(x) for name, x in inputs.items() if name != "a"}
+    arithmetic: Any = Fixed.of if in_fixed else np.asarray
+    others = {name: arithmetic(ldexp(inputs[name], -exponent)) for name, exponent in exponents.items()}
+    value = outcome(kind, arithmetic(ldexp(inputs["a"], -e)), others, claimed, eps) * claimed.factor(m, n)
+    return ct(value) if turned else value, sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
+
+
 def scaled(a: np.ndarray, claimed: Iteration) -> tuple[np.ndarray, np.ndarray]:
     """The exponent that A is scaled by, and eps in the units of the scaled matrix (of its square for "aol")."""
     free = claimed.normalization.kind != "none"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from orthoref.oracle.derivative import Mistake, Truth, multiples, shorter, undone
+from orthoref.oracle.derivative import MULTIPLES, Mistake, Truth, multiples, shorter, undone
 from orthoref.oracle.fixed import ct, rounded
 from orthoref.oracle.operation import Data, Variant
 from orthoref.oracle.polar.derivative_ratios import PolarDerivative, truths
 from orthoref.oracle.polar.truth import Point, along, herm, point, pull, skew
 from orthoref.oracle.precision import PRECISIONS, Precision
-from orthoref.oracle.residual import ldexp, norm
+from orthoref.oracle.residual import ldexp
 
 FLOAT32 = PRECISIONS["float32"]  # whose truth is found in float64
 
@@ -30,15 +30,18 @@ def variants(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
         if not np.isfinite(truth.unit):
             return
         mistakes = [*multiples(name, truth, bar if bar is not None and name != "h_dot" else None)]
-        for said, made in _mistakes(kind, name, values, claimed):
+        x = outputs[name].value
+        for said, made in _mistakes(kind, name, values, claimed, x):
             mistakes.append((said, ldexp(made, -truth.exponent)))
         yield from undone(outputs, name, truth, mistakes)
         if not any("difference" in each for each in describe(kind, inputs, outputs, claimed, precision, {name: 0.0})):
-            error = norm(ldexp(outputs[name].value, -truth.exponent) - truth.value)
-            yield from shorter(error / truth.unit * FLOAT32.eps, precision)
+            value = rounded(truth.value)
+            error = ldexp(outputs[name].value, -truth.exponent) - value
+            yield from shorter(error, value, precision, float(truth.unit) / FLOAT32.eps)
 
 
-def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: PolarDerivative) -> Iterator[Mistake]:
+def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: PolarDerivative,
+              found: np.ndarray) -> Iterator[Mistake]:  # fmt: skip
     """Outputs of wrong formulas, in the scale of the inputs."""
     a = values["a"]
     wide, left = a.shape[0] < a.shape[1], claimed.side == "left"
@@ -60,6 +63,8 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
         if bar is not None:
             for said, made in _of_u(at, bar):
                 yield said, turn(scale(made, 1) + rest_h)
+                if hbar is not None:
+                    yield f"{said}; h_bar is ignored", turn(scale(made, 1))
             if hbar is not None:
                 yield "u_bar is ignored", turn(rest_h + 0 * bar)
         if hbar is not None:
@@ -68,9 +73,25 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
             y = at.lyapunov(hbar if not left else ct(at.u) @ hbar @ at.u, 0)
             full = 2 * at.a @ y if not left else 2 * at.u @ y @ at.h
             yield "h_bar is taken as Hermitian: its skew-Hermitian part must not count", turn(rest_u + full)
-            yield "u is treated as constant in h = u^H a", turn(rest_u + (hbar @ at.u if left else at.u @ hbar))
+            if not left:
+                v, s = at.v, at.s
+                inner = ct(v) @ hbar @ v
+                for said, r, weight in (
+                    ("the weights of h_bar are transposed", herm(inner), s),
+                    ("the skew-Hermitian part of h_bar is taken", skew(inner) / 2, s[:, None]),
+                ):
+                    made = at.u @ v @ (2 * weight / at.sums * r) @ ct(v)
+                    yield said, turn(rest_u + made)
+            yield (
+                "u is treated as constant in h = u^H a, h_bar not symmetrised",
+                turn(rest_u + (hbar @ at.u if left else at.u @ hbar)),
+            )
+            own = herm(hbar)
+            yield "u is treated as constant in h = u^H a", turn(rest_u + (own @ at.u if left else at.u @ own))
             if np.iscomplexobj(a):
                 yield "h_bar is conjugated", turn(rest_u + pull(at, None, np.conj(hbar), left))
+                plain = (hbar + hbar.T) / 2
+                yield "h_bar is symmetrised without a conjugate", turn(rest_u + pull(at, None, plain, left))
         if np.iscomplexobj(a):
             bars = (None if x is None else np.conj(x) for x in (bar, hbar))
             conj_u, conj_h = bars
@@ -78,6 +99,20 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
             made = made if conj_h is None else made + pull(at, None, conj_h, left)
             yield "the cotangent is conjugated: the gradient convention of JAX", turn(made)
             yield "cotangent and result are conjugated: the gradient convention of JAX", np.conj(turn(made))
+        rest = 0.0 if bar is None or at.square else scale(at.over_h(at.outside(bar)), 1)
+        parts = {"u_bar": rest_u, "h_bar": rest_h, "u_bar inside the column space": rest_u - rest,
+                 "u_bar outside the column space": rest}  # fmt: skip
+        whole = rest_u + rest_h
+        for of, part in parts.items():
+            if np.any(part):
+                c = 1 + float(np.vdot(part, turn(found) - whole).real) / float(np.linalg.norm(part)) ** 2
+                words = next((said for factor, said in MULTIPLES.items() if abs(c - factor) < 1e-3), "")
+                said = f"{words or f'{c:.3g} times'} what it should be" if words != "the wrong sign" else f"of {words}"
+                if abs(c) < 1e-3:
+                    said = "missing"
+                elif not words:
+                    said += ": is the cotangent scaled, clipped or dropped?"
+                yield f"the part of {of} is {said}", turn(whole + (c - 1) * part)
     elif kind == "jvp":
         direction = turn(values["a_dot"])
         if name == "u_dot":
@@ -98,31 +133,51 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
 def _of_u(at: Point, bar: np.ndarray) -> Iterator[Mistake]:
     """Wrong formulas for dU[bar], of the scaled A."""
     inside = at.u @ at.lyapunov(skew(ct(at.u) @ bar), -1)
+
+    def free(x: np.ndarray, k: int) -> np.ndarray:
+        """Of degree k - 1 in A, not -1."""
+        return ldexp(x, k * at.exponent)
+
     if not at.square:
         rest = at.outside(bar)
         yield "the part outside the column space is missing (rows, if wide)", inside
-        yield "the part outside the column space is not divided by the singular values", inside + rest
+        yield "the part outside the column space is not divided by the singular values", inside + free(rest, 1)
+        yield "the part outside is divided by the largest singular value", inside + rest / at.s[0]
         yield "the part inside the column space is missing", at.over_h(rest)
     outer = 0.0 if at.square else at.over_h(at.outside(bar))
     skewed = at.u @ skew(ct(at.u) @ bar) / 2
     yield "h is treated as constant in u = a h^-1", at.over_h(bar)
     yield (
         "projected onto the tangent space, but not divided by sums of singular values",
-        (skewed if at.square else skewed + at.outside(bar)),
+        free(skewed if at.square else skewed + at.outside(bar), 1),
     )
     yield "the cotangent is not projected onto the tangent space", at.u @ at.lyapunov(2 * ct(at.u) @ bar, 0) + outer
     v, s = at.v, at.s
     f = ct(v) @ skew(ct(at.u) @ bar) @ v
-    with np.errstate(all="ignore"):
+    sums = at.sums
+    if np.iscomplexobj(f):
+        phaseless = np.where(np.eye(len(s), dtype=bool), 0, f)
+        yield "the imaginary diagonal (the phases) is missing", at.u @ v @ (phaseless / sums) @ ct(v) + outer
+    for power in range(-8, -1):
+        delta = 10.0**power
+        absolute = np.ldexp(delta, -int(at.exponent[0, 0]))
         for said, divisor in (
-            ("differences of singular values where sums belong", s[:, None] - s),
-            ("products of singular values where sums belong", s[:, None] * s),
-            ("twice the larger singular value where the sum belongs", 2 * np.maximum(s[:, None], s)),
-            ("squares of singular values where sums belong", s[:, None] ** 2 + s**2),
+            (f"sums of singular values are regularised: {delta:g} is added", sums + absolute),
+            (f"sums of singular values are regularised: {delta:g} of |a|_2 is added", sums + delta * s[0]),
+            (f"small sums of singular values are clamped at {delta:g} of |a|_2", np.maximum(sums, delta * s[0])),
+        ):
+            if not np.array_equal(divisor, sums):
+                yield said, at.u @ v @ (f / divisor) @ ct(v) + outer
+    with np.errstate(all="ignore"):
+        for said, divisor, k in (
+            ("differences of singular values where sums belong", s[:, None] - s, 0),
+            ("products of singular values where sums belong", s[:, None] * s, -1),
+            ("twice the larger singular value where the sum belongs", 2 * np.maximum(s[:, None], s), 0),
+            ("squares of singular values where sums belong", s[:, None] ** 2 + s**2, -1),
         ):
             z = np.where(np.eye(len(s), dtype=bool) & (divisor == 0), 0, f / divisor)
             if np.isfinite(z).all():
-                yield said, at.u @ v @ z @ ct(v) + outer
+                yield said, free(at.u @ v @ z @ ct(v), k) + outer
 
 
 def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, precision: Precision,
@@ -168,8 +223,8 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
             divided = distance < 1e-3 and _amplified(total, size, distance, len(at.s), precision)
             said.append(
                 f"most of the error belongs to singular values {i} and {j}, {at.s[i]:.3g} and {at.s[j]:.3g} of |a|_2"
-                + (f", apart by {distance:.2g}: it divides by their difference (differentiates through the SVD)"
-                   if divided else "")
+                + (f", repeated or close (apart by {distance:.2g}): it divides by their difference "
+                   "(differentiates through the SVD)" if divided else "")
             )  # fmt: skip
         elif close is not None and close[1] < 1e-3 and _amplified(total, size, close[1], len(at.s), precision):
             near = np.abs(at.s[:, None] - at.s) < 1e-2 * at.s[0]

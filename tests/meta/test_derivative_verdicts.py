@@ -1,0 +1,75 @@
+"""Wrong derivatives are refused and named by conformance.check, right ones are not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from backends import JAX, TORCH
+from meta.wrong_derivative_ports import RIGHT, RIGHT_FORWARD, WRONG, WRONG_FORWARD, WRONG_TWICE
+
+from orthoref import conformance
+
+BACKENDS = {"torch": TORCH, "jax": JAX}
+LAWS = ("repeatable", "kept", "own memory", "history", "every call", "threads")
+
+
+def check(entry, kind, **options):
+    backend = BACKENDS[entry.framework]
+    backend.require()
+    returns = "auto" if entry.operation != "polar" else "uh" if len(entry.outputs) > 1 else "u"
+    return conformance.check(
+        entry.port, entry.operation, derivative=entry.framework, kind=kind, returns=returns, convert=backend.asarray,
+        progress=False, **entry.claims, **options,
+    )  # fmt: skip
+
+
+def own_shape(entry):
+    """Of the entry's own input: where it is wrong."""
+    return entry.on()[0].shape
+
+
+KINDS = {id(entry): kind for entries, kind in ((WRONG, "vjp"), (WRONG_TWICE, "vjp_jvp"), (WRONG_FORWARD, "jvp"))
+         for entry in entries}  # fmt: skip
+ALL_WRONG = [*WRONG, *WRONG_TWICE, *WRONG_FORWARD]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("entry", ALL_WRONG, ids=lambda e: f"{KINDS[id(e)]}-{e.name}")
+def test_refused_and_named(entry):
+    report = check(entry, KINDS[id(entry)], dtypes=entry.dtypes, max_cases=60 if entry.framework == "torch" else 12)
+    assert not report.holds
+    assert re.search(entry.words, report.text()), report.text()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "entry",
+    [e for e in ALL_WRONG if e.framework == "torch" and e.operation == "polar" and KINDS[id(e)] == "vjp"
+     and re.search("^(twice|the sign|straight|h bar is ignored|the part outside the|half of h|u is const|phases)", e.name)],
+    ids=lambda e: e.name,
+)  # fmt: skip
+def test_some_are_named_by_few_cases(entry):
+    report = check(entry, "vjp", dtypes=entry.dtypes[-1:], shapes=[own_shape(entry)], max_cases=4,
+                   skip=(*LAWS, "extreme scale", "zero", "tiny", "huge"))  # fmt: skip
+    assert not report.holds
+    assert re.search(entry.words, report.text()), report.text()
+
+
+RIGHT_ONES = [(entry, kind) for kind, entries in (
+    ("vjp", RIGHT),
+    ("jvp", [e for e in (*RIGHT, *RIGHT_FORWARD) if e.forward]),
+) for entry in entries]  # fmt: skip
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("entry", "kind"), RIGHT_ONES, ids=lambda x: getattr(x, "name", x))
+def test_right_ones_are_not_refused(entry, kind):
+    """Over the default battery within what they claim: condition numbers, distinct singular values, no extreme scales."""
+    skip = [f"cond {cond:.3g}" for cond in (1e2, 1e4, 1e6, 1e8) if cond > entry.cond]
+    skip += ["extreme scale", "gallery", *([] if not entry.distinct else ["repeated", "clustered", "almost_equal"])]
+    shapes = [(1, 1), (3, 3), (8, 8), (2, 4, 4), *([] if entry.square else [(5, 3), (3, 5), (2, 4, 3)])]
+    report = check(entry, kind, dtypes=entry.dtypes, shapes=shapes, skip=skip, max_cases=40)
+    assert report.holds, report.text()
