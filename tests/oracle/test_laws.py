@@ -86,29 +86,17 @@ def test_other_inputs_before():
 
 
 def test_threads():
-    lock, inside = threading.Lock(), []
+    two = threading.Barrier(2)
 
     def shares(a):
-        with lock:
-            inside.append(a)
-        for _ in range(50):  # until another call is inside
-            if len(inside) > 1:
-                break
-            threading.Event().wait(0.001)
-        x = inside[0].copy()
-        with lock:
-            inside.pop()
-        return x
+        try:
+            two.wait(5.0)  # for another call
+        except threading.BrokenBarrierError:
+            return a.copy()
+        return a + 1
 
     assert found("threads", shares).startswith("called from 4 threads at once: |X - c A|")
-    seen = set()
-
-    def by_thread(a):
-        seen.add(threading.get_ident())
-        threading.Event().wait(0.005)
-        return a.copy()
-
-    assert found("threads", by_thread) == "" and len(seen) == laws.WORKERS
+    assert found("threads", np.copy) == "" and laws.WORKERS == 4
 
 
 def test_every_thread_and_round_is_judged():

@@ -276,3 +276,19 @@ def test_one_entry_that_is_not_finite_spoils_its_member_alone(n):
     found = polar_ratios.polar(a, a, h, precision=PRECISIONS["bfloat16"])
     for name in ("backward", "positive", "consistent", "backward_2", "hermitian_2"):
         assert np.isnan(found[name][1]) and not found[name][[0, 2]].any(), name
+
+
+@pytest.mark.parametrize("shape", [(5000, 2), (2, 5000)])
+def test_long_matrices_are_judged_in_the_unit_of_their_length(shape):
+    a, u = (np.random.RandomState(seed).standard_normal(shape) for seed in (0, 1))
+    long, tall = (x if shape[0] > shape[1] else x.T for x in (u, a))
+    product = long.T @ tall
+    unit = 2**0.5 * 5000 / 256 * EPS
+    found = polar_ratios.polar(a, u)
+    skew = np.linalg.norm(product - product.T) / 2 / np.linalg.norm(a)
+    assert found["symmetric"] == pytest.approx(skew / unit, rel=1e-10, abs=0)
+    rest = np.linalg.norm(np.eye(2) - long.T @ long)
+    assert found["orthonormal"] == pytest.approx(rest / unit, rel=1e-10, abs=0)
+    partial = polar_ratios.polar(a, u, isometry="partial")["orthonormal"]
+    rest = np.linalg.norm(long @ (long.T @ long) - long)
+    assert partial == pytest.approx(rest / unit, rel=1e-10, abs=0)
