@@ -92,7 +92,8 @@ def measure(
                 f"{np.sum(open_)} of {open_.size} not judged: a backward error in {precision.name} changes {said}"
             )
         score = np.where(known, np.take_along_axis(scores, nearest, axis=0)[0], 0.0)
-        relative = truth.unit / np.where(size > 0, size, 1.0)
+        grid = _grid(truth, x.value, precision)
+        relative = (truth.unit + grid) / np.where(size > 0, size, 1.0)
         measurements.append(Measurement(name, f"{text(name)} / ({unit})", score, limit, np.where(known, relative, 1.0)))
     return Measured(measurements, judged, list(dict.fromkeys(notes)), faults)
 
@@ -101,9 +102,12 @@ def _score(truth: Truth, x: np.ndarray, precision: Precision) -> np.ndarray:
     scaled = ldexp(x, -truth.exponent)
     high = rounded(truth.value)
     low = rounded(truth.value - high)
-    # entries below the smallest normal number lie on the subnormal grid
-    grid = np.sqrt(x.shape[-1] * x.shape[-2]) * np.ldexp(precision.tiny, -truth.exponent)[..., 0, 0]
-    return ratio(norm((scaled - high) - low), truth.unit + grid)
+    return ratio(norm((scaled - high) - low), truth.unit + _grid(truth, x, precision))
+
+
+def _grid(truth: Truth, x: np.ndarray, precision: Precision) -> np.ndarray:
+    """Entries below the smallest normal number lie on the subnormal grid."""
+    return np.asarray(np.sqrt(x.shape[-1] * x.shape[-2]) * np.ldexp(precision.tiny, -truth.exponent)[..., 0, 0])
 
 
 def overflow(truths: Truths, inputs: Data, claimed: Any) -> str:
@@ -123,7 +127,7 @@ def operator_norm(apply: Callable[[np.ndarray], np.ndarray], like: np.ndarray, a
     """Largest stretching of a real-linear map of matrices, per member of the stack: four steps of the power method.
 
     ``adjoint`` is that of ``apply``, which is its own if left out. From a random start the estimate is a lower bound
-    that is almost never below half of the truth.
+    that is seldom below half of the truth.
     """
     random = np.random.RandomState(0)
     x = random.standard_normal(like.shape) + (1j * random.standard_normal(like.shape) if np.iscomplexobj(like) else 0)

@@ -234,7 +234,7 @@ class Report:
             outcome = finding.example
             lines += ["", f"{finding.count} x {finding.reason}", f"  smallest case: {outcome.case.id}"]
             lines += [line for line in outcome.verdict.lines() if not line.startswith("  reason")]
-            lines.append(f"  recreate: {outcome.case.recreate}")
+            lines.append("  recreate: " + outcome.case.recreate.replace("\n", "\n            "))
         if 0 < examples < len(found):
             lines += ["", f"and {len(found) - examples} other findings (all of them in the JSON and HTML reports)"]
         for note, count in self.notes().items():

@@ -67,7 +67,7 @@ def torch_newton_schulz(a):
 
 
 def jax_svd(a):
-    """JAX leaves pairs of equal singular values out of the derivative of the SVD: finite and wrong there."""
+    """The derivative of JAX's SVD divides by s_i^2 - s_j^2: NaN at equal singular values."""
     return import_module("jax.scipy.linalg").polar(a, method="svd")
 
 

@@ -52,7 +52,7 @@ def truths(
             reach = reach * norm(others["a_dot"]) / norm(a)
     name = {"vjp": "a_bar", "jvp": "x_dot", "vjp_jvp": "a_bar_dot"}[kind]
     exponent = sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
-    unit = np.where(np.isfinite(unit), unit, np.inf)
+    unit = np.where(np.isfinite(unit) & smooth(a, claimed, precision), unit, np.inf)
     return [{name: Truth(ct(value * factor) if turned else value * factor, exponent, unit, reach)}]
 
 
@@ -71,6 +71,23 @@ def exact(
     others = {name: arithmetic(ldexp(inputs[name], -exponent)) for name, exponent in exponents.items()}
     value = outcome(kind, arithmetic(ldexp(inputs["a"], -e)), others, claimed, eps) * claimed.factor(m, n)
     return ct(value) if turned else value, sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
+
+
+def smooth(a: np.ndarray, claimed: Iteration, precision: Precision) -> np.ndarray:
+    """Whether the normalization has a derivative, to working precision: no kink within a backward error.
+
+    |G_ij| of "aol" has one at 0, the spectral norm where the largest singular value is repeated.
+    """
+    m, n = a.shape[-2:]
+    tolerance = precision.growth(n, m) * precision.eps
+    if claimed.normalization.kind == "aol":
+        size = np.sqrt(np.sum(np.abs(a) ** 2, axis=-2, keepdims=True))
+        product = size * np.swapaxes(size, -1, -2)
+        return np.all((np.abs(ct(a) @ a) > tolerance * product) | (product == 0), axis=(-2, -1))
+    if claimed.normalization.kind == "spectral" and n > 1:
+        s = np.linalg.svd(a, compute_uv=False)
+        return s[..., 0] - s[..., 1] > tolerance * s[..., 0]
+    return np.ones(a.shape[:-2], bool)
 
 
 def scaled(a: np.ndarray, claimed: Iteration) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         claim=iteration,
         shapes=partial(shapes, kind),
         companions=lambda claimed: dict.fromkeys(others, "input"),
-        checks=(Check(OUTPUT[kind], derivative.text(OUTPUT[kind]), UNIT),),
+        checks=(Check(OUTPUT[kind], derivative.text(OUTPUT[kind])),),
         measure=partial(derivative.measure, partial(truths, kind), UNIT),
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),

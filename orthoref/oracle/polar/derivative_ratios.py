@@ -137,14 +137,22 @@ def second(at: Point, e: np.ndarray, x: np.ndarray, left: bool) -> np.ndarray:
 def third(inputs: Mapping[str, np.ndarray], at: Point, e: np.ndarray, u_bar: Any, h_bar: Any, left: bool) -> np.ndarray:
     """Norm of the derivative of the second derivative: its Frobenius norm, from difference quotients, three probes.
 
-    A thousandth of the distance to the next singular matrix: the quotient has six digits, the estimate one.
+    Steps of a thousandth of the distance at which U stops being smooth, on the branch of U that A is on: the quotient
+    has six digits, the estimate one.
     """
     random, squares = np.random.RandomState(1), 0.0
     complex_ = np.iscomplexobj(at.a)
     for _ in range(3):
         x = random.standard_normal(at.a.shape) + (1j * random.standard_normal(at.a.shape) if complex_ else 0)
-        h = (1e-3 * at.s[..., -1] / norm(x))[..., None, None]
-        two = [pull_along(point(at.a + t * h * x, False), e, u_bar, h_bar, left) for t in (1, -1)]
+        h = (1e-3 * (gap(at) / 2 if h_bar is None else np.abs(at.s[..., -1])) / norm(x))[..., None, None]
+        two = []
+        for t in (1, -1):
+            near = [
+                point(at.a + t * h * x, False, branch) for branch in ((1, -1) if at.square and not complex_ else (1,))
+            ]
+            found = [pull_along(each, e, u_bar, h_bar, left) for each in near]
+            nearest = np.argmin([norm(each.u - at.u) for each in near], axis=0)
+            two.append(np.take_along_axis(np.stack(found), nearest[None, ..., None, None], axis=0)[0])
         squares = squares + (norm(two[0] - two[1]) / (2 * h[..., 0, 0])) ** 2
     return np.sqrt(squares / 3)
 

@@ -200,6 +200,8 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
             f"differentiates through the SVD: singular values {i} and {i + 1} are equal, and it divides by their "
             "difference; a polar factor needs sums only"
         )
+    if not bad and failed and not precision.tiny**0.5 < size < precision.largest**0.5:
+        said.append("squares of a overflow or underflow")
     if bad or not failed:
         return said
     name = next(iter(failed))

@@ -79,7 +79,7 @@ def row(kind: Literal["vjp", "jvp", "vjp_jvp"], reference: Callable[..., Any]) -
         claim=PolarDerivative,
         shapes=partial(shapes, kind),
         companions=companions,
-        checks=tuple(Check(name, derivative.text(name), UNIT) for name in outputs),
+        checks=tuple(Check(name, derivative.text(name)) for name in outputs),
         measure=partial(derivative.measure, partial(truths, kind), UNIT),
         variants=partial(reasons.variants, kind),
         describe=partial(reasons.describe, kind),
