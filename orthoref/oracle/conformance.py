@@ -158,10 +158,10 @@ def _differentiated(
         wanted = row.outputs
     places = tuple(order.index(name) for name in wanted)
     tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
+    found = autodiff.derivative(port, framework, kind, outputs=places)
     known = {claim.name for claim in ROWS[f"{operation}_{kind}"].claims}
     primal = {claim.name for claim in row.claims} - known  # how it is evaluated does not matter to the derivative
     claims = {name: value for name, value in claims.items() if name not in primal}
-    found = autodiff.derivative(port, framework, kind, outputs=places)
     return found, f"{operation}_{kind}", tangents, claims
 
 
