@@ -95,7 +95,8 @@ def judged(entry: Right, kind: str, case: cases.Case) -> list[float]:
     found = found if isinstance(found, tuple) else (found,)
     names = row.outputs if entry.operation != "polar" or kind != "jvp" else [row.outputs[i] for i in entry.outputs]
     data, outputs = (
-        {name: lift(name, x) for name, x in zip(keys, values, strict=True)} for keys, values in ((inputs, given), (names, found))
+        {name: lift(name, x) for name, x in zip(keys, values, strict=True)}
+        for keys, values in ((inputs, given), (names, found))
     )
     with np.errstate(all="ignore"):
         measured = row.measure(data, outputs, claimed, precision_of(case.dtype), row.limit)

@@ -78,7 +78,9 @@ def measure(
         if (open_ := known & ~decided).any():
             i = int(np.argmax(open_))
             said = f"{float((truth.unit / size).flat[i]):.2g} of {name}" if size.flat[i] else f"all of {name}"
-            notes.append(f"{np.sum(open_)} of {open_.size} not judged: a backward error in {precision.name} changes {said}")
+            notes.append(
+                f"{np.sum(open_)} of {open_.size} not judged: a backward error in {precision.name} changes {said}"
+            )
         score = np.where(known, np.take_along_axis(scores, nearest, axis=0)[0], 0.0)
         relative = truth.unit / np.where(size > 0, size, 1.0)
         measurements.append(Measurement(name, f"{text(name)} / ({unit})", score, limit, np.where(known, relative, 1.0)))
@@ -149,7 +151,10 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
     value = rounded(truth.value)
     yield f"{name} is zero", 0 * value
     for factor, words in MULTIPLES.items():
-        yield f"{name} is {words} of what it should be" if factor != -1 else f"{name} has the wrong sign", factor * value
+        yield (
+            f"{name} is {words} of what it should be" if factor != -1 else f"{name} has the wrong sign",
+            factor * value,
+        )
     if np.iscomplexobj(value):
         yield f"{name} is conjugated: the gradient convention of JAX", np.conj(value)
     if value.shape[-2] == value.shape[-1]:
@@ -162,7 +167,9 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
         yield f"straight-through: {name} is the {of} itself", ldexp(bar, -truth.exponent)
 
 
-def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: Callable[[Precision], np.ndarray]) -> Iterator[Variant]:
+def shorter(
+    error: np.ndarray, value: np.ndarray, precision: Precision, unit: Callable[[Precision], np.ndarray]
+) -> Iterator[Variant]:
     """Formats whose rounding is of the size of the error, which is spread as rounding errors are."""
     size, most = float(norm(error)), float(np.max(np.abs(error)))
     along = abs(float(np.sum(np.conj(value) * error).real))

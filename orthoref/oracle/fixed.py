@@ -97,7 +97,9 @@ class Fixed:
         """Entry by entry."""
         other = fixed(other)
         x, y = self.words, other.words
-        words = [sum(x[i] * y[k - i] for i in range(max(k - WORDS + 1, 0), min(k + 1, WORDS))) for k in range(WORDS + 1)]
+        words = [
+            sum(x[i] * y[k - i] for i in range(max(k - WORDS + 1, 0), min(k + 1, WORDS))) for k in range(WORDS + 1)
+        ]
         return _normalized(np.stack(words), self.exponent + other.exponent - 1)
 
     __rmul__ = __mul__

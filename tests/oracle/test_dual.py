@@ -89,7 +89,9 @@ def test_constants_have_no_derivative(count):
     constant = [c] + [0 * c] * (count - 1)
     for one in (c, dual(c)):
         assert equal(dx + one, [x[0] + c, *x[1:]]) and equal(dx - one, [x[0] - c, *x[1:]])
-        assert equal(dx @ one, multiplied(x, constant, np.matmul)) and equal(dx * one, multiplied(x, constant, np.multiply))
+        assert equal(dx @ one, multiplied(x, constant, np.matmul)) and equal(
+            dx * one, multiplied(x, constant, np.multiply)
+        )
     if count == 2:  # a constant on the left is one of the same depth
         assert equal(dual(c) @ dx, multiplied(constant, x, np.matmul))
     alone = ct(dual(c)) @ dual(c) + dual(c) * dual(c) - real_inner(dual(c), dual(c))
@@ -136,7 +138,9 @@ def test_reciprocal_and_root(count, arithmetic):
 
 def of_fixed(x):
     scale = np.array([Fraction(2) ** (20 * int(e)) for e in np.broadcast_to(x.exponent, x.shape).ravel()], object)
-    words = [np.array([Fraction(int(w)) for w in word.ravel()], object) / 2 ** (20 * j) for j, word in enumerate(x.words, 1)]
+    words = [
+        np.array([Fraction(int(w)) for w in word.ravel()], object) / 2 ** (20 * j) for j, word in enumerate(x.words, 1)
+    ]
     return (scale * sum(words)).reshape(x.shape)
 
 
@@ -167,7 +171,10 @@ def test_fixed_parts_agree_with_float64(complex_):
          lambda x, y: x * real_inner(x, y)),
         ((2, 2), (4, 4), (2, 1)),
     ):  # fmt: skip
-        x, y = (nested([draw((3, 3), 10 * k + seed, complex_) for k in range(n)]) for seed, n in zip((1, 2), kinds, strict=True))
+        x, y = (
+            nested([draw((3, 3), 10 * k + seed, complex_) for k in range(n)])
+            for seed, n in zip((1, 2), kinds, strict=True)
+        )
         x = x if isinstance(x, Dual) else dual(x)
         y = y if isinstance(y, Dual) else dual(y)
         low, high = f(x, y), f(in_fixed(x), in_fixed(y))

@@ -46,7 +46,11 @@ def over(x, y, operation):
 
 
 def times(x, y):
-    return np.sum(x[..., :, :, None] * y[..., None, :, :], axis=-2) if x.shape[-1] else np.zeros((*x.shape[:-1], y.shape[-1]), object)
+    return (
+        np.sum(x[..., :, :, None] * y[..., None, :, :], axis=-2)
+        if x.shape[-1]
+        else np.zeros((*x.shape[:-1], y.shape[-1]), object)
+    )
 
 
 def largest(x):
@@ -247,7 +251,9 @@ def test_a_long_chain():
         x = x @ x - Fixed.of(a)
         low = low @ low - a
         true = over(over(true, true, "@"), exact(a), "-")
-        true = tuple(np.array([Fraction(round(z * 2**300), 2**300) for z in p.ravel()], object).reshape(4, 4) for p in true)
+        true = tuple(
+            np.array([Fraction(round(z * 2**300), 2**300) for z in p.ravel()], object).reshape(4, 4) for p in true
+        )
         size = largest(true)[0, 0]
         assert size < 2**10
     assert close(exact(x), true, size / 2**110)

@@ -18,7 +18,9 @@ from orthoref.oracle.residual import exponent_of, ldexp, norm
 SAMPLES = 4  # of the rounding errors of a sweep
 
 
-def truths(kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, precision: Precision) -> list[dict[str, Truth]]:
+def truths(
+    kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, precision: Precision
+) -> list[dict[str, Truth]]:
     """The one true result, with every input scaled by a power of two."""
     m, n = inputs["a"].shape[-2:]
     factor, turned = claimed.factor(m, n), m <= n  # as in the iteration: for "aol" it matters what a square one is
@@ -52,7 +54,9 @@ def truths(kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, prec
     return [{name: Truth(ct(value * factor) if turned else value * factor, exponent, unit, reach)}]
 
 
-def exact(kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, in_fixed: bool = True) -> tuple[Any, np.ndarray]:
+def exact(
+    kind: str, inputs: Mapping[str, np.ndarray], claimed: Iteration, in_fixed: bool = True
+) -> tuple[Any, np.ndarray]:
     """The true result alone, value and exponent, in fixed point or in float64."""
     m, n = inputs["a"].shape[-2:]
     turned = m <= n
@@ -147,7 +151,9 @@ def rounding(kind: str, a: np.ndarray, others: Mapping[str, np.ndarray], claimed
         elif kind == "jvp":
             found = sweep.forward(Dual(Dual(a, others["a_dot"]), None), claimed, eps, store).dot.dot
         else:
-            point, bar = (Dual(Dual(x, y), None) for x, y in ((a, others["a_dot"]), (others["x_bar"], 0 * others["x_bar"])))
+            point, bar = (
+                Dual(Dual(x, y), None) for x, y in ((a, others["a_dot"]), (others["x_bar"], 0 * others["x_bar"]))
+            )
             found = sweep.backward(point, bar, claimed, eps, store).dot.dot
         squares = squares + norm(found) ** 2
     return np.sqrt(squares / SAMPLES)

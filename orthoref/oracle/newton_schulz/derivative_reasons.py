@@ -73,7 +73,10 @@ def _mistakes(values: Mapping[str, np.ndarray], claimed: Iteration) -> Iterator[
     if at.over is not None:
         yield "the normalization is treated as constant", down(whole * at.over)
         yield "the normalization is not differentiated at all: 1/t is missing", down(whole)
-        yield "straight-through the steps: only the normalization is differentiated", down(sweep.pulled(at, a, bar, aol))
+        yield (
+            "straight-through the steps: only the normalization is differentiated",
+            down(sweep.pulled(at, a, bar, aol)),
+        )
         yield "straight-through the steps, the norm treated as constant", down(bar * at.over)
     if len(steps) > 1:
         yield "the first step is left out of the reverse sweep", down(sweep.pulled(at, a, back(bar, 1), aol))

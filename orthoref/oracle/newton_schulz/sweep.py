@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from orthoref.oracle.dual import Dual, conj, ct, modulus, real, real_inner, reciprocal, root, total
+from orthoref.oracle.dual import Dual, ct, modulus, real, real_inner, reciprocal, root, total
 from orthoref.oracle.fixed import Fixed, rounded
 from orthoref.oracle.newton_schulz.claim import Iteration
 
