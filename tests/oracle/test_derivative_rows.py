@@ -324,6 +324,7 @@ def test_what_cannot_be_judged(operation, kind):
             function(*given, {"wrong": given[1]})
 
 
+@pytest.mark.exhaustive
 def test_one_factor_alone():
     a = cases.matrix((4, 3), cond=10, seed=1)
     u_bar, h_bar = cases.cotangent(a, seed=2), cases.cotangent(a, like="right", seed=3)
