@@ -79,7 +79,8 @@ def measure(
         size = norm(rounded(truth.value))
         most = limit * truth.unit
         decided = (most <= size / 2) | ((size <= truth.unit) & (most <= truth.reach / 2))
-        inside = size <= np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]
+        with np.errstate(all="ignore"):
+            inside = size <= np.ldexp(precision.largest, -truth.exponent)[..., 0, 0]
         known = np.isfinite(truth.unit) & inside
         judged &= decided & known
         if not known.all():
@@ -185,7 +186,7 @@ def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: fl
     """Formats whose rounding, ``unit`` times eps, is of the size of the error, which is spread as such errors are."""
     size, most = float(norm(error)), float(np.max(np.abs(error)))
     along = abs(float(np.sum(np.conj(value) * error).real))
-    if error.size > 3 and (most**2 > 0.9 * size**2 or along > 0.9 * float(norm(value)) * size):
+    if error.size > 3 and (most > 0.95 * size or along > 0.9 * float(norm(value)) * size):
         return  # a single entry, or a multiple of what is right
     if size > 0.05 * float(norm(value)):
         return  # no rounding

@@ -102,7 +102,8 @@ def _truth(kind: str, inputs: Mapping[str, np.ndarray], claimed: PolarDerivative
             changed = operator_norm(
                 lambda x: second(near, e_dot, x, left), near.a, lambda y: pull_along(near, e_dot, None, y, left)
             )
-            found["h_dot"] = done(h_dot, f, changed, of_h * length)
+            # U^H A, differentiated with a U that errs by itself: more only where the direction is normal
+            found["h_dot"] = done(h_dot, f, changed + of_u * length, of_h * length)
         return found
 
     u_bar, h_bar = inputs.get("u_bar"), inputs.get("h_bar")

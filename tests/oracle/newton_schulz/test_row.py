@@ -11,6 +11,7 @@ from orthoref import newton_schulz
 from orthoref.oracle.lift import Lifted
 from orthoref.oracle.newton_schulz import row
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, iteration, run
+from orthoref.oracle.newton_schulz.ratios import LIMIT
 from orthoref.oracle.newton_schulz.row import ROW, measure, outside, shapes
 from orthoref.oracle.precision import PRECISIONS
 
@@ -22,7 +23,8 @@ def decided(**found):
     plain = {"decided": True, "determined": NONE, "judged": True, "unit": 0.01, "forward": 0.5, "direction": 0.25,
              "entries": 0.0, "entry": 0.0, "multiple": 0.0, "sharp": 0.0, "most": 5.0, "noise": 0.01, "unstable": False,
              "leap": 0.0, "largest": 0.0, "shaken": 0.0, "points": None, "limit": lambda limit: limit}  # fmt: skip
-    return SimpleNamespace(**(plain | found))
+    one = plain | found
+    return SimpleNamespace(**({"far": LIMIT**2 * max(one["unit"], one["shaken"])} | one))
 
 
 def undecided(**found):
