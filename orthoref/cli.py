@@ -340,7 +340,7 @@ def _converter(kind: str, port: str) -> Callable[[Any], Any] | None:
         kind = port.partition(".")[0].partition(":")[0]
     if kind == "torch":
         torch = _require("torch", "--array torch")
-        return lambda a: torch.asarray(a.copy())
+        return torch.from_numpy  # layouts too: a copy would be in C order
     if kind == "jax":
         jax = _require("jax", "--array jax")
         jax.config.update("jax_enable_x64", True)

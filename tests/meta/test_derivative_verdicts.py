@@ -38,7 +38,7 @@ ALL_WRONG = [*WRONG, *WRONG_TWICE, *WRONG_FORWARD]
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("entry", ALL_WRONG, ids=lambda e: f"{KINDS[id(e)]}-{e.name}")
 def test_refused_and_named(entry):
-    report = check(entry, KINDS[id(entry)], dtypes=entry.dtypes, max_cases=60 if entry.framework == "torch" else 12)
+    report = check(entry, KINDS[id(entry)], dtypes=entry.dtypes, max_cases=24 if entry.framework == "torch" else 12)
     assert not report.holds
     assert re.search(entry.words, report.text()), report.text()
 
@@ -67,9 +67,9 @@ RIGHT_ONES = [(entry, kind) for kind, entries in (
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("entry", "kind"), RIGHT_ONES, ids=lambda x: getattr(x, "name", x))
 def test_right_ones_are_not_refused(entry, kind):
-    """Over the default battery within what they claim: condition numbers, distinct singular values, no extreme scales."""
+    """Within what they claim: condition numbers, distinct singular values, no extreme scales."""
     skip = [f"cond {cond:.3g}" for cond in (1e2, 1e4, 1e6, 1e8) if cond > entry.cond]
     skip += ["extreme scale", "gallery", *([] if not entry.distinct else ["repeated", "clustered", "almost_equal"])]
     shapes = [(1, 1), (3, 3), (8, 8), (2, 4, 4), *([] if entry.square else [(5, 3), (3, 5), (2, 4, 3)])]
-    report = check(entry, kind, dtypes=entry.dtypes, shapes=shapes, skip=skip, max_cases=40)
+    report = check(entry, kind, dtypes=entry.dtypes, shapes=shapes, skip=skip, max_cases=24)
     assert report.holds, report.text()
