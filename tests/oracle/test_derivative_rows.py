@@ -370,7 +370,8 @@ def test_rank_deficient_real_square():
 @pytest.mark.parametrize(
     ("a", "dtype"),
     [(np.zeros((3, 2)), "float64"), (np.diag([1.0, 0.0]), "complex128"),
-     (np.array([[1.0, 1], [1, 1], [1, 1]]), "float64"), (np.diag([1.0, 0, 0]), "float64"), (np.zeros((1, 2)), "float64")],
+     (np.array([[1.0, 1], [1, 1], [1, 1]]), "float64"), (np.diag([1.0, 0, 0]), "float64"),
+     (np.zeros((1, 2)), "float64")],
 )  # fmt: skip
 def test_no_derivative_there(a, dtype):
     a = a.astype(dtype)
@@ -474,7 +475,8 @@ def right(a):
 def of_torch(**options):
     torch = pytest.importorskip("torch")
     return {"derivative": "torch", "convert": lambda a: torch.asarray(a.copy()), "progress": False,
-            "skip": (*LAWLESS, "repeated", "clustered", "almost_equal", "gallery", "structure"), "dtypes": ["float64"], "shapes": [(4, 2), (3, 3)], "max_cases": 2, **options}  # fmt: skip
+            "skip": (*LAWLESS, "repeated", "clustered", "almost_equal", "gallery", "structure"), "dtypes": ["float64"],
+            "shapes": [(4, 2), (3, 3)], "max_cases": 2, **options}  # fmt: skip
 
 
 @pytest.mark.parametrize(
