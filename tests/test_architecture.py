@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tokenize
 from collections import Counter
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -35,6 +36,7 @@ LABEL = re.compile(r"(?<!\w)\(([A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*\*?)\)")
 WORDS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
 
 
+@cache
 def labels(source: str) -> set[str]:
     """Equation labels in comments, docstrings and messages."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
@@ -215,6 +217,7 @@ def test_every_operation_has_every_kind_of_derivative():
     assert set(DERIVATIVES) == {f"{name}_{kind}" for name in OPERATIONS for kind in kinds}
 
 
+@cache
 def capability_lines(which="_capability_lines"):
     path = ROOT / "docs" / "conf.py"
     if not path.exists():

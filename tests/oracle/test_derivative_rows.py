@@ -69,7 +69,7 @@ def ratio(row, inputs, outputs, claimed=None):
 
 @over_rows
 def test_the_reference_holds(row):
-    report = conformance.check(row.reference, row.name, battery="quick", max_cases=3, skip=LAWLESS, progress=False)
+    report = conformance.check(row.reference, row.name, battery="quick", max_cases=2, skip=LAWLESS, progress=False)
     assert report.holds, report.text()
 
 
@@ -428,9 +428,9 @@ def test_kinds_of_cotangents(shape, dtype):
     for kind in ("generic", "tangent", "normal", "transposed", "strided", "expanded"):
         assert np.all(norm(made[kind]) >= 0.1) and np.all(norm(made[kind]) <= 3)
     side = cases.cotangent(a, kind="tangent", like="right", seed=2, dtype=dtype)
-    assert side.shape == (*shape[:-1][:-1], shape[-1], shape[-1]) and np.allclose(side, np.conj(side.mT), atol=0)
+    assert side.shape == (*shape[:-1][:-1], shape[-1], shape[-1]) and np.array_equal(side, np.conj(side.mT))
     skew = cases.cotangent(a, kind="normal", like="left", seed=2, dtype=dtype)
-    assert skew.shape == (*shape[:-2], shape[-2], shape[-2]) and np.allclose(skew, -np.conj(skew.mT), atol=0)
+    assert skew.shape == (*shape[:-2], shape[-2], shape[-2]) and np.array_equal(skew, -np.conj(skew.mT))
 
 
 @over_rows

@@ -136,12 +136,12 @@ def test_entries_that_are_not_finite_are_counted():
     said = "x has 2 of 4 entries that are NaN or infinite"
     failed = {"error": np.nan}
     assert explain(also, {"a": lifted(A)}, {"x": lifted(x)}, 1.0, FLOAT64, 2.0, failed) == (
-        "x not finite", [said, "large"])  # fmt: skip
+        "x not finite: large", [said, "large"])  # fmt: skip
     zero = {"a": lifted(0 * A)}
     assert explain(also, zero, {"x": lifted(x)}, 1.0, FLOAT64, 2.0, failed) == (
-        "x not finite at zero", [f"{said} for a zero input: 0/0?", "large"])  # fmt: skip
+        "x not finite at zero: large", [f"{said} for a zero input: 0/0?", "large"])  # fmt: skip
     key, _ = explain(also, zero | {"b": lifted(A)}, {"x": lifted(x)}, 1.0, FLOAT64, 2.0, failed)
-    assert key == "x not finite"
+    assert key == "x not finite: large"
 
 
 @pytest.mark.parametrize(
