@@ -24,6 +24,7 @@ exclude_patterns = [
     "_build",
     "ports_table.md",
     "derivative_ports_table.md",
+    "derivative_false_alarms_table.md",
     "newton_schulz_ports_table.md",
     "false_alarms_table.md",
     "mutation_table.md",

@@ -186,12 +186,13 @@ def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: fl
     """Formats whose rounding, ``unit`` times eps, is of the size of the error, which is spread as such errors are."""
     size, most = float(norm(error)), float(np.max(np.abs(error)))
     along = abs(float(np.sum(np.conj(value) * error).real))
-    if error.size > 3 and (most > 0.95 * size or along > 0.9 * float(norm(value)) * size):
-        return  # a single entry, or a multiple of what is right
+    single = error.size > 3 and (most > 0.95 * size or along > 0.9 * float(norm(value)) * size)
     if size > 0.05 * float(norm(value)):
         return  # no rounding
     for low in ("float32", "tf32", "float16", "bfloat16"):
         eps = PRECISIONS[low].eps
+        if single and size > max(value.shape) * eps * float(norm(value)):
+            continue  # a single entry, or a multiple of what is right, by more than rounding makes it
         if eps > 8 * precision.eps and 1e-4 <= size / (unit * eps) <= 1:
             said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
             yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])

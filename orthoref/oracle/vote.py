@@ -39,7 +39,8 @@ class Failure:
     def kind(self) -> tuple[str, ...]:
         """Failing checks and faults, without the numbers in them."""
         faults = (re.sub(r"\d[\d.e+-]*", "#", fault) for fault in self.verdict.faults)
-        return (*sorted(check.name for check in self.verdict.checks if not check.holds), *faults)
+        failing = (check for check in self.verdict.checks if not check.holds)
+        return (*sorted(f"{check.name}, NaN" if isnan(check.ratio) else check.name for check in failing), *faults)
 
     @property
     def not_a_number(self) -> bool:

@@ -84,6 +84,19 @@ def _mistakes(values: Mapping[str, np.ndarray], claimed: Iteration) -> Iterator[
         yield f"{straight}, the norm treated as constant", down(bar * at.over)
     if len(steps) > 1:
         yield "the first step is left out of the reverse sweep", down(sweep.pulled(at, a, back(bar, 1), aol))
+        x_bar = bar
+        for k in range(len(steps) - 1, -1, -1):
+            x_bar = sweep.step_pulled(seen[k], x_bar, steps[len(steps) - 1 - k])
+        words = "the reverse sweep takes the coefficients of the schedule in the order of the forward pass"
+        yield words, down(sweep.pulled(at, a, x_bar, aol))
+    if at.over is not None:
+        right = sweep.pulled(at, a, whole, aol)
+        yield "the part of the normalization has the wrong sign", down(2 * whole * at.over - right)
+        if np.iscomplexobj(a) and not aol:
+            inner = np.sum(np.conj(at.x) * whole, axis=(-2, -1))
+            words = "the inner product of the normalization is complex: its imaginary part must not count"
+            yield words, down(right - 1j * inner.imag * at.gradient * at.weight * at.over)
+            yield f"{words} (conjugated)", down(right + 1j * inner.imag * at.gradient * at.weight * at.over)
     yield "the Gram matrices are treated as constant", down(sweep.pulled(at, a, back(bar, detached=True), aol))
     if np.iscomplexobj(a):
         conjugated = sweep.backward(a, np.conj(bar), claimed, eps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -99,6 +100,8 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
                 yield "h_bar is conjugated", turn(rest_u + pull(at, None, np.conj(hbar), left))
                 plain = (hbar + hbar.T) / 2
                 yield "h_bar is symmetrised without a conjugate", turn(rest_u + pull(at, None, plain, left))
+        yield from _parts(rest_u, rest_h, 0.0 if bar is None or at.square else scale(at.over_h(at.outside(bar)), 1),
+                          turn, found, ("u_bar", "h_bar"))  # fmt: skip
         if np.iscomplexobj(a):
             bars = (None if x is None else np.conj(x) for x in (bar, hbar))
             conj_u, conj_h = bars
@@ -106,26 +109,13 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
             made = made if conj_h is None else made + pull(at, None, conj_h, left)
             yield "the cotangent is conjugated: the gradient convention of JAX", turn(made)
             yield "cotangent and result are conjugated: the gradient convention of JAX", np.conj(turn(made))
-        rest = 0.0 if bar is None or at.square else scale(at.over_h(at.outside(bar)), 1)
-        parts = {"u_bar": rest_u, "h_bar": rest_h, "u_bar inside the column space": rest_u - rest,
-                 "u_bar outside the column space": rest}  # fmt: skip
-        whole = rest_u + rest_h
-        for of, part in parts.items():
-            if np.any(part):
-                long = np.linalg.norm(part)  # its square may overflow
-                c = 1 + float(np.vdot(part / long, (turn(found) - whole) / long).real)
-                words = next((said for factor, said in MULTIPLES.items() if abs(c - factor) < 1e-3), "")
-                said = f"{words or f'{c:.3g} times'} what it should be" if words != "the wrong sign" else f"of {words}"
-                if abs(c) < 1e-3:
-                    said = "missing"
-                elif not words:
-                    said += ": is the cotangent scaled, clipped or dropped?"
-                yield f"the part of {of} is {said}", turn(whole + (c - 1) * part)
     elif kind == "jvp":
         direction = turn(values["a_dot"])
         if name == "u_dot":
             for said, made in _of_u(at, direction):
                 yield said, turn(scale(made, 1))
+            rest = 0.0 if at.square else scale(at.over_h(at.outside(direction)), 1)
+            yield from _parts(scale(along(at, direction), 1), 0 * at.a, rest, turn, found, ("a_dot", ""))
         else:
             made = herm(direction @ ct(at.u)) if left else herm(ct(at.u) @ direction)
             yield "u is treated as constant in h = u^H a", made
@@ -136,6 +126,25 @@ def _mistakes(kind: str, name: str, values: Mapping[str, np.ndarray], claimed: P
             turn(scale(at.u @ at.lyapunov(skew(ct(along(at, direction)) @ bar), -1), 2)),
         )
         yield "it is the derivative, not that of the adjoint", turn(scale(along(at, direction), 1))
+
+
+def _parts(of_u: np.ndarray, of_h: np.ndarray, outer: Any, turn: Callable[[np.ndarray], np.ndarray], found: np.ndarray,
+           names: tuple[str, str]) -> Iterator[Mistake]:  # fmt: skip
+    """A part of the result that is missing or a multiple of what it should be."""
+    parts = {names[0]: of_u, names[1]: of_h, f"{names[0]} inside the column space": of_u - outer,
+             f"{names[0]} outside the column space": outer}  # fmt: skip
+    whole = of_u + of_h
+    for of, part in parts.items():
+        if np.any(part):
+            long = np.linalg.norm(part)  # its square may overflow
+            c = 1 + float(np.vdot(part / long, (turn(found) - whole) / long).real)
+            words = next((said for factor, said in MULTIPLES.items() if abs(c - factor) < 1e-3), "")
+            said = f"{words or f'{c:.3g} times'} what it should be" if words != "the wrong sign" else f"of {words}"
+            if abs(c) < 1e-3:
+                said = "missing"
+            elif not words:
+                said += ": is the cotangent scaled, clipped or dropped?"
+            yield f"the part of {of} is {said}", turn(whole + (c - 1) * part)
 
 
 def _of_u(at: Point, bar: np.ndarray) -> Iterator[Mistake]:
@@ -237,13 +246,16 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
                 + (f", repeated or close (apart by {distance:.2g}): it divides by their difference "
                    "(differentiates through the SVD)" if divided else "")
             )  # fmt: skip
-        elif close is not None and close[1] < 1e-3 and _amplified(total, size, close[1], len(at.s), precision):
+        elif close is not None and close[1] < 1e-3:
             near = np.abs(at.s[:, None] - at.s) < 1e-2 * at.s[0]
             if held[near & ~np.eye(len(at.s), dtype=bool)].sum() > 0.5 * total**2:
+                divided = _amplified(total, size, close[1], len(at.s), precision)
                 said.append(
-                    f"most of the error belongs to pairs of close singular values (the closest are apart by "
-                    f"{close[1]:.2g} of |a|_2): it divides by their differences (differentiates through the SVD)"
-                )
+                    f"most of the error belongs to pairs of repeated or close singular values (the closest are apart "
+                    f"by {close[1]:.2g} of |a|_2): "
+                    + ("it divides by their differences (differentiates through the SVD)" if divided else
+                       "are they left out, or regularised?")
+                )  # fmt: skip
     skewed = float(np.linalg.norm(skew(inside))) / 2
     if total and skewed < 0.1 * total and outer < 0.5 * total**2:
         said.append("the error is u times a Hermitian matrix: normal to the manifold")
@@ -253,7 +265,7 @@ def describe(kind: str, inputs: Data, outputs: Data, claimed: PolarDerivative, p
 def _amplified(error: float, size: float, distance: float, n: int, precision: Precision) -> bool:
     """Whether an error is about eps over a relative distance of singular values, up to a factor of a thousand."""
     expected = precision.eps / max(distance, precision.eps)
-    return 1e-3 * expected * size <= error <= max(1e3 * n * expected, 1.0) * size
+    return 1e-3 * expected * size <= error <= 1e3 * n * expected * size
 
 
 def _closest(s: np.ndarray) -> tuple[int, float] | None:
