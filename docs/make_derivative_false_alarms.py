@@ -91,7 +91,12 @@ def judged(entry: Right, kind: str, case: cases.Case) -> list[float]:
     inputs = case.accompanied(row.companions(claimed)).inputs()
     backend = BACKENDS[entry.framework]
     given = [backend.asarray(np.ascontiguousarray(x)) for x in inputs.values()]
-    found = derivative(entry.port, entry.framework, kind, outputs=entry.outputs)(*given)
+    try:
+        found = derivative(entry.port, entry.framework, kind, outputs=entry.outputs)(*given)
+    except RuntimeError as error:
+        if "svd_backward" not in str(error):
+            raise
+        return []  # torch refuses by an absolute tolerance: no result
     found = found if isinstance(found, tuple) else (found,)
     names = row.outputs if entry.operation != "polar" or kind != "jvp" else [row.outputs[i] for i in entry.outputs]
     data, outputs = (

@@ -38,7 +38,7 @@ SPECTRA: dict[str, str] = {
     "repeated": "half exactly 1, half exactly 1/cond (before rounding)",
     "rank_deficient": "geometric, the last third (at least one) exactly 0 (before rounding)",
     "graded": "row i scaled by cond^(-(i-1)/(m-1)), all singular values of the unscaled matrix 1",
-    "almost_equal": "equally spaced from 1 to 1 - 1/cond: at the distance 1/cond from a multiple of an isometry",
+    "almost_equal": "equally spaced from 1 to 1 - 1/(2 cond): near an isometry",
 }
 
 
@@ -378,7 +378,7 @@ def _singular_values(random: np.random.RandomState, k: int, spectrum: str, cond:
     if spectrum == "repeated":
         return halves
     if spectrum == "almost_equal":
-        return 1 - ramp * small
+        return 1 - ramp * small / 2
     geometric = cond**-ramp
     if spectrum == "rank_deficient":
         return np.where(np.arange(k) < k - max(1, k // 3), geometric, 0.0)
