@@ -176,7 +176,8 @@ def multiples(name: str, truth: Truth, bar: np.ndarray | None) -> Iterator[Mista
         yield f"{name} is transposed", np.swapaxes(value, -2, -1)
         if np.iscomplexobj(value):
             yield f"{name} is conjugate-transposed", ct(value)
-    if bar is not None and (length := float(np.linalg.norm(bar))) > 0:
+    if bar is not None and bar.any():
+        length = float(np.max(np.abs(bar)) * np.linalg.norm(bar / np.max(np.abs(bar))))  # squares may underflow
         of = "direction" if name in ("u_dot", "h_dot", "x_dot") else "cotangent"
         yield f"{name} does not depend on the length of its {of}", value / length
         yield f"straight-through: {name} is the {of} itself", ldexp(bar, -truth.exponent)
@@ -191,8 +192,8 @@ def shorter(error: np.ndarray, value: np.ndarray, precision: Precision, unit: fl
         return  # no rounding
     for low in ("float32", "tf32", "float16", "bfloat16"):
         eps = PRECISIONS[low].eps
-        if single and size > max(value.shape) * eps * float(norm(value)):
-            continue  # a single entry, or a multiple of what is right, by more than rounding makes it
+        if single and (low != "float32" or size > 64 * eps * float(norm(value))):
+            continue  # a single entry, or a multiple of what is right: a norm in float32 at most
         if eps > 8 * precision.eps and 1e-4 <= size / (unit * eps) <= 1:
             said = f"accurate to {low} only: somewhere on the way the working precision was {low} or the like"
             yield Variant(f"accurate to {low}", said, precision=PRECISIONS[low])

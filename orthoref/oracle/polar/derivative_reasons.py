@@ -135,11 +135,11 @@ def _parts(of_u: np.ndarray, of_h: np.ndarray, outer: Any, turn: Callable[[np.nd
              f"{names[0]} outside the column space": outer}  # fmt: skip
     whole = of_u + of_h
     for of, part in parts.items():
-        if np.any(part):
+        if np.any(part) and np.any(whole - part):
             long = np.linalg.norm(part)  # its square may overflow
             c = 1 + float(np.vdot(part / long, (turn(found) - whole) / long).real)
             words = next((said for factor, said in MULTIPLES.items() if abs(c - factor) < 1e-3), "")
-            said = f"{words or f'{c:.3g} times'} what it should be" if words != "the wrong sign" else f"of {words}"
+            said = f"{words or f'{c:.6g} times'} what it should be" if words != "the wrong sign" else f"of {words}"
             if abs(c) < 1e-3:
                 said = "missing"
             elif not words:
