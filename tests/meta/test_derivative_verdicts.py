@@ -45,9 +45,10 @@ ALL_WRONG = [*WRONG, *WRONG_TWICE, *WRONG_FORWARD]
 
 
 # refused, but by the size of the error only: which conjugate is lost depends on phases of singular vectors, or on which
-# of several products it is in; small cotangents hide under the rounding that they undergo
+# of several products it is in; rounded cotangents look like close singular values; regularised differences cost 1e-11
+# where the values are apart, and that is what the example may show
 UNNAMED = ("P is transposed without a conjugate", "x is transposed without a conjugate", "the tangent of real matrices",
-           "the cotangent is rounded to bfloat16")  # fmt: skip
+           "the cotangent is rounded to bfloat16", "repeated singular values are regularised")  # fmt: skip
 
 
 @pytest.mark.exhaustive
