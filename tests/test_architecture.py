@@ -36,6 +36,9 @@ LABEL = re.compile(r"(?<!\w)\(([A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*\*?)\)")
 WORDS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
 
 
+parsed = cache(ast.parse)
+
+
 @cache
 def labels(source: str) -> set[str]:
     """Equation labels in comments, docstrings and messages."""
@@ -80,7 +83,7 @@ def imports(package: Path) -> dict[str, set[str]]:
     graph = {}
     for name, path in files.items():
         asked = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             if isinstance(node, ast.Import):
                 asked |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -99,6 +102,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
+@pytest.mark.exhaustive
 def test_no_import_goes_in_a_circle():
     assert circle(imports(PACKAGE)) == []
 
@@ -127,7 +131,7 @@ NAMED = {
 def rooms_imported(source: str) -> set[str]:
     """Rooms of the oracle that a file imports from, wherever the statement stands."""
     asked = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             asked |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -137,7 +141,7 @@ def rooms_imported(source: str) -> set[str]:
 
 def families_named(source: str) -> set[str]:
     """Families whose name is in an identifier or a string; docstrings and comments may say what they like."""
-    tree, words = ast.parse(source), set()
+    tree, words = parsed(source), set()
     prose = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -161,11 +165,15 @@ def test_every_room_has_the_same_files(room):
     assert all((ORACLE / room / name).exists() for name in FILES)
 
 
+def test_general_files_name_no_family():
+    general = {path.name: path.read_text() for path in ORACLE.glob("*.py") if path.name not in TOGETHER}
+    assert {(name, room) for name, source in general.items() for room in families_named(source)} == set(NAMED)
+
+
 def test_general_files_name_no_operation():
     general = {path.name: path.read_text() for path in ORACLE.glob("*.py") if path.name not in TOGETHER}
     assert {(name, room) for name, source in general.items() for room in rooms_imported(source)} == set()
-    assert {(name, room) for name, source in general.items() for room in families_named(source)} == set(NAMED)
-    tree = ast.parse(general["conformance.py"])
+    tree = parsed(general["conformance.py"])
     by_default = [
         default
         for node in ast.walk(tree)
@@ -237,6 +245,7 @@ def test_every_row_has_its_capability_line():
         assert all(f"`{check.name}`" in line for check in row.checks) and all(dtype in line for dtype in row.dtypes)
 
 
+@pytest.mark.exhaustive
 def test_every_derivative_has_its_capability_line():
     head, rule, *lines = capability_lines("_derivative_lines")
     assert {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}

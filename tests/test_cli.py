@@ -39,7 +39,7 @@ def ports(tmp_path, monkeypatch):
     [
         (["check", "someports:right", *QUICK], 0),
         (["check", "someports:Thing.polar", *QUICK], 0),
-        (["check", "someports:wrong", *QUICK], 1),
+        (["check", "someports:wrong", *QUICK, "--max-cases", "40"], 1),
         (["check", "someports:hangs", *QUICK, "--timeout", "0.2"], 1),
         (["check", "someports:right", "--op", "cube", *QUICK], 2),
         (["check", "someports:right", "--dtype", "float33"], 2),
@@ -116,7 +116,21 @@ def test_json_of_a_run_that_holds(ports, capsys):
 def test_arrays_of_a_framework(array, ports, capsys):
     pytest.importorskip(array)
     assert (
-        main(["check", "someports:right", "--array", array, "--skip", "extreme scale", "--skip", "subnormal", *QUICK])
+        main(
+            [
+                "check",
+                "someports:right",
+                "--array",
+                array,
+                "--skip",
+                "extreme scale",
+                "--skip",
+                "subnormal",
+                "--max-cases",
+                "40",
+                *QUICK,
+            ]
+        )
         == 0
     )
 

@@ -67,20 +67,6 @@ def test_refused_and_named(entry):
     assert entry.name.partition(",")[0] in UNNAMED or re.search(entry.words, report.text()), report.text()
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "entry",
-    [e for e in ALL_WRONG if e.framework == "torch" and e.operation == "polar" and KINDS[id(e)] == "vjp"
-     and re.search("^(twice|half of h|u is const)", e.name)],
-    ids=lambda e: e.name,
-)  # fmt: skip
-def test_some_are_named_by_few_cases(entry):
-    report = check(entry, "vjp", dtypes=entry.dtypes[-1:], shapes=[own_shape(entry)], max_cases=4,
-                   skip=(*LAWS, "extreme scale", "zero", "tiny", "huge"))  # fmt: skip
-    assert not report.holds
-    assert re.search(entry.words, report.text()), report.text()
-
-
 RIGHT_ONES = [(entry, kind) for kind, entries in (
     ("vjp", RIGHT),
     ("jvp", [e for e in (*RIGHT, *RIGHT_FORWARD) if e.forward]),

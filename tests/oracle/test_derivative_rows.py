@@ -479,6 +479,7 @@ def of_torch(**options):
             "shapes": [(4, 2), (3, 3)], "max_cases": 2, **options}  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("port", "returns", "claims", "said"),
     [

@@ -648,7 +648,8 @@ def test_a_slope_beyond_the_range_of_floats():
         assert certify(Schedule("steep", (row,), past="repeat"), "0.001", steps=6).slope == inf
 
 
-@pytest.mark.parametrize("steps", [8, pytest.param(20, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("steps", [8, 20])
 def test_many_steps_remain_sharp(steps):
     """Pade [16/0] on [1/2, 1]: x <= f <= 1, of order 17 at 1: all is 1 to hundreds of digits after ten steps."""
     schedule = pade(16)

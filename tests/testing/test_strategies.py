@@ -6,7 +6,7 @@ from orthoref.oracle.cases import SPECTRA
 from orthoref.testing import strategies
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(strategies.cases(dtypes=["float32", "complex128"], max_order=5, max_batch=2))
 def test_drawn_cases_are_within_what_was_asked(case):
     a = case.matrix()
