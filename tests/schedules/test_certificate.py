@@ -176,7 +176,7 @@ RELATIVES = (
 )
 PRESETS = [name for name in names() if name not in RELATIVES]
 SOUND = [name for name in PRESETS if name != "aol-a"]  # without AOL rescaling that one changes signs on [0, 1]
-LONG = ("deepseek-v4", "polar-express")  # 8 and 10 different rows
+LONG = ("deepseek-v4", "polar-express", "polar-express-list")  # 8 and 10 different rows
 
 
 def marked(*names):

@@ -224,6 +224,7 @@ def renormalized(x):
 NANOCHAT = partial(newton_schulz, schedule="polar-express-nanogpt", normalize=Normalization("frobenius", "1.01"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("port", "text"),
     [

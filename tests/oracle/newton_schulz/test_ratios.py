@@ -143,6 +143,7 @@ def test_the_order_of_accumulation_is_free(seed):
     assert judged(a, x, "float32").forward <= 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("precisions", [("float32",), ("float16",), ("bfloat16",)])
 def test_a_result_that_is_far_off_scores_at_least_the_inverse_of_undecided(precisions):
     # decided: the unit is at most a quarter of the result, so that zero scores 4 or more, its negative 8

@@ -27,6 +27,8 @@ from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.residual import ldexp
 from orthoref.schedules import Normalization
 
+pytestmark = pytest.mark.exhaustive  # 400 bits at many points
+
 flint = pytest.importorskip("flint", reason="python-flint gives the reference")
 
 DIGITS = 30

@@ -22,6 +22,8 @@ from orthoref.oracle.polar.truth import herm, point, pull, pull_along, push, ske
 from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.residual import ldexp
 
+pytestmark = pytest.mark.exhaustive  # 400 bits at many points
+
 flint = pytest.importorskip("flint", reason="python-flint gives the reference")
 
 DIGITS = 30  # of matrices with condition numbers up to 10
