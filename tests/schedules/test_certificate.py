@@ -660,6 +660,7 @@ def test_many_steps_remain_sharp(steps):
     assert found.kept <= 0.01  # 0.01 goes to 0.033 in the first step, the slope is 3.3, and on
 
 
+@pytest.mark.exhaustive
 def test_more_singular_values_have_a_larger_image():
     intervals = [("0.5", "0.9"), ("0.01", "1"), ("0", "1.2")]
     images = [certify(get("jordan"), a, b, steps=2).image for a, b in intervals]
@@ -689,6 +690,7 @@ def test_coefficients_rounded_to_a_format(dtype):
     assert found.slope == float(slope)
 
 
+@pytest.mark.exhaustive
 def test_the_same_coefficients_in_another_format():
     """Jordan's decimals in float64 move the image by less than its sixth digit; 1.5 and -0.5 are numbers of any."""
     assert agrees(certify(get("jordan"), "0.001", dtype="float64"), TABLE["jordan", None])
