@@ -68,6 +68,22 @@ def processor_time():
     return t.user + t.system + t.children_user + t.children_system
 
 
+def slowness():
+    """How many times longer Python and small arrays take here and now than where the yardstick takes 50 ms, at least 1.
+
+    The same code takes up to twice the processor time from one process to the next where machines are shared.
+    """
+    import numpy as np
+
+    a, longest = np.eye(8), 0.0
+    for _ in range(5):
+        start = processor_time()
+        for _ in range(20_000):
+            (a @ a).max()
+        longest = max(longest, processor_time() - start)
+    return max(1.0, longest / 0.05)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     start = processor_time()
@@ -86,7 +102,7 @@ def pytest_runtest_makereport(item, call):
     # JAX compiles every operation for every shape and dtype: the first test of a process pays for the others
     if item.get_closest_marker("exhaustive") or "jax" in item.name:
         return report
-    if not item.stash[SECONDS] <= limit:
+    if not item.stash[SECONDS] <= limit and not item.stash[SECONDS] <= limit * slowness():
         report.outcome = "failed"
         report.longrepr = (
             f"{item.nodeid}: {item.stash[SECONDS]:.2f} s of processor time, the limit is {limit} s; "
