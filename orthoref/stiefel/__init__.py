@@ -1,0 +1,1 @@
+"""The Stiefel manifold of matrices with orthonormal columns: tangents, metrics, retractions, geodesics, transports."""
