@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from pkgutil import walk_packages
+from zlib import crc32
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before the first import of JAX: float64 is off there by default
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -56,6 +57,21 @@ def warm(pytestconfig):
             orthoref.newton_schulz(backend.asarray(np.eye(2, dtype="float32")), steps=1)
     for dtype in ("float32", "float64"):
         orthoref.polar(np.stack([np.eye(2, dtype=dtype)]), method="newton")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items):
+    """``sample(k)``: of the parameters of a test about one in k is fast, drawn by its name, and at least one."""
+    families = {}
+    for item in items:
+        if item.get_closest_marker("sample") and hasattr(item, "callspec"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for family in families.values():
+        k = family[0].get_closest_marker("sample").args[0]
+        chosen = [item for item in family if crc32(item.nodeid.encode()) % k == 0] or family[:1]
+        for item in family:
+            if item not in chosen:
+                item.add_marker("exhaustive")
 
 
 def pytest_collection_finish():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,35 @@ def test_long():
     busy()
 """
 
+SAMPLED = """
+import pytest
+
+pytestmark = pytest.mark.sample(4)
+
+@pytest.mark.parametrize("i", range(400))
+def test_many(i):
+    pass
+
+@pytest.mark.parametrize("i", [1])
+def test_one(i):
+    pass
+
+def test_alone():
+    pass
+"""
+
+
+def run(tests, options, folder):
+    """Of pytest on these tests under our conftest: status and output."""
+    here = Path(__file__).parent
+    for path in (here / "conftest.py", here / "backends.py", here.parent / "pyproject.toml"):
+        shutil.copy(path, folder)
+    (folder / "test_some.py").write_text(tests)
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # options of this run
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_some.py", *options]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
@@ -36,17 +66,20 @@ def test_long():
     [
         ([], 0, "2 passed, 1 deselected"),
         (["-m", "exhaustive", "--limit-seconds", "0.1"], 0, "1 passed, 2 deselected"),
-        (["--limit-seconds", "0.1"], 1, "1 failed, 1 passed, 1 deselected"),
+        (["--limit-seconds", "0.05"], 1, "1 failed, 1 passed, 1 deselected"),
         (["--limit-seconds", "30"], 0, "2 passed, 1 deselected"),
     ],
 )
 def test_the_limit(options, status, summary, tmp_path):
-    here = Path(__file__).parent
-    for path in (here / "conftest.py", here / "backends.py", here.parent / "pyproject.toml"):
-        shutil.copy(path, tmp_path)
-    (tmp_path / "test_some.py").write_text(TESTS)
-    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # options of this run
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_some.py", *options]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, summary in done.stdout) == (status, True), done.stdout + done.stderr
-    assert ("of processor time, the limit is 0.1 s" in done.stdout) == (status == 1)
+    found, output = run(TESTS, options, tmp_path)
+    assert (found, summary in output) == (status, True), output
+    assert ("of processor time, the limit is 0.05 s" in output) == (status == 1)
+
+
+@pytest.mark.exhaustive
+def test_a_sample(tmp_path):
+    """A quarter of 400, give or take four standard deviations of 8.7; of one parameter that one; what has none."""
+    count = re.compile(r"(\d+) passed")
+    (_, fast), (_, rest) = (run(SAMPLED, options, tmp_path) for options in ([], ["-m", "exhaustive"]))
+    fast, rest = (int(count.search(output)[1]) for output in (fast, rest))
+    assert fast + rest == 402 and 65 <= fast - 2 <= 135

@@ -10,6 +10,8 @@ pytest.importorskip("numba")
 from orthoref import kernels, polar, polar_condition, testing
 from orthoref.oracle import cases
 
+pytestmark = pytest.mark.sample(3)
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8])

@@ -15,6 +15,8 @@ from orthoref import conformance, newton_schulz, testing
 from orthoref.oracle.cases import Call
 from orthoref.oracle.operations import OPERATIONS
 
+pytestmark = pytest.mark.sample(2)
+
 PORTS = {"polar": wrong_polar_ports, "newton_schulz": wrong_newton_schulz_ports}
 CLAIMS = {"polar": {}, "newton_schulz": {"schedule": "muon"}}
 ASSERTIONS = {"polar": testing.assert_polar, "newton_schulz": testing.assert_newton_schulz}

@@ -16,6 +16,8 @@ from orthoref import OutsideDomain, newton_schulz
 from orthoref._newton_schulz.rounding import store
 from orthoref.schedules import Normalization, Schedule, get
 
+pytestmark = pytest.mark.sample(2)
+
 FORMATS = ("bfloat16", "float16")
 BITS = {
     "bfloat16": (8, -133, 2.0**127 * (2 - 2.0**-7)),

@@ -27,6 +27,8 @@ from orthoref.oracle.laws import LAWS
 from orthoref.oracle.operation import Check, Measured, Measurement, Operation
 from orthoref.oracle.operations import OPERATIONS, ROWS
 
+pytestmark = pytest.mark.sample(2)
+
 SHAPES = [(3, 3), (4, 2), (2, 2, 3), (0, 2)]
 LEVELS = {*OPERATIONS["polar"].levels.structure, *OPERATIONS["polar"].levels.spectrum}
 LEFT = {"general", "diagonal", "geometric", "one_small", "rank_deficient"}

@@ -10,6 +10,8 @@ import pytest
 from orthoref.oracle import battery, factors
 from orthoref.oracle.factors import concentrated
 
+pytestmark = pytest.mark.sample(3)
+
 TABLE = [
     case.factors for case in battery.cases(battery.Levels(), dtypes=("float32", "float64", "complex64", "complex128"))
 ]

@@ -38,6 +38,8 @@ from orthoref.oracle.operation import Operation
 from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.precision import precision_of
 
+pytestmark = pytest.mark.sample(2)
+
 LIMIT = 10.0
 MANY = 8  # a claim with more choices (names of presets) is not gone through
 STEP, SECOND, DIGITS, PROBES = 2.0**-40, 2.0**-20, 30, 2

@@ -176,16 +176,17 @@ RELATIVES = (
 )
 PRESETS = [name for name in names() if name not in RELATIVES]
 SOUND = [name for name in PRESETS if name != "aol-a"]  # without AOL rescaling that one changes signs on [0, 1]
-LONG = ("deepseek-v4", "polar-express", "polar-express-list")  # 8 and 10 different rows
+SHORT = ("jordan", "newton-schulz-3", "aol-a", "aol-b", "Halley", "Zolotarev")  # the others take their time
 
 
-def marked(*names):
-    return [pytest.param(name, marks=pytest.mark.exhaustive if name in LONG else ()) for name in names]
+def marked(*cases):
+    """Cases, a name or a tuple that begins with one: what is not in SHORT is exhaustive."""
+    tuples = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*each, marks=() if each[0] in SHORT else pytest.mark.exhaustive) for each in tuples]
 
 
 CASES = [
-    *((name, "0.001", "1") for name in [*PRESETS, *RATIONAL] if name not in LONG),
-    *(pytest.param(name, "0.001", "1", marks=pytest.mark.exhaustive) for name in LONG),
+    *((name, "0.001", "1") for name in [*PRESETS, *RATIONAL]),
     ("jordan", "0.01", "1"),
     ("jordan", "0", "1.2"),
     ("two-step-tail", "0.8", "0.82"),  # its maximum is inside
@@ -198,7 +199,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "lower", "upper"), CASES)
+@pytest.mark.parametrize(("name", "lower", "upper"), marked(*CASES))
 def test_image(name, lower, upper):
     """Nothing outside, after any step, and both ends attained."""
     found, rows = certificate(name, lower, upper), the_rows(name)
@@ -405,7 +406,7 @@ def options(steps):
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [pytest.param(*key, marks=pytest.mark.exhaustive if key[0] == "polar-express" else ()) for key in TABLE],
+    marked(*TABLE),
 )
 def test_the_table(name, steps):
     line = TABLE[name, steps]
@@ -428,6 +429,7 @@ def test_the_amplifications_of_the_table(name, steps, expected):
     assert all(digits(d, typed) for d, typed in zip(found, expected.split(), strict=True))
 
 
+@pytest.mark.exhaustive
 def test_more_amplifications_of_the_table():
     assert max(certificate("you-6").amplification) <= 2.25  # "at most 2.2"
     assert digits(certificate("polar-express", steps=5).amplification[0], "8.3")
@@ -456,6 +458,7 @@ def changed(name, row, k, how):
     return Schedule.of("changed", rows, past=get(name).past, default_steps=get(name).default_steps)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["sign", "digit"])
 @pytest.mark.parametrize(("name", "row", "k"), [("jordan", 0, 0), ("jordan", 0, 1), ("jordan", 0, 2)])
 def test_a_wrong_coefficient_shows_in_the_table(name, row, k, how):
@@ -471,6 +474,7 @@ def test_a_wrong_coefficient_shows_in_the_table(name, row, k, how):
 # hazards
 
 
+@pytest.mark.exhaustive
 def test_you_5_past_its_rows():
     """From the top again, its first row takes what is near 1 to 4.0848 - 6.8946 + 2.9270 = 0.1172."""
     five, six = certificate("you-5", "0.01"), certificate("you-5", "0.01", steps=6)
@@ -479,6 +483,7 @@ def test_you_5_past_its_rows():
     assert six.kept is None and certificate("you-5").steps_to is None
 
 
+@pytest.mark.exhaustive
 def test_jordan_does_not_converge():
     found = certificate("jordan")
     assert found.steps_to is None
@@ -495,6 +500,7 @@ def test_aol_a_without_its_rescaling():
     assert f"{found.tolerated:.2f}" == "0.88"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "fixed_point"),
     [("newton-schulz-3", "3"), ("newton-schulz-5", "7/3")],  # f(x) = 0 at sqrt(3); f(x) = x at sqrt(7/3)
@@ -540,6 +546,7 @@ def test_statements_about_newton_schulz_beyond_its_domain():
     assert found.steps_to is None or found.steps_to > 4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("lower", ["0", "0.1"])
 def test_amplification_of_an_odd_function_does_not_depend_on_the_sign(lower):
     """f = 3/2 x - 1/2 x^3 on -[lower, 3/2]: f_max/x_max = 1/(3/2), least f/x = 3/2 - 9/8 = 3/8; 16/9 in all."""
@@ -598,6 +605,7 @@ def test_tolerated_of_newton_begins_at_the_lower_end():
 # corners
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["jordan"])
 def test_from_zero_on(name):
     """0 goes to 0; kept, tolerated and slope do not depend on the lower end."""
@@ -668,6 +676,7 @@ def test_more_singular_values_have_a_larger_image():
         assert c <= a <= b <= d
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_coefficients_rounded_to_a_format(dtype):
     """The image is that of the coefficients as other libraries cast them, and not that of the decimals."""

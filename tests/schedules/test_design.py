@@ -38,6 +38,8 @@ from orthoref.schedules import (  # noqa: E402
     zolotarev,
 )
 
+pytestmark = pytest.mark.sample(2)
+
 EPS = 2.0**-52
 
 

@@ -21,6 +21,8 @@ from orthoref.oracle.newton_schulz.pool import ORDERS, Alternative, _rounded, or
 from orthoref.oracle.newton_schulz.ratios import compare
 from orthoref.oracle.precision import PRECISIONS
 
+pytestmark = pytest.mark.sample(3)
+
 SHAPES = ((24, 24), (40, 10), (16, 16))
 
 

@@ -20,6 +20,8 @@ from orthoref.oracle.newton_schulz.row import ROW
 from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.verdict import judge
 
+pytestmark = pytest.mark.sample(3)
+
 
 def judged_as(a, x, claimed, **options):
     return judge(ROW, {"a": a}, {"x": x}, claimed, **options)
