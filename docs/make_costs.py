@@ -127,7 +127,7 @@ def lanes(log: str) -> Iterator[str]:
     yield "|---|--:|"
     if summary:
         yield f"| `pytest -n auto` of the README's test command, {summary[1]} | {float(summary[2]):.0f} |"
-    for name, seconds in re.findall(r"^=== (.+): (\d+) s$", log, re.M):
+    for name, seconds in re.findall(r"^=== (.+): (\d+) s, status 0$", log, re.M):
         yield f"| lane: {name} | {seconds} |"
     if whole:
         yield f"| the whole of `.ci/run` | {whole[1]} |"
