@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import inf, isfinite
 from typing import Any
 
-from orthoref.arrays import Array, Namespace, at_batch, enter, first_index, require_shape
+import array_api_compat as compat
+
+from orthoref.arrays import Array, Namespace, at_batch, dtype_name, enter, first_index, is_complex, require_shape
 from orthoref.errors import OutsideDomain
 from orthoref.linalg import eps, eye_like, frobenius, hermitian_part, inner, unit_scale
 
@@ -20,7 +22,7 @@ def enter_point(x: Array, *, scale: float = 1.0, check: bool = True, **vectors: 
     x : array of shape (..., n, p), n >= p
         Point with X^H X = c^2 I.
     scale : float
-        c, positive and finite.
+        c, positive, and a normal number of the dtype together with its reciprocal.
     check : bool
         Whether to refuse a point with |X^H X - c^2 I| > LIMIT n eps c^2 in the Frobenius norm.
     **vectors : arrays of the shape of x
@@ -39,6 +41,9 @@ def enter_point(x: Array, *, scale: float = 1.0, check: bool = True, **vectors: 
     """
     require_scale(scale)
     xp = enter(x=x, **vectors)
+    info = xp.finfo(x.dtype)
+    if not max(scale, 1 / scale) <= float(info.max) or not scale >= float(info.smallest_normal):
+        raise ValueError(f"scale={scale!r} or its reciprocal is no normal number of {dtype_name(x)}")
     if x.shape[-2] < x.shape[-1]:
         raise ValueError(
             f"x has shape {tuple(x.shape)}: more columns than rows cannot be orthonormal; pass its adjoint"
@@ -78,3 +83,37 @@ def _refuse(defect: Array, x: Array, xp: Namespace, message: str) -> None:
         index = first_index(~within, xp)
         size = f"{float(defect[index]):.1e}"
         raise OutsideDomain(f"{message.format(size)}, more than {LIMIT} n eps = {limit:.1e}" + at_batch(index))
+
+
+def enter_unit(
+    x: Array, tangents: dict[str, Array], others: dict[str, Array], scale: float, check: bool
+) -> tuple[Namespace, Array]:
+    """Namespace and X/c; refuses what :func:`enter_point` and, for the tangents, :func:`require_tangent` refuse."""
+    xp = enter_point(x, scale=scale, check=check, **tangents, **others)
+    if check:
+        require_tangent(x, xp, scale=scale, **tangents)
+    return xp, (x if scale == 1 else x / scale)
+
+
+def enter_numbers(name: str, value: Array, x: Array) -> Array:
+    """Take in real numbers, one a matrix of x; returned with shape (..., 1, 1)."""
+    xp = enter(x=x)
+    real = xp.real(x) if is_complex(x) else x
+    if not compat.is_array_api_obj(value):
+        raise TypeError(f"{name} must be an array of an array-API library, not {type(value).__name__}")
+    require_shape(name, value, x.shape[:-2])
+    value = value[..., None, None]
+    enter(**{"x" if real is x else "the real part of x": real, name: value})
+    return value
+
+
+def require_normal(x: Array, xp: Namespace, *, scale: float = 1.0, **vectors: Array) -> None:
+    """Refuse vectors with |P_X N| > LIMIT n eps |N|, the limit and the defect in the message."""
+    if 0 in x.shape:
+        return
+    y = x / scale
+    for name, v in vectors.items():
+        w = unit_scale(v).apply(v)
+        size = frobenius(w)
+        defect = frobenius(w - y @ hermitian_part(inner(y, w))) / xp.where(size > 0, size, xp.ones_like(size))
+        _refuse(defect[..., 0, 0], x, xp, f"{name} is not normal at x: its tangential part is {{}} of it")
