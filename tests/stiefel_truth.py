@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from backends import gaussian, isometry
-from exact import BITS, adjoint_hp, lift, lower
+from exact import BITS, adjoint_hp, lift, lower, polar_hp
 
 try:
     import flint
@@ -17,6 +17,11 @@ except ModuleNotFoundError:  # points and tangents are drawn without it
 DTYPES = ("float32", "float64", "complex64", "complex128")
 SHAPES = ((5, 3), (4, 4), (6, 1), (1, 1), (7, 2))
 METRICS = ("euclidean", "canonical", 1.5, -0.75)
+
+
+def dtypes_of(backend):
+    """Two for the tests of a namespace; JAX compiles everything for each."""
+    return ["complex64"] if backend.name == "jax" else sorted({"float32", "complex128"} & set(backend.dtypes))
 
 
 def beta(metric) -> float:
@@ -147,3 +152,103 @@ def derivative(f, arguments, directions, scales):
 def value(f, arguments, scales):
     with flint.ctx.workprec(BITS):
         return lower(f(*(lift(a) * flint.acb(1 / flint.arb(c)) for a, c in zip(arguments, scales, strict=True))))
+
+
+def qf(b):
+    """Q of B = Q R with diag(R) > 0, by Gram-Schmidt, twice."""
+    rows, p = b.nrows(), b.ncols()
+    columns = [flint.acb_mat([[b[i, j]] for i in range(rows)]) for j in range(p)]
+    for j in range(p):
+        q = columns[j]
+        for _ in range(2):
+            for k in range(j):
+                q = q - columns[k] * (adjoint_hp(columns[k]) * q)[0, 0]
+        columns[j] = (q * (1 / dot(q, q).sqrt())).mid()
+    return flint.acb_mat([[columns[j][i, 0] for j in range(p)] for i in range(rows)])
+
+
+def polar_factor(b):
+    return polar_hp(b)[0]
+
+
+def cayley(x, v):
+    """(I - W/2)^-1 (I + W/2) X in n x n matrices."""
+    return rotation(x, v) * x
+
+
+def rotation(x, v):
+    i = eye(x.nrows())
+    w = 2 * skew((i - x * adjoint_hp(x) * flint.acb(0.5)) * v * adjoint_hp(x)) * flint.acb(0.5)
+    return (i - w).inv() * (i + w)
+
+
+def cayley_cheap(x, v):
+    """The formula with p x p matrices, as stated."""
+    a = adjoint_hp(x) * v
+    z = v - x * a
+    m = eye(x.ncols()) - a * flint.acb(0.5) + adjoint_hp(z) * z * flint.acb(0.25)
+    return (x * 2 + z) * m.inv() - x
+
+
+def isometric_cheap(x, v, w):
+    half = flint.acb(0.5)
+    a, c = adjoint_hp(x) * v, adjoint_hp(x) * w
+    z = v - x * a
+    m = eye(x.ncols()) - a * half + adjoint_hp(z) * z * flint.acb(0.25)
+    k = m.inv() * (c - adjoint_hp(z) * w * half)
+    return x * 2 * (k - c) + z * k + w
+
+
+def _real(x):
+    return [part for z in x.entries() for part in (z.real, z.imag)]
+
+
+def _exponential(op, w):
+    """e^op of W, op real-linear, through the matrix of op over the real numbers."""
+    rows, columns = w.nrows(), w.ncols()
+    size = rows * columns
+    images = []
+    for k in range(2 * size):
+        unit = [flint.acb(0)] * size
+        unit[k // 2] = flint.acb(0, 1) if k % 2 else flint.acb(1)
+        images.append(_real(op(flint.acb_mat(rows, columns, unit))))
+    matrix = flint.arb_mat([[images[k][i] for k in range(2 * size)] for i in range(2 * size)])
+    out = matrix.exp() * flint.arb_mat([[z] for z in _real(w)])
+    return flint.acb_mat(rows, columns, [flint.acb(out[2 * k, 0], out[2 * k + 1, 0]) for k in range(size)])
+
+
+def parallel(x, v, w, metric):
+    """e^E e^-L W with the generators of the derivation page, in n x n matrices."""
+    b, xh = flint.acb(beta(metric)), adjoint_hp(x)
+    a = xh * v
+    n = v - x * a
+    left = n * xh - x * adjoint_hp(n) + x * a * xh * (2 * b)
+
+    def back(u):
+        c = xh * u
+        d = u - x * c
+        inside = skew(adjoint_hp(n) * d) - (a * c - c * a) * (2 * b - flint.acb(0.5))
+        return x * inside - (n * c - d * a) * b
+
+    return _exponential(lambda u: left * u + u * a * (1 - 2 * b), _exponential(back, w))
+
+
+def christoffel(x, v, w, metric):
+    """X herm(V^H W) - (1 - beta) ((I - X X^H) V X^H W + (I - X X^H) W X^H V)."""
+    b, xh = flint.acb(beta(metric)), adjoint_hp(x)
+    outside = eye(x.nrows()) - x * xh
+    return x * herm(adjoint_hp(v) * w) - (outside * v * xh * w + outside * w * xh * v) * (1 - b)
+
+
+def mixed(f, arguments, directions, along):
+    """d^2/ds dt of f(X + s X_dot, V + s V_dot + t (W + s W_dot)), central differences of step 2^-80."""
+    with flint.ctx.workprec(BITS):
+        (x, v, w), (x_dot, v_dot, w_dot) = map(lift, arguments), map(lift, directions)
+        t = flint.acb(flint.arb(2) ** -80)
+
+        def at(i, j):
+            return f(x + x_dot * (i * t), v + v_dot * (i * t) + (w + w_dot * (i * t)) * (j * t)).mid()
+
+        if not along:
+            return lower((at(0, 1) - at(0, -1)) * (1 / (2 * t)))
+        return lower((at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) * (1 / (4 * t * t)))

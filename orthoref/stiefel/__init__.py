@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from orthoref.stiefel.metric import norm as norm
     from orthoref.stiefel.metric import norm_jvp as norm_jvp
     from orthoref.stiefel.metric import norm_vjp as norm_vjp
-    from orthoref.stiefel.parallel import ParallelCotangents as ParallelCotangents
+    from orthoref.stiefel.parallel import TransportCotangents as TransportCotangents
     from orthoref.stiefel.parallel import transport_parallel as transport_parallel
     from orthoref.stiefel.parallel import transport_parallel_jvp as transport_parallel_jvp
     from orthoref.stiefel.parallel import transport_parallel_vjp as transport_parallel_vjp
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from orthoref.stiefel.tangent import project as project
     from orthoref.stiefel.tangent import project_jvp as project_jvp
     from orthoref.stiefel.tangent import project_vjp as project_vjp
-    from orthoref.stiefel.transports import TransportCotangents as TransportCotangents
     from orthoref.stiefel.transports import transport as transport
     from orthoref.stiefel.transports import transport_cayley as transport_cayley
     from orthoref.stiefel.transports import transport_cayley_jvp as transport_cayley_jvp
@@ -139,11 +138,10 @@ _HOME = {
     "transport_isometric": "transports",
     "transport_isometric_jvp": "transports",
     "transport_isometric_vjp": "transports",
-    "TransportCotangents": "transports",
+    "TransportCotangents": "parallel",
     "transport_parallel": "parallel",
     "transport_parallel_jvp": "parallel",
     "transport_parallel_vjp": "parallel",
-    "ParallelCotangents": "parallel",
 }
 
 __all__ = list(_HOME)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import array_api_compat as compat
+import numpy as np
 
 from orthoref.arrays import Array, Namespace, at_batch, dtype_name, enter, first_index, is_complex, require_shape
 from orthoref.errors import OutsideDomain
@@ -41,9 +42,7 @@ def enter_point(x: Array, *, scale: float = 1.0, check: bool = True, **vectors: 
     """
     require_scale(scale)
     xp = enter(x=x, **vectors)
-    info = xp.finfo(x.dtype)
-    if not max(scale, 1 / scale) <= float(info.max) or not scale >= float(info.smallest_normal):
-        raise ValueError(f"scale={scale!r} or its reciprocal is no normal number of {dtype_name(x)}")
+    require_scale(scale, dtype_name(x))
     if x.shape[-2] < x.shape[-1]:
         raise ValueError(
             f"x has shape {tuple(x.shape)}: more columns than rows cannot be orthonormal; pass its adjoint"
@@ -70,10 +69,13 @@ def require_tangent(x: Array, xp: Namespace, *, scale: float = 1.0, **vectors: A
         )
 
 
-def require_scale(scale: Any) -> None:
-    """Refuse what is no positive finite number."""
-    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < inf or not isfinite(scale):
+def require_scale(scale: Any, dtype: str = "float64") -> None:
+    """Refuse what is no positive number, normal in the dtype together with its reciprocal."""
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < inf:
         raise ValueError(f"scale={scale!r} must be a positive finite number")
+    info = np.finfo(dtype)
+    if not float(info.tiny) <= min(scale, 1 / scale) or not scale <= float(info.max):
+        raise ValueError(f"scale={scale!r} or its reciprocal is no normal number of {dtype}")
 
 
 def _refuse(defect: Array, x: Array, xp: Namespace, message: str) -> None:

@@ -25,6 +25,12 @@ def scaled(x: Array, divisor: float = 1.0) -> Scaled:
     return Scaled(x if divisor == 1 else x / divisor, scale)
 
 
+def scaled_pair(x: Array, v: Array, divisor: float = 1.0) -> tuple[Array, Array, Scale]:
+    """Two arrays with one scale: a direction of a pair."""
+    scale = unit_scale(namespace(x).concat([x, v], axis=-1))
+    return scale.apply(x) / divisor, scale.apply(v) / divisor, scale
+
+
 def collect(*terms: tuple[Array, tuple[Scale, ...]]) -> Array:
     """Sum of terms, each given with the scales of the factors that it is linear in.
 

@@ -13,13 +13,13 @@ from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eps, frobenius, inner, skew_part
 from orthoref.stiefel.manifold import enter_unit
 from orthoref.stiefel.metric import Metric, skew_weight
-from orthoref.stiefel.multilinear import collect, scaled
+from orthoref.stiefel.multilinear import collect, scaled, scaled_pair
 
 LONGEST = 1024.0  # of a geodesic, in units of c: 163 turns; every unit is one Taylor polynomial
 
 
-class ParallelCotangents(NamedTuple):
-    """Cotangents of the arguments of :func:`transport_parallel`."""
+class TransportCotangents(NamedTuple):
+    """Cotangents of the arguments of a transport."""
 
     x_bar: Array
     v_bar: Array
@@ -121,28 +121,24 @@ def transport_parallel_jvp(
         v, (w, ws), (w_dot, wds) = v / scale, scaled(w), scaled(w_dot)
         at = _at(y, v)
         turns, moves = _lengths(at, beta)
-        zero, terms = xp.zeros_like(w), []
-        (y_dot, xs), (v_dot, vs) = scaled(x_dot, scale), scaled(v_dot, scale)
-        for e, f, g, scales in (
-            (y_dot, zero, zero, (xs, ws)),
-            (zero, v_dot, zero, (vs, ws)),
-            (zero, zero, w_dot, (wds,)),
-        ):
-            along = _along(at, y, v, e, f)
+        y_dot, v_dot, es = scaled_pair(x_dot, v_dot, scale)
+        along = _along(at, y, v, y_dot, v_dot)
 
-            def turn(z: Array, z_dot: Array, along: _Geodesic = along) -> tuple[Array, ...]:
-                return _turn(at, z, beta), _turn(at, z_dot, beta) + _turn_along(at, along, z, beta)
+        def turn(z: Array, z_dot: Array, z_new: Array) -> tuple[Array, ...]:
+            moved = _turn(at, z_dot, beta) + _turn_along(at, along, z, beta)
+            return _turn(at, z, beta), moved, _turn(at, z_new, beta)
 
-            def move(z: Array, z_dot: Array, along: _Geodesic = along) -> tuple[Array, ...]:
-                return _move(at, z, beta), _move(at, z_dot, beta) + _move_along(at, along, z, beta)
+        def move(z: Array, z_dot: Array, z_new: Array) -> tuple[Array, ...]:
+            moved = _move(at, z_dot, beta) + _move_along(at, along, z, beta)
+            return _move(at, z, beta), moved, _move(at, z_new, beta)
 
-            terms.append((_flow(move, _flow(turn, (w, g), turns), moves)[1], scales))
-        return collect(*terms)
+        _, moved, new = _flow(move, _flow(turn, (w, xp.zeros_like(w), w_dot), turns), moves)
+        return collect((moved, (es, ws)), (new, (wds,)))
 
 
 def transport_parallel_vjp(
     x: Array, v: Array, w: Array, y_bar: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
-) -> ParallelCotangents:
+) -> TransportCotangents:
     """Adjoint of :func:`transport_parallel_jvp` for the real inner product Re tr(X^H Y), whatever the metric.
 
     Parameters
@@ -154,7 +150,7 @@ def transport_parallel_vjp(
 
     Returns
     -------
-    ParallelCotangents
+    TransportCotangents
         ``x_bar``, ``v_bar``, ``w_bar`` in the ambient space.
 
     Raises
@@ -169,7 +165,7 @@ def transport_parallel_vjp(
     beta = skew_weight(metric)
     xp, y = enter_unit(x, {"v": v, "w": w}, {"y_bar": y_bar}, scale, check)
     if 0 in x.shape:
-        return ParallelCotangents(*(xp.zeros_like(x) for _ in range(3)))
+        return TransportCotangents(*(xp.zeros_like(x) for _ in range(3)))
     with np.errstate(all="ignore"):
         v, (w, ws), (bar, bs) = v / scale, scaled(w), scaled(y_bar)
         at = _at(y, v)
@@ -181,7 +177,7 @@ def transport_parallel_vjp(
         x_bar, a_bar, n_bar = (i + j for i, j in zip(one, two, strict=True))
         a_bar = a_bar - inner(y, n_bar)
         x_bar = x_bar - n_bar @ ct(at.a) + v @ ct(a_bar)
-        return ParallelCotangents(
+        return TransportCotangents(
             collect((x_bar / scale, (ws, bs))),
             collect(((n_bar + y @ a_bar) / scale, (ws, bs))),
             collect((bar, (bs,))),

@@ -64,7 +64,6 @@ def random_point(
     >>> x.shape, x.dtype
     ((2, 5, 3), dtype('complex64'))
     """
-    require_scale(scale)
     _require_generator(rng)
     shape = tuple(shape)
     if len(shape) < 2 or not 0 <= shape[-1] <= shape[-2]:
@@ -75,6 +74,7 @@ def random_point(
         dtype = dtype_name(like) if like is not None else "float64"
     if dtype not in FLOATING:
         raise ValueError(f"dtype={dtype!r} is not one of {', '.join(FLOATING)}")
+    require_scale(scale, dtype)
     # (ST-HAAR) X = Q diag(r_ii/|r_ii|), A = Q R Gaussian
     q, r = np.linalg.qr(_gaussian(rng, shape, dtype))
     d = np.diagonal(r, axis1=-2, axis2=-1)

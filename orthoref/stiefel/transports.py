@@ -13,18 +13,15 @@ from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eye_like, hermitian_part, inner
 from orthoref.stiefel.manifold import enter_unit
 from orthoref.stiefel.metric import Metric
-from orthoref.stiefel.multilinear import collect, scaled
-from orthoref.stiefel.parallel import transport_parallel, transport_parallel_jvp, transport_parallel_vjp
+from orthoref.stiefel.multilinear import collect, scaled, scaled_pair
+from orthoref.stiefel.parallel import (
+    TransportCotangents,
+    transport_parallel,
+    transport_parallel_jvp,
+    transport_parallel_vjp,
+)
 
 Method = Literal["qr", "polar", "cayley", "isometric", "parallel"]
-
-
-class TransportCotangents(NamedTuple):
-    """Cotangents of the arguments of a transport."""
-
-    x_bar: Array
-    v_bar: Array
-    w_bar: Array
 
 
 def transport_qr(x: Array, v: Array, w: Array, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -427,13 +424,9 @@ def _transport_jvp(
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        v, zero, (w, ws), (w_dot, wds) = v / scale, xp.zeros_like(x), scaled(w), scaled(w_dot)
-        (y_dot, xs), (v_dot, vs) = scaled(x_dot, scale), scaled(v_dot, scale)
-        return collect(
-            (formula.value(y, v, w_dot), (wds,)),
-            (formula.along(y, v, w, y_dot, zero), (xs, ws)),
-            (formula.along(y, v, w, zero, v_dot), (vs, ws)),
-        )
+        v, (w, ws), (w_dot, wds) = v / scale, scaled(w), scaled(w_dot)
+        y_dot, v_dot, es = scaled_pair(x_dot, v_dot, scale)
+        return collect((formula.value(y, v, w_dot), (wds,)), (formula.along(y, v, w, y_dot, v_dot), (es, ws)))
 
 
 def _transport_vjp(
@@ -760,8 +753,7 @@ def transport_vjp(
         As the function of that name.
     """
     if _parallel(method, metric):
-        pulled = transport_parallel_vjp(x, v, w, y_bar, metric, scale=scale, check=check)  # type: ignore[arg-type]
-        return TransportCotangents(*pulled)
+        return transport_parallel_vjp(x, v, w, y_bar, metric, scale=scale, check=check)  # type: ignore[arg-type]
     return _transport_vjp(_OF[method], x, v, w, y_bar, scale, check)
 
 
