@@ -94,8 +94,8 @@ def vector(x: Array, v: Array, metric: Metric, *, scale: float = 1.0, check: boo
     Notes
     -----
     Z is the rest of the block reflector that takes X to -S, S the polar factor of the first p rows, on top of zeros,
-    equation (ST-BASIS): no n x n matrix is formed, and Z depends smoothly on X where these rows are nonsingular (no
-    choice is smooth on the whole manifold). It is determined by X everywhere, up to the rounding of that polar factor.
+    equation (ST-BASIS): no n x n matrix is formed, and Z depends smoothly on X where these rows are nonsingular (on a
+    sphere of even dimension no choice is smooth everywhere). It is determined by X everywhere, up to the rounding of that polar factor.
 
     Examples
     --------
@@ -135,7 +135,8 @@ def vector_jvp(
     Raises
     ------
     OutsideDomain
-        As :func:`vector`; p < n and the first p rows of x are singular: the basis jumps there.
+        As :func:`vector`; p < n and the first p rows of x are singular, where the basis jumps (real x: have rank p - 2
+        at most; with rank p - 1 it is the derivative of the branch that :func:`vector` is on).
     TypeError, ValueError
         As :func:`vector`.
     """

@@ -68,7 +68,7 @@ def gradient(x: Array, egrad: Array, metric: Metric, *, scale: float = 1.0, chec
 
     Notes
     -----
-    Equation (ST-GRAD); [EdelmanAriasSmith1998]_ (2.53) is the canonical one.
+    Equation (ST-GRAD); [EdelmanAriasSmith1998]_ for the canonical metric.
 
     Examples
     --------

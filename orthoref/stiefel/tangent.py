@@ -44,7 +44,7 @@ def project(x: Array, v: Array, *, scale: float = 1.0, check: bool = True) -> Ar
 
     Notes
     -----
-    Equation (ST-PROJ); [AbsilMahonySepulchre2008]_ example 3.6.2.
+    Equation (ST-PROJ); [AbsilMahonySepulchre2008]_.
 
     Examples
     --------
