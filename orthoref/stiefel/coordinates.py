@@ -95,7 +95,8 @@ def vector(x: Array, v: Array, metric: Metric, *, scale: float = 1.0, check: boo
     -----
     Z is the rest of the block reflector that takes X to -S, S the polar factor of the first p rows, on top of zeros,
     equation (ST-BASIS): no n x n matrix is formed, and Z depends smoothly on X where these rows are nonsingular (on a
-    sphere of even dimension no choice is smooth everywhere). It is determined by X everywhere, up to the rounding of that polar factor.
+    sphere of even dimension no choice is smooth everywhere). It is determined by X everywhere, up to the rounding of
+    that polar factor.
 
     Examples
     --------

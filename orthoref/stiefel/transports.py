@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from orthoref._polar.derivatives import polar_jvp, polar_vjp, polar_vjp_jvp
-from orthoref.arrays import Array, is_complex, namespace, require_choice
+from orthoref.arrays import Array, at_batch, first_index, is_complex, namespace, require_choice
 from orthoref.errors import OutsideDomain
-from orthoref.linalg import ct, eye_like, hermitian_part, inner
+from orthoref.linalg import ct, eps, eye_like, hermitian_part, inner
 from orthoref.stiefel.manifold import enter_unit
 from orthoref.stiefel.metric import Metric
 from orthoref.stiefel.multilinear import collect, scaled, scaled_pair
@@ -472,11 +472,12 @@ def _qr(x: Array, v: Array) -> tuple[Array, Array]:
     q, r = xp.linalg.qr(x + v, mode="reduced")
     d = xp.linalg.diagonal(r)
     size = xp.abs(d)
-    phase = xp.where(size > 0, d, xp.ones_like(d)) / xp.where(size > 0, size, xp.ones_like(size))
-    if not bool(xp.all(size > 0)):
-        raise OutsideDomain("x + v is rank deficient: the QR retraction has no derivative there")
-    conj = xp.conj(phase) if is_complex(phase) else phase
-    return q * phase[..., None, :], xp.linalg.inv(r * conj[..., None])
+    regular = xp.min(size, axis=-1) > max(x.shape[-1], 8) * eps(x) * xp.max(size, axis=-1)
+    if not bool(xp.all(regular)):
+        where = at_batch(first_index(~regular, xp))
+        raise OutsideDomain(f"x + v is rank deficient: its QR factor has no derivative{where}")
+    phase = d / size
+    return q * phase[..., None, :], xp.linalg.inv(r * (xp.conj(phase) if is_complex(x) else phase)[..., None])
 
 
 def _qr_value(x: Array, v: Array, w: Array) -> Array:

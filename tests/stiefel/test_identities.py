@@ -338,6 +338,17 @@ def test_off_the_manifold(name):
         CALLS[name](x, v, g, "canonical")
 
 
+def test_the_limit_counts_columns():
+    """100 max(p, 8) eps, for very tall matrices, too: a defect of 1e-3 in float32 is no rounding error."""
+    x = point((5000, 2), "float32")
+    v = tangent(x, 1)
+    stiefel.norm(x, v, "canonical")
+    with pytest.raises(OutsideDomain, match=r"more than 100 max\(p, 8\) eps = 9\.5e-05"):
+        stiefel.project((x * 1.0005).astype("float32"), v)
+    with pytest.raises(OutsideDomain, match=r"v is not tangent .* more than 100 max\(p, 8\) eps = 9\.5e-05"):
+        stiefel.norm(x, (v + 0.1 * x).astype("float32"), "canonical")
+
+
 @pytest.mark.parametrize("name", ["inner", "norm", "hessian", "weingarten", "inner_jvp", "norm_vjp", "hessian_jvp"])
 def test_not_tangent(name):
     x, v, g = stack()
