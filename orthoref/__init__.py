@@ -14,6 +14,7 @@ from orthoref._version import __version__ as __version__
 if TYPE_CHECKING:
     from orthoref import oracle as oracle
     from orthoref import schedules as schedules
+    from orthoref import stiefel as stiefel
     from orthoref import testing as testing
     from orthoref._newton_schulz.iteration import newton_schulz as newton_schulz
     from orthoref._newton_schulz.iteration import newton_schulz_jvp as newton_schulz_jvp
@@ -52,6 +53,7 @@ _HOME = {
     "PortFailure": "errors",
     "oracle": "",
     "schedules": "",
+    "stiefel": "",
     "testing": "",
     "certify": "oracle",
     "conformance": "oracle",
