@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite, pi
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from orthoref._polar.decomposition import svd
+from orthoref._polar.decomposition import polar, svd
 from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace
 from orthoref.errors import NotConverged, OutsideDomain
 from orthoref.linalg import (
@@ -29,7 +29,6 @@ from orthoref.stiefel.rotation import (
     EXP,
     Frame,
     RetractionCotangent,
-    Skew,
     complement,
     enter_pair,
     frame,
@@ -251,9 +250,7 @@ def distance(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: b
     return times(_length(v / scale, x / scale, weight(metric)), scale)
 
 
-def enter_points(
-    x: Array, y: Array, scale: float, check: bool, **vectors: Array
-) -> tuple[Namespace, Array, Array]:
+def enter_points(x: Array, y: Array, scale: float, check: bool, **vectors: Array) -> tuple[Namespace, Array, Array]:
     """Take in two points and what comes with them; x/c and y/c."""
     xp = enter_point(x, scale=scale, check=check, y=y, **vectors)
     try:
@@ -284,7 +281,7 @@ def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
         )
 
 
-MAX_NEWTON = 24
+MAX_NEWTON = 12
 MESHES = (1, 4, 16, 64)  # of the curve from x to y along which the logarithm is followed
 KRYLOV, GCR_RESIDUAL = 30, 1e-4  # of the linear system of a Newton step
 
@@ -303,25 +300,36 @@ def _log(x: Array, y: Array, beta: float) -> Array:
 
 
 def _shoot(x: Array, y: Array, beta: float) -> Array:
-    """The logarithm followed along a curve from X to Y, on finer meshes until Newton's method converges."""
+    """The logarithm followed along curves from X to Y, on finer meshes until Newton's method converges."""
     xp, limit = namespace(x), max(x.shape[-2], 8) * eps(x)
-    curve = _curve(x, y)
-    velocity = curve.velocity()
+    curves: list[Callable[[float], Array]] = [_turning(x, y), lambda t: polar(x + t * (y - x)).u]
+    if beta >= 0.75:  # the one that is nearer to the geodesic first
+        curves.reverse()
     answer = best = None
     for mesh in MESHES:
-        v = velocity / mesh
-        for step in range(1, mesh):
-            v, _ = _newton(x, curve.at(step / mesh), v, beta, 1e-2)
-            v = v * ((step + 1) / step)
-        v, size = _newton(x, y, v, beta, limit)
-        better = size < best if best is not None else size == size
-        answer, best = (v, size) if best is None else (xp.where(better, v, answer), xp.where(better, size, best))
-        if bool(xp.all(best <= 10 * limit)):
-            return answer
+        for curve in curves[: 1 if mesh == 1 else 2]:
+            before, v = xp.zeros_like(x), _chord(x, curve(1 / mesh) if mesh > 1 else y)
+            for step in range(1, mesh):
+                v, _ = _newton(x, curve(step / mesh), v, beta, 1e-2)
+                before, v = v, 2 * v - before
+            v, size = _newton(x, y, v, beta, limit)
+            if answer is None:
+                answer, best = v, size
+            else:
+                answer, best = xp.where(size < best, v, answer), xp.where(size < best, size, best)
+            if bool(xp.all(best <= 10 * limit)):
+                return answer
     index = first_index(~(best[..., 0, 0] <= 10 * limit), xp)
     raise OutsideDomain(
         f"no geodesic from x to y was found: |exp(x, v) - y| >= {float(best[(*index, 0, 0)]):.1e} c" + at_batch(index)
     )
+
+
+def _chord(x: Array, y: Array) -> Array:
+    """P_X Y with the length of Y - X."""
+    xp, v = namespace(x), y - x @ hermitian_part(inner(x, y))
+    size = frobenius(v)
+    return v * (frobenius(y - x) / xp.where(size > 0, size, xp.ones_like(size)))
 
 
 def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Array, Array]:
@@ -380,29 +388,8 @@ def _dot(x: Array, y: Array) -> Array:
     return xp.sum(product, axis=(-2, -1), keepdims=True)
 
 
-class _Curve(NamedTuple):
-    """t -> [X, Q] e^(t S) [I; 0] from X to Y."""
-
-    x: Array
-    q: Array | None
-    s: Skew
-
-    def lift(self, c: Array) -> Array:
-        """[X, Q] C."""
-        p = self.x.shape[-1]
-        return self.x @ c[..., :p, :] + (0.0 if self.q is None else self.q @ c[..., p:, :])
-
-    def velocity(self) -> Array:
-        """The tangent at X."""
-        return self.lift(self.s.apply(self.s.complex(self.s.w) * 1j)[..., :, : self.x.shape[-1]])
-
-    def at(self, t: float) -> Array:
-        """The point at time t."""
-        return self.lift(self.s.apply(EXP.value(t * self.s.w))[..., :, : self.x.shape[-1]])
-
-
-def _curve(x: Array, y: Array) -> _Curve:
-    """S the principal logarithm of the unitary matrix that turns [X, Q] to [Y, C], C as near to Q as it can be."""
+def _turning(x: Array, y: Array) -> Callable[[float], Array]:
+    """t -> [X, Q] U^t [I; 0] with the unitary U that turns [X, Q] to [Y, C], C as near to Q as it can be."""
     xp, p = namespace(x), x.shape[-1]
     q, c = complement(x, y), complement(y, x)
     if q is None:
@@ -421,12 +408,18 @@ def _curve(x: Array, y: Array) -> _Curve:
     eye = eye_like(turned)
     k = skew_part((turned - eye) @ inverse(turned + eye))
     k = spectral(xp.where(xp.isfinite(k), k, xp.zeros_like(k)))
-    return _Curve(x, q, Skew(2 * xp.atan(k.w), k.u, k.real))
+
+    def at(t: float) -> Array:
+        c = k.apply(EXP.value(2 * t * xp.atan(k.w)))[..., :, :p]
+        return x @ c[..., :p, :] + (0.0 if q is None else q @ c[..., p:, :])
+
+    return at
 
 
 def _require_same_component(m: Array, xp: Namespace) -> None:
     det = xp.linalg.det(m)
     if not bool(xp.all(det > 0)):
         raise OutsideDomain(
-            "x and y have determinants of different sign: no geodesic joins them" + at_batch(first_index(~(det > 0), xp))
+            "x and y have determinants of different sign: no geodesic joins them"
+            + at_batch(first_index(~(det > 0), xp))
         )

@@ -86,9 +86,7 @@ def retract_qr(x: Array, v: Array, *, scale: float = 1.0, check: bool = True) ->
     return times(_householder(_sum(x, v)[0])[0], scale)
 
 
-def retract_qr_jvp(
-    x: Array, v: Array, x_dot: Array, v_dot: Array, *, scale: float = 1.0, check: bool = True
-) -> Array:
+def retract_qr_jvp(x: Array, v: Array, x_dot: Array, v_dot: Array, *, scale: float = 1.0, check: bool = True) -> Array:
     r"""Derivative of :func:`retract_qr` along (x_dot, v_dot).
 
     Parameters
@@ -124,9 +122,7 @@ def retract_qr_jvp(
         return _directed(_qr_push, b, down, x_dot, v_dot, *_differentiable(*_householder(b)))
 
 
-def retract_qr_vjp(
-    x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> RetractionCotangent:
+def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True) -> RetractionCotangent:
     r"""Adjoint of :func:`retract_qr_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
