@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import isfinite, pi
 from typing import Any, Literal
 
@@ -10,10 +11,9 @@ import numpy as np
 
 from orthoref._polar.decomposition import polar, svd
 from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace
-from orthoref.errors import NotConverged, OutsideDomain
+from orthoref.errors import OutsideDomain
 from orthoref.linalg import (
     UNSCALED,
-    ct,
     eps,
     eye_like,
     frobenius,
@@ -44,7 +44,7 @@ Metric = Literal["euclidean", "canonical"] | float
 
 
 def weight(metric: Any) -> float:
-    """beta = 1/(2 (alpha + 1)), the weight of the part of a tangent in the range of X: 1 Euclidean, 1/2 canonical."""
+    """The weight beta = 1/(2 (alpha + 1)) of the part of a tangent in the range of X: 1 Euclidean, 1/2 canonical."""
     if isinstance(metric, str):
         if metric in ("euclidean", "canonical"):
             return 1.0 if metric == "euclidean" else 0.5
@@ -305,7 +305,8 @@ def _shoot(x: Array, y: Array, beta: float) -> Array:
     curves: list[Callable[[float], Array]] = [_turning(x, y), lambda t: polar(x + t * (y - x)).u]
     if beta >= 0.75:  # the one that is nearer to the geodesic first
         curves.reverse()
-    answer = best = None
+    answer: Array = None
+    best: Array = None
     for mesh in MESHES:
         for curve in curves[: 1 if mesh == 1 else 2]:
             before, v = xp.zeros_like(x), _chord(x, curve(1 / mesh) if mesh > 1 else y)
@@ -335,7 +336,8 @@ def _chord(x: Array, y: Array) -> Array:
 def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Array, Array]:
     """The best V found, and the residual r = P_X e^-W (Y - exp(X, V)) e^-D of each, turned back to X."""
     xp = namespace(x)
-    answer = best = None
+    answer: Array = None
+    best: Array = None
     for _ in range(MAX_NEWTON):
         at = frame(x, v, beta)
         r = _turn_back(at, y - rotate(EXP, at))
@@ -347,8 +349,13 @@ def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Ar
             answer, best = xp.where(better, v, answer), xp.where(better, size, best)
         if bool(xp.all((best <= limit) | (size > 2 * best))):  # that far, or not getting better
             break
-        v = v + _gcr(lambda d, at=at: _turn_back(at, rotate_jvp(EXP, at, xp.zeros_like(d), d)), r)
+        v = v + _gcr(partial(_jacobian, at), r)
     return answer, best
+
+
+def _jacobian(at: Frame, d: Array) -> Array:
+    """The derivative of exp along D in T_X, turned back to X."""
+    return _turn_back(at, rotate_jvp(EXP, at, namespace(d).zeros_like(d), d))
 
 
 def _turn_back(at: Frame, r: Array) -> Array:
@@ -361,9 +368,10 @@ def _turn_back(at: Frame, r: Array) -> Array:
 
 
 def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:
-    """Generalized conjugate residuals: D with |R - apply(D)| <= GCR_RESIDUAL |R|, or as small as KRYLOV steps make it."""
+    """Generalized conjugate residuals: D with |R - apply(D)| <= GCR_RESIDUAL |R|, or what KRYLOV steps find."""
     xp = namespace(r)
-    solution, target, pairs = xp.zeros_like(r), GCR_RESIDUAL * frobenius(r), []
+    solution, target = xp.zeros_like(r), GCR_RESIDUAL * frobenius(r)
+    pairs: list[tuple[Array, Array]] = []
     for _ in range(KRYLOV):
         d, image = r, apply(r)
         for _ in range(2):  # orthogonal to rounding
@@ -389,7 +397,7 @@ def _dot(x: Array, y: Array) -> Array:
 
 
 def _turning(x: Array, y: Array) -> Callable[[float], Array]:
-    """t -> [X, Q] U^t [I; 0] with the unitary U that turns [X, Q] to [Y, C], C as near to Q as it can be."""
+    """The curve t -> [X, Q] U^t [I; 0] with the unitary U that turns [X, Q] to [Y, C], C as near to Q as it can be."""
     xp, p = namespace(x), x.shape[-1]
     q, c = complement(x, y), complement(y, x)
     if q is None:

@@ -1,4 +1,4 @@
-"""Inverses of the QR, polar and Cayley retractions with their derivatives. Derivations: docs/derivations/retractions."""
+"""Inverses of the QR, polar and Cayley retractions, with derivatives. Derivations: docs/derivations/retractions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from orthoref.arrays import Array, Namespace, at_batch, enter, first_index, is_complex, namespace, require_choice
+from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace, require_choice
 from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eps, eye_like, frobenius, hermitian_part, inner, inverse
 from orthoref.stiefel.geodesic import Metric, enter_points, log
@@ -325,7 +325,8 @@ def inverse_retract_polar_vjp(
         return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         m, s = _polar_factor(x, y)
-        # (INV-POLAR-D*) M^H L + L M = herm(Y^H V_bar), M_bar = -2 L S, X_bar = Y M_bar^H - V_bar, Y_bar = V_bar S + X M_bar
+        # (INV-POLAR-D*) M^H L + L M = herm(Y^H V_bar), M_bar = -2 L S, X_bar = Y M_bar^H - V_bar,
+        # Y_bar = V_bar S + X M_bar
         m_bar = -2 * lyapunov(ct(m), hermitian_part(inner(y, v_bar)))[0] @ s
         return PointsCotangent(y @ ct(m_bar) - v_bar, v_bar @ s + x @ m_bar)
 

@@ -119,7 +119,7 @@ def retract_qr_jvp(x: Array, v: Array, x_dot: Array, v_dot: Array, *, scale: flo
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
-        return _directed(_qr_push, b, down, x_dot, v_dot, *_differentiable(*_householder(b)))
+        return _directed(_qr_push, b, down, x_dot, v_dot, *_factors(b))
 
 
 def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True) -> RetractionCotangent:
@@ -153,7 +153,7 @@ def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, chec
         return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
-        return _pulled(_qr_pull, b, down, y_bar, *_differentiable(*_householder(b)))
+        return _pulled(_qr_pull, b, down, y_bar, *_factors(b))
 
 
 def retract_cholesky_qr(x: Array, v: Array, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -177,9 +177,10 @@ def retract_cholesky_qr(x: Array, v: Array, *, scale: float = 1.0, check: bool =
 
     Notes
     -----
-    CholeskyQR2. The Gram matrix of X + V is I + (V/c)^H (V/c) for a tangent vector, well conditioned for moderate steps.
-    A matrix with |R| |R^-1| > 10 p in the Frobenius norm, or whose Gram matrix is not positive definite to working
-    precision, takes Householder's way, per matrix of a stack. Equation (RETR-CHOL); 8 n p^2 flops, real, all in products.
+    CholeskyQR2, the second factorization to first order. The Gram matrix of X + V is I + (V/c)^H (V/c) for a tangent
+    vector: well conditioned for moderate steps. A matrix with |R| |R^-1| > 10 p in the Frobenius norm, or whose first Q
+    has a defect above sqrt(eps), takes Householder's way, per matrix of a stack. Equation (RETR-CHOL); 8 n p^2 flops,
+    real, all in products.
 
     References
     ----------
@@ -189,7 +190,9 @@ def retract_cholesky_qr(x: Array, v: Array, *, scale: float = 1.0, check: bool =
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        return times(_cholesky_qr(_sum(x, v)[0])[0], scale)
+        b, _ = _sum(x, v)
+        q, _, safe = _cholesky_qr(b)
+        return times(q if bool(xp.all(safe)) else xp.where(safe, q, _householder(b)[0]), scale)
 
 
 def retract_cholesky_qr_jvp(
@@ -222,7 +225,7 @@ def retract_cholesky_qr_jvp(
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
-        return _directed(_qr_push, b, down, x_dot, v_dot, *_differentiable(*_cholesky_qr(b)))
+        return _directed(_qr_push, b, down, x_dot, v_dot, *_cholesky_factors(b))
 
 
 def retract_cholesky_qr_vjp(
@@ -256,7 +259,7 @@ def retract_cholesky_qr_vjp(
         return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
-        return _pulled(_qr_pull, b, down, y_bar, *_differentiable(*_cholesky_qr(b)))
+        return _pulled(_qr_pull, b, down, y_bar, *_cholesky_factors(b))
 
 
 def _householder(b: Array) -> tuple[Array, Array]:
@@ -271,20 +274,26 @@ def _householder(b: Array) -> tuple[Array, Array]:
     return q * phase[..., None, :], r * phase[..., :, None]
 
 
-def _cholesky_qr(b: Array) -> tuple[Array, Array]:
-    """Q and R, by two Cholesky factorizations where that is safe, by Householder elsewhere."""
+def _cholesky_qr(b: Array) -> tuple[Array, Array, Array]:
+    """Q and R^-1 of B = Q R by Gram matrices, and for which matrices of the stack that is as good as Householder's."""
     xp = namespace(b)
-    # (RETR-CHOL) B = Q_1 R_1, Q_1 = Q R_2, R = R_2 R_1
-    r_1 = _cholesky(inner(b, b))
-    down = inverse(r_1)
-    safe = frobenius(r_1) * frobenius(down) <= 10 * b.shape[-1]  # NaN: not positive definite
+    # (RETR-CHOL) B^H B = R_1^H R_1, Q_1 = B R_1^-1, E = Q_1^H Q_1 - I, Q = Q_1 (I - U), U = triu(E, 1) + diag(E)/2
+    r = _cholesky(inner(b, b))
+    down = inverse(r)
     q = b @ down
-    r_2 = _cholesky(inner(q, q))
-    q, r = q @ inverse(r_2), r_2 @ r_1
+    e = inner(q, q) - eye_like(b)
+    safe = (frobenius(r) * frobenius(down) <= 10 * b.shape[-1]) & (frobenius(e) <= eps(b) ** 0.5)  # NaN: not definite
+    u = xp.triu(e) - eye_like(e) * (e / 2)
+    return q - q @ u, down - down @ u, safe
+
+
+def _cholesky_factors(b: Array) -> tuple[Array, Array]:
+    """Q and R^-1 for the derivative."""
+    xp = namespace(b)
+    q, down, safe = _cholesky_qr(b)
     if bool(xp.all(safe)):
-        return q, r
-    householder = _householder(b)
-    return xp.where(safe, q, householder[0]), xp.where(safe, r, householder[1])
+        return q, down
+    return tuple(xp.where(safe, near, far) for near, far in zip((q, down), _factors(b), strict=True))  # type: ignore
 
 
 def _cholesky(g: Array) -> Array:
@@ -298,8 +307,9 @@ def _cholesky(g: Array) -> Array:
         return xp.full_like(g, float("nan"))
 
 
-def _differentiable(q: Array, r: Array) -> tuple[Array, Array]:
+def _factors(b: Array) -> tuple[Array, Array]:
     """Q and R^-1; OutsideDomain where R is singular to working precision."""
+    q, r = _householder(b)
     xp, p = namespace(r), r.shape[-1]
     size = xp.abs(xp.linalg.diagonal(r))
     smallest, largest = xp.min(size, axis=-1), xp.max(size, axis=-1)
@@ -331,7 +341,7 @@ def _qr_pull(q: Array, r_inverse: Array, y_bar: Array) -> Array:
 
 
 def _turn(m: Array) -> Array | float:
-    """i Im diag(M): the phases of the columns; 0 for real matrices."""
+    """Imaginary diagonal i Im diag(M): the phases of the columns; 0 for real matrices."""
     if not is_complex(m):
         return 0.0
     xp = namespace(m)
@@ -405,7 +415,8 @@ def retract_polar(x: Array, v: Array, *, scale: float = 1.0, check: bool = True)
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
         b, _ = _sum(x, v)
-        u, _, _, safe = _gram_polar(b)
+        h_inverse, _, _, safe = _gram_polar(b)
+        u = b @ h_inverse
         return times(u if bool(xp.all(safe)) else xp.where(safe, u, polar(b).u), scale)
 
 
@@ -483,26 +494,27 @@ def retract_polar_vjp(
 
 
 def _gram_polar(b: Array) -> tuple[Array, Array, Array, Array]:
-    """U, the eigenvalues s and eigenvectors Q of H, and where they can be trusted."""
+    """H^-1, the eigenvalues s and eigenvectors Q of H, and where they can be trusted."""
     xp = namespace(b)
     # (RETR-POLAR) B^H B = Q diag(s^2) Q^H, U = B Q diag(1/s) Q^H
     square, q = eigh(inner(b, b))
     safe = (square[..., -1:] <= GRAM_LIMIT * square[..., :1]) & (square[..., :1] > 0)
     s = xp.sqrt(xp.where(safe, square, xp.ones_like(square)))
-    return b @ ((q / s[..., None, :]) @ ct(q)), s, q, safe[..., None]
+    return (q / s[..., None, :]) @ ct(q), s, q, safe[..., None]
 
 
 def _polar_push(b: Array, e: Array) -> Array:
     # (RETR-POLAR-D) U_dot = U Q (Z - F diag(1/s)) Q^H + E H^-1, Z_ij = (F_ij - conj(F_ji))/(s_i + s_j), F = Q^H U^H E Q
     xp = namespace(b)
-    u, s, q, safe = _gram_polar(b)
-    f = ct(q) @ inner(u, e) @ q
-    z = 2 * skew_part(f) / (s[..., :, None] + s[..., None, :])
+    h_inverse, s, q, safe = _gram_polar(b)
+    row, column = s[..., None, :], s[..., :, None]
+    f = (ct(q) @ inner(b, e) @ q) / column
+    z = 2 * skew_part(f) / (row + column)
     if b.shape[-2] == b.shape[-1]:
-        u_dot = u @ (q @ z @ ct(q))
+        u_dot = b @ (q @ (z / column) @ ct(q))
     else:
-        down = 1 / s[..., None, :]
-        u_dot = u @ (q @ (z - f * down) @ ct(q)) + e @ ((q * down) @ ct(q))
+        u_dot = b @ (q @ ((z - f / row) / column) @ ct(q))
+        u_dot += e @ h_inverse
     return u_dot if bool(xp.all(safe)) else xp.where(safe, u_dot, polar_jvp(b, e, factor="u").u_dot)
 
 
@@ -550,7 +562,8 @@ def retract_cayley(x: Array, v: Array, *, scale: float = 1.0, check: bool = True
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
         at = _cayley_system(x, v)
-        y = at.half @ at.inverse - x
+        y = at.half @ at.inverse
+        y -= x
         y = y if bool(xp.all(at.safe)) else xp.where(at.safe, y, rotate(CAYLEY, frame(x, v, 0.5)))
     return times(y, scale)
 
@@ -656,7 +669,8 @@ def _cayley_system(x: Array, v: Array) -> _CayleySystem:
         z, gram, half = xp.zeros_like(x), xp.zeros_like(x), 2 * x
     else:
         z = v - x @ g
-        gram, half = inner(z, z), 2 * x + z
+        gram, half = inner(z, z), x + x
+        half += z
         step = step + gram / 4
     safe = frobenius(step) <= CAYLEY_LIMIT * p**0.5
     m_inverse = inverse(eye_like(x) + xp.where(safe, step, xp.zeros_like(step)))
@@ -690,12 +704,16 @@ def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> Retract
     u = up @ (f + zy / 2)
     uu = u @ up
     k = 2 * skew_part(uu)
-    v_bar = y_bar @ up + x @ (k / 2 - f @ up) - at.z @ ((uu + ct(uu)) / 2)
+    v_bar = y_bar @ up
+    v_bar += x @ (k / 2 - f @ up)
+    v_bar -= at.z @ ((uu + ct(uu)) / 2)
     a = at.inverse @ (ct(zy) + ct(u) @ (twice_herm - at.gram) / 2)
     b = up @ (twice_herm + at.gram)
     ub = u @ b
-    x_bar = y_bar @ (eye_like(x) - b / 2) + x @ (2 * (u - f) + a + (f @ b - ub + at.g @ k) / 2)
-    return RetractionCotangent(x_bar + at.z @ (a / 2 - u + ub / 4 + k / 2), v_bar)
+    x_bar = y_bar @ (eye_like(x) - b / 2)
+    x_bar += x @ (2 * (u - f) + a + (f @ b - ub + at.g @ k) / 2)
+    x_bar += at.z @ (a / 2 - u + ub / 4 + k / 2)
+    return RetractionCotangent(x_bar, v_bar)
 
 
 # --- by name ------------------------------------------------------------------------------------------------------

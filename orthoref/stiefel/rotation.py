@@ -1,4 +1,4 @@
-"""f(W) X for the skew-Hermitian W = T X^H - X T^H of rank 2p, f = exp or Cayley. Derivations: docs/derivations/retractions.
+"""f(W) X for skew-Hermitian W = T X^H - X T^H, f = exp or Cayley. Derivations: docs/derivations/retractions.
 
 What geodesics and the Cayley retraction share. Nothing is checked here; points have X^H X = I.
 """
