@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import isfinite, pi
+from math import cos, isfinite, pi, sin
 from typing import Any, Literal
 
 import numpy as np
@@ -212,8 +212,9 @@ def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool =
     y. What is returned has a residual |exp(x, v) - y| <= 10 max(n, 8) eps c, besides what y is off the manifold. Below
     the injectivity radius there is one such v, and it is the shortest. The radius is pi c for the Euclidean metric
     (proof on the derivation page) and at least (4/5)^(1/2) pi c for the canonical one of real matrices
-    [Rentmeesters2013]_. For every metric it is at most pi c (p < n), (2 beta)^(1/2) pi c for real p > 1 and
-    beta^(1/2) pi c for complex matrices, equation (LOOPS); a v longer than that is refused.
+    [Rentmeesters2013]_. For every metric it is at most pi c (p < n), (2 beta)^(1/2) pi c for real p > 1,
+    beta^(1/2) pi c for complex matrices, equation (LOOPS), and what (CONJUGATE) says, 0.913 pi c for the canonical
+    metric [AbsilMataigne2024]_. A v longer than that is refused.
     """
     beta = weight(metric)
     xp, x, y = enter_points(x, y, scale, check)
@@ -285,6 +286,7 @@ def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
     # (LOOPS) half of a great circle, of a phase, of a rotation of two columns
     loops = [1.0] if p < n else []
     loops += [beta**0.5] if is_complex(x) else [(2 * beta) ** 0.5] if p > 1 else []
+    loops += [_conjugate(1 / beta - 1) / pi] if 2 <= p <= n - 2 and beta < 1 else []
     radius, length = pi * min(loops, default=1.0), _length(v, x, beta)
     near = length <= radius * (1 + 8 * x.shape[-1] * eps(x))
     if not bool(xp.all(near)):
@@ -293,6 +295,15 @@ def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
             f"the geodesic found has length {float(length[index]):.6g} c: beyond {radius:.6g} c none is the only "
             "shortest one" + at_batch(index)
         )
+
+
+def _conjugate(k: float) -> float:
+    """(CONJUGATE) 2^(1/2) t with the root t in [pi/2, pi] of sin(t)/t + k cos(t), k > 0: a conjugate point."""
+    low, high = pi / 2, pi
+    for _ in range(60):
+        t = (low + high) / 2
+        low, high = (t, high) if sin(t) / t + k * cos(t) > 0 else (low, t)
+    return 2**0.5 * low
 
 
 MAX_NEWTON = 12
