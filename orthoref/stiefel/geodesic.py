@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import isfinite, pi
+from math import cos, isfinite, pi, sin
 from typing import Any, Literal
 
 import numpy as np
@@ -24,10 +24,11 @@ from orthoref.linalg import (
     skew_part,
     unit_scale,
 )
-from orthoref.stiefel.manifold import enter_point
+from orthoref.stiefel.manifold import enter_point, require_tangent
 from orthoref.stiefel.rotation import (
     EXP,
     Frame,
+    PointsCotangent,
     RetractionCotangent,
     complement,
     enter_pair,
@@ -208,21 +209,114 @@ def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool =
 
     Notes
     -----
-    Newton's method for exp(x, v) = y on a manifold of min(2p, n) rows, equation (LOG). What is returned has
-    a residual |exp(x, v) - y| <= 10 n eps along the manifold. Below the injectivity radius there is one such v, and it
-    is the shortest. The radius is pi for the Euclidean metric (proof on the derivation page) and at least
-    (4/5)^(1/2) pi for the canonical one of real matrices [Rentmeesters2013]_; for every metric it is at most pi,
-    (2 beta)^(1/2) pi for real p > 1 and beta^(1/2) pi for complex matrices, and a v that is not shorter than this is
-    refused.
+    Newton's method for exp(x, v) = y on a manifold of min(2p, n) rows, equation (LOG), started along curves from x to
+    y. What is returned has a residual |exp(x, v) - y| <= 10 max(n, 8) eps c, besides what y is off the manifold. Below
+    the injectivity radius there is one such v, and it is the shortest. The radius is pi c for the Euclidean metric
+    (proof on the derivation page) and at least (4/5)^(1/2) pi c for the canonical one of real matrices
+    [Rentmeesters2013]_. For every metric it is at most pi c (p < n), (2 beta)^(1/2) pi c for real p > 1,
+    beta^(1/2) pi c for complex matrices, equation (LOOPS), and what (CONJUGATE) says, 0.913 pi c for the canonical
+    metric [AbsilMataigne2024]_. A v longer than that is refused.
     """
     beta = weight(metric)
     xp, x, y = enter_points(x, y, scale, check)
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        v = _log(x, y, beta)
-        _require_near(v, x, beta, xp)
-        return times(v, scale)
+        return times(_near_log(x, y, beta), scale)
+
+
+def log_jvp(
+    x: Array, y: Array, x_dot: Array, y_dot: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
+) -> Array:
+    r"""Derivative of :func:`log` along tangent vectors of the manifold.
+
+    Parameters
+    ----------
+    x, y : arrays of shape (..., n, p)
+        Points, as in :func:`log`.
+    x_dot, y_dot : arrays of the shape of x
+        Tangent vectors at x and at y: the logarithm is defined on the manifold only.
+    metric, scale
+        As in :func:`log`.
+    check : bool
+        Whether to refuse points off the manifold and directions that are not tangent.
+
+    Returns
+    -------
+    array of the shape of x
+        Such that ``exp_jvp(x, v, x_dot, v_dot)`` is y_dot. Not tangent at x: X_dot^H V + X^H V_dot is skew-Hermitian.
+
+    Raises
+    ------
+    OutsideDomain
+        As :func:`log`; a direction that is not tangent; no derivative to working precision (conjugate points).
+    NotConverged, TypeError, ValueError
+        As :func:`log`.
+
+    Notes
+    -----
+    By the inverse function theorem, equation (LOG-D). Its condition is that of the logarithm.
+    """
+    beta = weight(metric)
+    xp, x, y = enter_points(x, y, scale, check, x_dot=x_dot, y_dot=y_dot)
+    if check:
+        require_tangent(x, xp, x_dot=x_dot)
+        require_tangent(y, xp, y_dot=y_dot)
+    if 0 in x.shape:
+        return xp.zeros_like(x)
+    with np.errstate(all="ignore"):
+        scales = unit_scale(xp.concat([x_dot, y_dot], axis=-1))
+        x_dot, y_dot = scales.apply(x_dot), scales.apply(y_dot)
+        v = _near_log(x, y, beta)
+        at = frame(x, v, beta)
+        # (LOG-D) V_dot = N + D, N = -X herm(X_dot^H V), J D = P_X e^-W (Y_dot - Dexp(X, V)[X_dot, N]) e^-D
+        normal = -(x @ hermitian_part(inner(x_dot, v)))
+        r = _turn_back(at, y_dot - rotate_jvp(EXP, at, x_dot, normal))
+        return rescale_derivative(normal + _solve(at, partial(_jacobian, at), r), UNSCALED, scales)
+
+
+def log_vjp(
+    x: Array, y: Array, v_bar: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
+) -> PointsCotangent:
+    r"""Adjoint of :func:`log_jvp` for the real inner product Re tr(X^H Y).
+
+    Parameters
+    ----------
+    x, y : arrays of shape (..., n, p)
+        Points, as in :func:`log`.
+    v_bar : array of the shape of x
+        Cotangent of the result.
+    metric, scale, check
+        As in :func:`log`.
+
+    Returns
+    -------
+    PointsCotangent
+        ``x_bar`` and ``y_bar``, tangent at x and at y.
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`log_jvp`.
+
+    Notes
+    -----
+    Equation (LOG-D*).
+    """
+    beta = weight(metric)
+    xp, x, y = enter_points(x, y, scale, check, v_bar=v_bar)
+    if 0 in x.shape:
+        return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
+    with np.errstate(all="ignore"):
+        scales = unit_scale(v_bar)
+        v_bar = scales.apply(v_bar)
+        v = _near_log(x, y, beta)
+        at = frame(x, v, beta)
+        # (LOG-D*) J* L = P_X V_bar, Y_bar = e^W L e^D, X_bar = -P_X (E_X*[Y_bar] + V herm(X^H (V_bar - E_V*[Y_bar])))
+        y_bar = _turn(at, _solve(at, partial(_jacobian_adjoint, at), tangent_part(x, v_bar)))
+        pulled = rotate_vjp(EXP, at, y_bar)
+        x_bar = -pulled.x_bar - v @ hermitian_part(inner(x, v_bar - pulled.v_bar))
+        return PointsCotangent(*(rescale_derivative(z, UNSCALED, scales) for z in (tangent_part(x, x_bar), y_bar)))
 
 
 def distance(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -260,6 +354,18 @@ def enter_points(x: Array, y: Array, scale: float, check: bool, **vectors: Array
     return (xp, x, y) if scale == 1 else (xp, x / scale, y / scale)
 
 
+def tangent_part(x: Array, v: Array) -> Array:
+    """V - X herm(X^H V)."""
+    return v - x @ hermitian_part(inner(x, v))
+
+
+def clean(x: Array, v: Array) -> Array:
+    """Tangent to rounding of V itself: projected twice, as X^H X is I to rounding only; zero if no digit is left."""
+    t = tangent_part(x, tangent_part(x, v))
+    xp, left = namespace(x), frobenius(t) > 10 * x.shape[-2] * eps(x) * frobenius(v)
+    return xp.where(left, t, xp.zeros_like(t))
+
+
 def _length(v: Array, x: Array, beta: float) -> Array:
     """(beta |G|^2 + |V - X G|^2)^(1/2), G = X^H V."""
     g = inner(x, v)
@@ -267,11 +373,21 @@ def _length(v: Array, x: Array, beta: float) -> Array:
     return xp.hypot(beta**0.5 * frobenius(g), frobenius(v - x @ g))[..., 0, 0]
 
 
+def _near_log(x: Array, y: Array, beta: float) -> Array:
+    """The logarithm for c = 1, not longer than the injectivity radius can be."""
+    v = clean(x, _log(x, y, beta))
+    _require_near(v, x, beta, namespace(x))
+    return v
+
+
 def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
     """OutsideDomain for a geodesic longer than half of a closed one."""
-    loops = [1.0] if x.shape[-2] > x.shape[-1] or not is_complex(x) else []  # a great circle
-    loops += [beta**0.5] if is_complex(x) else [(2 * beta) ** 0.5]  # a phase, a rotation of two columns
-    radius, length = pi * min(loops), _length(v, x, beta)
+    n, p = x.shape[-2:]
+    # (LOOPS) half of a great circle, of a phase, of a rotation of two columns
+    loops = [1.0] if p < n else []
+    loops += [beta**0.5] if is_complex(x) else [(2 * beta) ** 0.5] if p > 1 else []
+    loops += [_conjugate(1 / beta - 1) / pi] if 2 <= p <= n - 2 and beta < 1 else []
+    radius, length = pi * min(loops, default=1.0), _length(v, x, beta)
     near = length <= radius * (1 + 8 * x.shape[-1] * eps(x))
     if not bool(xp.all(near)):
         index = first_index(~near, xp)
@@ -279,6 +395,15 @@ def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
             f"the geodesic found has length {float(length[index]):.6g} c: beyond {radius:.6g} c none is the only "
             "shortest one" + at_batch(index)
         )
+
+
+def _conjugate(k: float) -> float:
+    """(CONJUGATE) 2^(1/2) t with the root t in [pi/2, pi] of sin(t)/t + k cos(t), k > 0: a conjugate point."""
+    low, high = pi / 2, pi
+    for _ in range(60):
+        t = (low + high) / 2
+        low, high = (t, high) if sin(t) / t + k * cos(t) > 0 else (low, t)
+    return 2**0.5 * low
 
 
 MAX_NEWTON = 12
@@ -301,7 +426,8 @@ def _log(x: Array, y: Array, beta: float) -> Array:
 
 def _shoot(x: Array, y: Array, beta: float) -> Array:
     """The logarithm followed along curves from X to Y, on finer meshes until Newton's method converges."""
-    xp, limit = namespace(x), max(x.shape[-2], 8) * eps(x)
+    xp = namespace(x)
+    limit = max(x.shape[-2], 8) * eps(x) + frobenius(inner(y, y) - eye_like(y))  # rounding, and what Y is off
     curves: list[Callable[[float], Array]] = [_turning(x, y), lambda t: polar(x + t * (y - x)).u]
     if beta >= 0.75:  # the one that is nearer to the geodesic first
         curves.reverse()
@@ -320,7 +446,7 @@ def _shoot(x: Array, y: Array, beta: float) -> Array:
                 answer, best = xp.where(size < best, v, answer), xp.where(size < best, size, best)
             if bool(xp.all(best <= 10 * limit)):
                 return answer
-    index = first_index(~(best[..., 0, 0] <= 10 * limit), xp)
+    index = first_index(~(best <= 10 * limit)[..., 0, 0], xp)
     raise OutsideDomain(
         f"no geodesic from x to y was found: |exp(x, v) - y| >= {float(best[(*index, 0, 0)]):.1e} c" + at_batch(index)
     )
@@ -328,19 +454,19 @@ def _shoot(x: Array, y: Array, beta: float) -> Array:
 
 def _chord(x: Array, y: Array) -> Array:
     """P_X Y with the length of Y - X."""
-    xp, v = namespace(x), y - x @ hermitian_part(inner(x, y))
+    xp, v = namespace(x), tangent_part(x, y)
     size = frobenius(v)
     return v * (frobenius(y - x) / xp.where(size > 0, size, xp.ones_like(size)))
 
 
-def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Array, Array]:
-    """The best V found, and the residual r = P_X e^-W (Y - exp(X, V)) e^-D of each, turned back to X."""
+def _newton(x: Array, y: Array, v: Array, beta: float, limit: Array | float) -> tuple[Array, Array]:
+    """The best V found, and the size of its residual Y - exp(X, V)."""
     xp = namespace(x)
     answer: Array = None
     best: Array = None
     for _ in range(MAX_NEWTON):
         at = frame(x, v, beta)
-        r = _turn_back(at, y - rotate(EXP, at))
+        r = y - rotate(EXP, at)
         size = frobenius(r)
         if best is None:
             answer, best = v, size
@@ -349,7 +475,7 @@ def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Ar
             answer, best = xp.where(better, v, answer), xp.where(better, size, best)
         if bool(xp.all((best <= limit) | (size > 2 * best))):  # that far, or not getting better
             break
-        v = v + _gcr(partial(_jacobian, at), r)
+        v = v + _gcr(partial(_jacobian, at), _turn_back(at, r))
     return answer, best
 
 
@@ -358,13 +484,37 @@ def _jacobian(at: Frame, d: Array) -> Array:
     return _turn_back(at, rotate_jvp(EXP, at, namespace(d).zeros_like(d), d))
 
 
+def _jacobian_adjoint(at: Frame, d: Array) -> Array:
+    """The adjoint of :func:`_jacobian` on T_X."""
+    return tangent_part(at.x, rotate_vjp(EXP, at, _turn(at, d)).v_bar)
+
+
+def _turn(at: Frame, r: Array, direction: int = 1) -> Array:
+    """e^W R e^D, which maps the tangent space at X onto that at exp(X, V); with -1 the inverse."""
+    inside = at.components(r)
+    r = at.lift(at.s.apply(EXP.value(direction * at.s.w), inside)) + at.outside(r, inside)
+    return r if at.d is None else r @ at.d.apply(EXP.value(direction * at.d.w))
+
+
 def _turn_back(at: Frame, r: Array) -> Array:
-    """P_X e^-W R e^-D, an isomorphism of the tangent space at exp(X, V) onto that at X."""
-    xp = namespace(r)
-    r = at.lift(at.s.apply(xp.exp(-1j * at.s.complex(at.s.w)), at.components(r)))
-    if at.d is not None:
-        r = r @ at.d.apply(xp.exp(-1j * at.d.complex(at.d.w)))
-    return r - at.x @ hermitian_part(inner(at.x, r))
+    """P_X e^-W R e^-D."""
+    return tangent_part(at.x, _turn(at, r, -1))
+
+
+def _solve(at: Frame, apply: Callable[[Array], Array], r: Array) -> Array:
+    """D with apply(D) = R to rounding, by refinement; OutsideDomain where that does not succeed."""
+    xp, limit = namespace(r), max(r.shape[-2], 8) * eps(r) * frobenius(r)
+    d, rest = xp.zeros_like(r), r
+    for _ in range(MAX_NEWTON):
+        if bool(xp.all(frobenius(rest) <= limit)):
+            break
+        d = d + _gcr(apply, rest)
+        rest = tangent_part(at.x, r - apply(d))  # what is normal is rounding, and apply would take it for nearly zero
+    solved = frobenius(rest) <= 10 * limit
+    if not bool(xp.all(solved)):
+        index = first_index(~solved[..., 0, 0], xp)
+        raise OutsideDomain("the logarithm has no derivative to working precision" + at_batch(index))
+    return d
 
 
 def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:
@@ -374,10 +524,9 @@ def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:
     pairs: list[tuple[Array, Array]] = []
     for _ in range(KRYLOV):
         d, image = r, apply(r)
-        for _ in range(2):  # orthogonal to rounding
-            for old, old_image in pairs:
-                h = _dot(old_image, image)
-                d, image = d - h * old, image - h * old_image
+        for old, old_image in pairs:
+            h = _dot(old_image, image)
+            d, image = d - h * old, image - h * old_image
         size = frobenius(image)
         down = xp.where(size > 0, 1 / xp.where(size > 0, size, xp.ones_like(size)), xp.zeros_like(size))
         d, image = d * down, image * down

@@ -79,7 +79,7 @@ def retract_qr(x: Array, v: Array, *, scale: float = 1.0, check: bool = True) ->
 
     References
     ----------
-    [AbsilMahonySepulchre2008]_, equation (4.8).
+    [AbsilMahonySepulchre2008]_.
     """
     xp, x, v = enter_pair(x, v, scale, check)
     if 0 in x.shape:
@@ -397,7 +397,7 @@ def retract_polar(x: Array, v: Array, *, scale: float = 1.0, check: bool = True)
 
     References
     ----------
-    [AbsilMahonySepulchre2008]_, equation (4.7).
+    [AbsilMahonySepulchre2008]_.
     """
     xp, x, v = enter_pair(x, v, scale, check)
     if 0 in x.shape:
@@ -544,7 +544,7 @@ def retract_cayley(x: Array, v: Array, *, scale: float = 1.0, check: bool = True
 
     References
     ----------
-    [WenYin2013]_, Lemma 4 for the system of order 2p.
+    [WenYin2013]_, where the system is of order 2p.
     """
     xp, x, v = enter_pair(x, v, scale, check)
     if 0 in x.shape:
@@ -682,7 +682,7 @@ def _cayley_push(at: _CayleySystem, x: Array, v: Array, x_dot: Array, v_dot: Arr
 def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> RetractionCotangent:
     # (RETR-CAYLEY-D*) G = (I + W/2)^-1 Y_bar = Y_bar + X (U - F) - Z U/2, U = M^-H (F + Z^H Y_bar/2), F = X^H Y_bar,
     # T_bar = G M^-H - S U^H/2, V_bar = T_bar - X K/2, K = X^H T_bar = U M^-H - M^-1 U^H,
-    # X_bar = 2 G - Y_bar + (S (T^H G + G^H U...)^H ...)/2, everything p x p but the last products with Y_bar, X and Z
+    # X_bar = 2 G - Y_bar + (S (T^H G)^H - G (T^H S)^H - T_bar (X^H V)^H - V K^H)/2; p x p but the last products
     f, up = inner(x, y_bar), ct(at.inverse)
     twice_herm = at.g + ct(at.g)
     if x.shape[-2] == x.shape[-1]:

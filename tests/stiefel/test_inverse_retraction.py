@@ -36,7 +36,7 @@ def test_undoes_the_retraction(shape, dtype, method):
         found = inverse_retract(x, retract(x, v, method), method)
         assert norm(found - v) <= limit(x, v), size
         h = ct(x) @ found
-        assert norm(h + ct(h)) <= limit(x, v)
+        assert norm(h + ct(h)) <= 10 * x.shape[-2] * float(np.finfo(dtype).eps) * norm(found)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -153,7 +153,7 @@ TURN = X @ np.asarray([[0.0, -1.0], [1.0, 0.0]])
 NONE = [
     pytest.param("qr", X, -X, r"min r_ii = -1 .*batch index \(1,\)", id="qr, antipodal"),
     pytest.param("qr", X, X * np.asarray([1.0, -1.0]), "min r_ii", id="qr, one column antipodal"),
-    pytest.param("qr", X, TURN, "min r_ii = nan", id="qr, a minor vanishes"),
+    pytest.param("qr", X, TURN, "min r_ii", id="qr, a minor vanishes"),
     pytest.param("polar", X, -X, r"misses I by .*batch index \(1,\)", id="polar, antipodal"),
     pytest.param("polar", X, TURN, "positive real parts", id="polar, imaginary eigenvalues"),
     pytest.param("polar", X, X * np.asarray([1.0, -1.0]), "positive real parts", id="polar, one column antipodal"),
