@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from orthoref import oracle as oracle
     from orthoref import schedules as schedules
     from orthoref import testing as testing
+    from orthoref._constructors.householder import HouseholderCotangent as HouseholderCotangent
+    from orthoref._constructors.householder import householder_apply as householder_apply
+    from orthoref._constructors.householder import householder_apply_jvp as householder_apply_jvp
+    from orthoref._constructors.householder import householder_apply_vjp as householder_apply_vjp
+    from orthoref._constructors.householder import householder_log_jacobian as householder_log_jacobian
+    from orthoref._constructors.householder import householder_matrix as householder_matrix
+    from orthoref._constructors.householder import householder_matrix_jvp as householder_matrix_jvp
+    from orthoref._constructors.householder import householder_matrix_vjp as householder_matrix_vjp
+    from orthoref._constructors.householder import householder_product as householder_product
+    from orthoref._constructors.householder import householder_product_jvp as householder_product_jvp
+    from orthoref._constructors.householder import householder_product_vjp as householder_product_vjp
+    from orthoref._constructors.householder_factor import HouseholderFactors as HouseholderFactors
+    from orthoref._constructors.householder_factor import householder_factor as householder_factor
+    from orthoref._constructors.householder_factor import householder_factor_jvp as householder_factor_jvp
+    from orthoref._constructors.householder_factor import householder_factor_vjp as householder_factor_vjp
     from orthoref._newton_schulz.iteration import newton_schulz as newton_schulz
     from orthoref._newton_schulz.iteration import newton_schulz_jvp as newton_schulz_jvp
     from orthoref._newton_schulz.iteration import newton_schulz_vjp as newton_schulz_vjp
@@ -46,6 +61,21 @@ _HOME = {
     "newton_schulz_vjp_jvp": "_newton_schulz.iteration",
     "PolarResult": "_polar.decomposition",
     "PolarTangent": "_polar.derivatives",
+    "HouseholderCotangent": "_constructors.householder",
+    "householder_apply": "_constructors.householder",
+    "householder_apply_jvp": "_constructors.householder",
+    "householder_apply_vjp": "_constructors.householder",
+    "householder_log_jacobian": "_constructors.householder",
+    "householder_matrix": "_constructors.householder",
+    "householder_matrix_jvp": "_constructors.householder",
+    "householder_matrix_vjp": "_constructors.householder",
+    "householder_product": "_constructors.householder",
+    "householder_product_jvp": "_constructors.householder",
+    "householder_product_vjp": "_constructors.householder",
+    "HouseholderFactors": "_constructors.householder_factor",
+    "householder_factor": "_constructors.householder_factor",
+    "householder_factor_jvp": "_constructors.householder_factor",
+    "householder_factor_vjp": "_constructors.householder_factor",
     "OutsideDomain": "errors",
     "NotConverged": "errors",
     "NotCertified": "errors",

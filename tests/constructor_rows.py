@@ -1,0 +1,340 @@
+"""One table of the constructors and their inverses: points, directions, the same function in 400 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from backends import ct, gaussian, norm
+from exact import BITS, adjoint_hp, lift, lower
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A function of arrays, its derivatives with the arguments in one order, and how to draw a point and a direction.
+
+    ``size`` bounds the sum of the norms of the terms of the derivative at a point in a direction: what a stable
+    evaluation commits is a multiple of n eps of it.
+    """
+
+    name: str
+    f: Callable[..., Any]
+    jvp: Callable[[Arrays, Arrays], Any]
+    vjp: Callable[[Arrays, Arrays], Any]
+    draw: Callable[[tuple[int, ...], str, int], tuple[Arrays, Arrays]]
+    hp: Callable[..., list[Any]]
+    size: Callable[[Arrays, Arrays], float]
+    n: int
+    dtypes: tuple[str, ...] = ("float32", "float64", "complex64", "complex128")
+    options: dict[str, Any] = field(default_factory=dict)
+    smooth: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def tuple_of(x: Any) -> tuple:
+    return tuple(x) if isinstance(x, tuple) else (x,)
+
+
+def inner(xs: Arrays, ys: Arrays) -> float:
+    return sum(float(np.sum(np.conj(x).astype("complex128") * y).real) for x, y in zip(xs, ys, strict=True))
+
+
+def wide(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.result_type(x, np.float64))
+
+
+def derivative_hp(hp: Callable[..., list[Any]], xs: Arrays, dots: Arrays) -> list[np.ndarray]:
+    """Central difference of step 2^-100 in 400 bits: the error is 2^-200 of the third derivative."""
+    import flint
+
+    with flint.ctx.workprec(BITS):
+        t = flint.acb(flint.arb(2) ** -100)
+        points = [[matrix(x) + matrix(e) * sign for x, e in zip(xs, dots, strict=True)] for sign in (t, -t)]
+        return [lower((y1.mid() - y0.mid()) * (1 / (2 * t))) for y1, y0 in zip(*(hp(*p) for p in points), strict=True)]
+
+
+def value_hp(hp: Callable[..., list[Any]], xs: Arrays) -> list[np.ndarray]:
+    import flint
+
+    with flint.ctx.workprec(BITS):
+        return [lower(y) for y in hp(*map(matrix, xs))]
+
+
+def matrix(x: np.ndarray):
+    """Vectors as rows."""
+    return lift(np.atleast_2d(np.asarray(x)))
+
+
+def eye_hp(m: int, n: int | None = None):
+    import flint
+
+    n = m if n is None else n
+    return flint.acb_mat(m, n, [int(i == j) for i in range(m) for j in range(n)])
+
+
+def column_hp(x, j: int):
+    import flint
+
+    return flint.acb_mat(x.nrows(), 1, [x[i, j] for i in range(x.nrows())])
+
+
+def first_hp(x, p: int):
+    import flint
+
+    return flint.acb_mat(x.nrows(), p, [x[i, j] for i in range(x.nrows()) for j in range(p)])
+
+
+# --- Householder ------------------------------------------------------------------------------------------------------
+
+
+def householder_hp(v, tau=None, *, columns=None, order="forward", below=False):
+    """The plain product of the reflections."""
+    import flint
+
+    m, k = v.nrows(), v.ncols()
+    q = eye_hp(m)
+    for j in range(k):
+        entries = [flint.acb(int(i == j)) if below and i <= j else v[i, j] for i in range(m)]
+        x = flint.acb_mat(m, 1, entries)
+        square = (adjoint_hp(x) * x)[0, 0]
+        t = tau[0, j] if tau is not None else (2 / square if square != 0 else flint.acb(0))
+        h = eye_hp(m) - x * adjoint_hp(x) * t
+        q = q * h if order == "forward" else h * q
+    return first_hp(q, m if columns is None else columns)
+
+
+def draw_reflectors(m: int, k: int, tau: bool):
+    def draw(batch, dtype, seed):
+        v = gaussian((*batch, m, k), dtype, seed)
+        dot = gaussian((*batch, m, k), dtype, seed + 1)
+        if not tau:
+            return (v,), (dot,)
+        # not unitary: |tau - tau_0| of about 1/2, one reflection dropped, one singular
+        v = v / 2
+        square = np.sum(abs(np.tril(v, -1)) ** 2, axis=-2) + 1
+        t = (2 / square * (1 + gaussian((*batch, k), dtype, seed + 2) / 4)).astype(dtype)
+        t[..., 0] = 0
+        if k > 1:
+            t[..., 1] = (1 / square[..., 1]).astype(dtype)
+        return (v, t), (dot, gaussian((*batch, k), dtype, seed + 3))
+
+    return draw
+
+
+def reflector_size(below: bool):
+    def size(xs, dots):
+        v, dot = wide(xs[0]), wide(dots[0])
+        if below:
+            v, dot = np.tril(v, -1) + np.eye(*v.shape), np.tril(dot, -1)
+        lengths, moves = np.linalg.norm(v, axis=-2), np.linalg.norm(dot, axis=-2)
+        if len(xs) == 1:
+            return float(np.sum(8 * moves / lengths)) * v.shape[-1]
+        tau, tau_dot = abs(wide(xs[1])), abs(wide(dots[1]))
+        growth = float(np.prod(np.maximum(1, abs(1 - wide(xs[1]) * lengths**2))))
+        return growth * v.shape[-1] * float(np.sum(4 * tau * lengths * moves + 2 * tau_dot * lengths**2))
+
+    return size
+
+
+def _householder(xs, dots=None):
+    """v, tau in the order of the public functions."""
+    return xs if dots is None else [z for pair in zip(xs, dots, strict=True) for z in pair]
+
+
+def product_row(name, m, k, *, tau=False, below=False, **options):
+    import orthoref
+
+    storage = {"storage": "below"} if below and not tau else {}
+    back = {key: value for key, value in options.items() if key != "columns"} | storage
+    options = options | storage
+
+    def vjp(xs, bars):
+        v_bar, tau_bar, _ = orthoref.householder_product_vjp(xs[0], bars[0], *xs[1:], **back)
+        return (v_bar,) if tau_bar is None else (v_bar, tau_bar)
+
+    return Row(
+        f"householder_product {name}",
+        lambda *xs: orthoref.householder_product(*xs, **options),
+        lambda xs, dots: orthoref.householder_product_jvp(*_householder(xs, dots), **options),
+        vjp,
+        draw_reflectors(m, k, tau),
+        lambda *xs: [
+            householder_hp(*xs, below=below, columns=options.get("columns"), order=options.get("order", "forward"))
+        ],
+        reflector_size(below),
+        max(m, k),
+    )
+
+
+def matrix_row(tau):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        xs, dots = draw_reflectors(4, 1, False)(batch, dtype, seed)
+        xs, dots = (xs[0][..., 0],), (dots[0][..., 0],)
+        if tau:
+            xs, dots = (*xs, gaussian((*batch,), dtype, seed + 5)), (*dots, gaussian((*batch,), dtype, seed + 6))
+        return tuple(map(np.asarray, xs)), tuple(map(np.asarray, dots))
+
+    def hp(v, tau=None):
+        return [householder_hp(v.transpose(), tau)]
+
+    def size(xs, dots):
+        return reflector_size(False)(tuple(x[..., None] for x in xs), tuple(x[..., None] for x in dots))
+
+    def vjp(xs, bars):
+        v_bar, tau_bar, _ = orthoref.householder_matrix_vjp(xs[0], bars[0], *xs[1:])
+        return (v_bar,) if tau_bar is None else (v_bar, tau_bar)
+
+    return Row(
+        f"householder_matrix{' tau' if tau else ''}",
+        orthoref.householder_matrix,
+        lambda xs, dots: orthoref.householder_matrix_jvp(*_householder(xs, dots)),
+        vjp, draw, hp, size, 4,
+    )  # fmt: skip
+
+
+def apply_row(name, side, adjoint, tau, **options):
+    import orthoref
+
+    m, k, c = 5, 3, 2
+    options = {"side": side, "adjoint": adjoint, **options}
+
+    def draw(batch, dtype, seed):
+        xs, dots = draw_reflectors(m, k, tau)(batch, dtype, seed)
+        shape = (*batch, m, c) if side == "left" else (*batch, c, m)
+        x, dot = gaussian(shape, dtype, seed + 7), gaussian(shape, dtype, seed + 8)
+        return (xs[0], x, *xs[1:]), (dots[0], dot, *dots[1:])
+
+    def hp(v, x, tau_=None):
+        q = householder_hp(v, tau_, below=tau, order=options.get("order", "forward"))
+        q = adjoint_hp(q) if adjoint else q
+        return [q * x if side == "left" else x * q]
+
+    def jvp(xs, dots):
+        taus = () if not tau else (xs[2], dots[2])
+        return orthoref.householder_apply_jvp(xs[0], xs[1], dots[0], dots[1], *taus, **options)
+
+    def vjp(xs, bars):
+        v_bar, tau_bar, x_bar = orthoref.householder_apply_vjp(xs[0], xs[1], bars[0], *xs[2:], **options)
+        return (v_bar, x_bar) if tau_bar is None else (v_bar, x_bar, tau_bar)
+
+    def size(xs, dots):
+        of_q = reflector_size(tau)((xs[0], *xs[2:]), (dots[0], *dots[2:]))
+        growth = 1.0
+        if tau:
+            square = np.sum(abs(np.tril(wide(xs[0]), -1)) ** 2, axis=-2) + 1
+            growth = float(np.prod(np.maximum(1, abs(1 - wide(xs[2]) * square))))
+        return of_q * norm(xs[1]) + 4 * k * growth * norm(dots[1])
+
+    return Row(f"householder_apply {name}", lambda *xs: orthoref.householder_apply(*xs, **options),
+               jvp, vjp, draw, hp, size, m)  # fmt: skip
+
+
+def unitary(batch, m, p, dtype, seed):
+    """Orthonormal columns to the last bits of the dtype, by QR in twice the precision where there is one."""
+    q, _ = np.linalg.qr(wide(gaussian((*batch, m, p), dtype, seed)))
+    return q.astype(dtype)
+
+
+def tangent(q, seed):
+    z = wide(gaussian(q.shape, q.dtype.name, seed))
+    w = wide(q)
+    return (z - w @ (ct(w) @ z + ct(z) @ w) / 2).astype(q.dtype)
+
+
+def orthonormal_hp(q):
+    """The unitary polar factor of a matrix that is nearly one: Newton-Schulz in 400 bits."""
+    eye = eye_hp(q.ncols())
+    for _ in range(9):
+        q = (q * (eye * 3 - adjoint_hp(q) * q) / 2).mid()
+    return q
+
+
+def factor_hp(q, diagonal):
+    """LU without pivoting of Q D^* - I, and d, as the definition says."""
+    import flint
+
+    q = orthonormal_hp(q)
+    m, p = q.nrows(), q.ncols()
+    w = [[q[i, j] for j in range(p)] for i in range(m)]
+    v, tau, d = eye_hp(m, p), [], []
+    for j in range(p):
+        alpha = w[j][j]
+        if diagonal == "none":
+            dj = flint.acb(1)
+        elif diagonal == "sign":
+            dj = flint.acb(-1 if alpha.real.mid() >= 0 else 1)
+        else:
+            dj = -alpha / (alpha * alpha.conjugate()).real.sqrt()
+        d.append(dj)
+        tau.append(1 - alpha * dj.conjugate())
+        last = j == m - 1
+        for i in range(j + 1, m):
+            v[i, j] = w[i][j] / (alpha - dj)
+        if not last:
+            # subtract the column of L times the row of U for all columns to the right, where U = w[j]
+            for k in range(j + 1, p):
+                for i in range(j + 1, m):
+                    w[i][k] = w[i][k] - v[i, j] * w[j][k]
+    return [v, flint.acb_mat([tau]), flint.acb_mat([d])]
+
+
+def factor_row(m, p, diagonal):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        q = unitary(batch, m, p, dtype, seed)
+        return (q,), (tangent(q, seed + 1),)
+
+    def size(xs, dots):
+        # the factors L and U of an LU factorization and their inverses, as they are
+        q = wide(xs[0])
+        q = q @ (3 * np.eye(p) - ct(q) @ q) / 2  # orthonormal in float64, too
+        v, _, d = orthoref.householder_factor(q, diagonal=diagonal)
+        l_inv = np.linalg.inv(v[:p])
+        x = (q * d.conj() - np.eye(m, p))[:p]
+        u = l_inv @ x
+        if m == p:
+            u[-1, -1] = 1
+        loss = norm(l_inv) * norm(v) * norm(np.linalg.inv(u)) * norm(u)
+        if diagonal == "phase" and np.iscomplexobj(v):
+            loss *= norm(np.linalg.inv(np.tril((l_inv * np.linalg.inv(u).T).real + np.eye(p)))) * p
+        return loss**2 * norm(dots[0])
+
+    return Row(
+        f"householder_factor {m}x{p} {diagonal}",
+        lambda q: orthoref.householder_factor(q, diagonal=diagonal),
+        lambda xs, dots: orthoref.householder_factor_jvp(*xs, *dots, diagonal=diagonal),
+        lambda xs, bars: orthoref.householder_factor_vjp(*xs, *bars, diagonal=diagonal),
+        draw, lambda q: factor_hp(q, diagonal), size, m,
+    )  # fmt: skip
+
+
+def rows() -> list[Row]:
+    return [
+        product_row("4x4", 4, 4),
+        product_row("5x3", 5, 3),
+        product_row("3x5", 3, 5),
+        product_row("5x3 columns backward", 5, 3, columns=2, order="backward"),
+        product_row("1x1", 1, 1),
+        product_row("5x3 below", 5, 3, below=True),
+        product_row("5x3 tau", 5, 3, tau=True, below=True, columns=3),
+        product_row("4x4 tau backward", 4, 4, tau=True, below=True, order="backward"),
+        matrix_row(False),
+        matrix_row(True),
+        apply_row("left", "left", False, False),
+        apply_row("left adjoint tau", "left", True, True),
+        apply_row("right tau backward", "right", False, True, order="backward"),
+        apply_row("right adjoint", "right", True, False),
+        *[factor_row(*shape, diagonal) for shape in ((4, 4), (5, 2), (1, 1)) for diagonal in ("phase", "sign", "none")],
+    ]
+
+
+ROWS = rows()
