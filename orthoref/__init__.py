@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from orthoref import oracle as oracle
     from orthoref import schedules as schedules
     from orthoref import testing as testing
+    from orthoref._constructors.cayley import CayleyFactors as CayleyFactors
+    from orthoref._constructors.cayley import cayley as cayley
+    from orthoref._constructors.cayley import cayley_jvp as cayley_jvp
+    from orthoref._constructors.cayley import cayley_log_jacobian as cayley_log_jacobian
+    from orthoref._constructors.cayley import cayley_neumann as cayley_neumann
+    from orthoref._constructors.cayley import cayley_neumann_defect as cayley_neumann_defect
+    from orthoref._constructors.cayley import cayley_neumann_jvp as cayley_neumann_jvp
+    from orthoref._constructors.cayley import cayley_neumann_vjp as cayley_neumann_vjp
+    from orthoref._constructors.cayley import cayley_rectangular as cayley_rectangular
+    from orthoref._constructors.cayley import cayley_rectangular_jvp as cayley_rectangular_jvp
+    from orthoref._constructors.cayley import cayley_rectangular_vjp as cayley_rectangular_vjp
+    from orthoref._constructors.cayley import cayley_vjp as cayley_vjp
+    from orthoref._constructors.cayley import inverse_cayley as inverse_cayley
+    from orthoref._constructors.cayley import inverse_cayley_jvp as inverse_cayley_jvp
+    from orthoref._constructors.cayley import inverse_cayley_vjp as inverse_cayley_vjp
     from orthoref._constructors.householder import HouseholderCotangent as HouseholderCotangent
     from orthoref._constructors.householder import householder_apply as householder_apply
     from orthoref._constructors.householder import householder_apply_jvp as householder_apply_jvp
@@ -30,6 +45,13 @@ if TYPE_CHECKING:
     from orthoref._constructors.householder_factor import householder_factor as householder_factor
     from orthoref._constructors.householder_factor import householder_factor_jvp as householder_factor_jvp
     from orthoref._constructors.householder_factor import householder_factor_vjp as householder_factor_vjp
+    from orthoref._constructors.skew import degrees_of_freedom as degrees_of_freedom
+    from orthoref._constructors.skew import skew_from_vector as skew_from_vector
+    from orthoref._constructors.skew import skew_from_vector_jvp as skew_from_vector_jvp
+    from orthoref._constructors.skew import skew_from_vector_vjp as skew_from_vector_vjp
+    from orthoref._constructors.skew import vector_from_skew as vector_from_skew
+    from orthoref._constructors.skew import vector_from_skew_jvp as vector_from_skew_jvp
+    from orthoref._constructors.skew import vector_from_skew_vjp as vector_from_skew_vjp
     from orthoref._newton_schulz.iteration import newton_schulz as newton_schulz
     from orthoref._newton_schulz.iteration import newton_schulz_jvp as newton_schulz_jvp
     from orthoref._newton_schulz.iteration import newton_schulz_vjp as newton_schulz_vjp
@@ -62,20 +84,42 @@ _HOME = {
     "PolarResult": "_polar.decomposition",
     "PolarTangent": "_polar.derivatives",
     "HouseholderCotangent": "_constructors.householder",
-    "householder_apply": "_constructors.householder",
-    "householder_apply_jvp": "_constructors.householder",
-    "householder_apply_vjp": "_constructors.householder",
-    "householder_log_jacobian": "_constructors.householder",
     "householder_matrix": "_constructors.householder",
     "householder_matrix_jvp": "_constructors.householder",
     "householder_matrix_vjp": "_constructors.householder",
     "householder_product": "_constructors.householder",
     "householder_product_jvp": "_constructors.householder",
     "householder_product_vjp": "_constructors.householder",
+    "householder_apply": "_constructors.householder",
+    "householder_apply_jvp": "_constructors.householder",
+    "householder_apply_vjp": "_constructors.householder",
+    "householder_log_jacobian": "_constructors.householder",
     "HouseholderFactors": "_constructors.householder_factor",
     "householder_factor": "_constructors.householder_factor",
     "householder_factor_jvp": "_constructors.householder_factor",
     "householder_factor_vjp": "_constructors.householder_factor",
+    "CayleyFactors": "_constructors.cayley",
+    "cayley": "_constructors.cayley",
+    "cayley_jvp": "_constructors.cayley",
+    "cayley_vjp": "_constructors.cayley",
+    "inverse_cayley": "_constructors.cayley",
+    "inverse_cayley_jvp": "_constructors.cayley",
+    "inverse_cayley_vjp": "_constructors.cayley",
+    "cayley_log_jacobian": "_constructors.cayley",
+    "cayley_rectangular": "_constructors.cayley",
+    "cayley_rectangular_jvp": "_constructors.cayley",
+    "cayley_rectangular_vjp": "_constructors.cayley",
+    "cayley_neumann": "_constructors.cayley",
+    "cayley_neumann_jvp": "_constructors.cayley",
+    "cayley_neumann_vjp": "_constructors.cayley",
+    "cayley_neumann_defect": "_constructors.cayley",
+    "degrees_of_freedom": "_constructors.skew",
+    "skew_from_vector": "_constructors.skew",
+    "skew_from_vector_jvp": "_constructors.skew",
+    "skew_from_vector_vjp": "_constructors.skew",
+    "vector_from_skew": "_constructors.skew",
+    "vector_from_skew_jvp": "_constructors.skew",
+    "vector_from_skew_vjp": "_constructors.skew",
     "OutsideDomain": "errors",
     "NotConverged": "errors",
     "NotCertified": "errors",

@@ -317,6 +317,212 @@ def factor_row(m, p, diagonal):
     )  # fmt: skip
 
 
+# --- skew-Hermitian matrices and Cayley transforms --------------------------------------------------------------------
+
+
+def skew(shape, dtype, seed):
+    a = gaussian(shape, dtype, seed)
+    return (a - ct(a)) / 2
+
+
+def skew_vector_row(n, field, order):
+    import orthoref
+
+    count = n * n if field == "complex" else n * (n - 1) // 2
+
+    def draw(batch, dtype, seed):
+        return (gaussian((*batch, count), dtype, seed),), (gaussian((*batch, count), dtype, seed + 1),)
+
+    def hp(x):
+        import flint
+
+        a, k = flint.acb_mat(n, n), n * (n - 1) // 2
+        pairs = [(i, j) for i in range(n) for j in range(i)]
+        if order == "columns":
+            pairs = sorted(pairs, key=lambda pair: pair[::-1])
+        for place, (i, j) in enumerate(pairs):
+            z = x[0, place] + (x[0, place + k] * 1j if field == "complex" else 0)
+            a[i, j], a[j, i] = z, -z.conjugate()
+        for j in range(n if field == "complex" else 0):
+            a[j, j] = x[0, 2 * k + j] * 1j
+        return [a]
+
+    return Row(
+        f"skew_from_vector {n} {field} {order}",
+        lambda x: orthoref.skew_from_vector(x, field=field, order=order),
+        lambda xs, dots: orthoref.skew_from_vector_jvp(*xs, *dots, field=field, order=order),
+        lambda xs, bars: (orthoref.skew_from_vector_vjp(*xs, *bars, order=order),),
+        draw, hp, lambda xs, dots: 2 * norm(dots[0]), 1, ("float32", "float64"),
+    )  # fmt: skip
+
+
+def vector_skew_row(n, order):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        return (skew((*batch, n, n), dtype, seed),), (skew((*batch, n, n), dtype, seed + 1),)
+
+    def hp(a):
+        import flint
+
+        pairs = [(i, j) for i in range(n) for j in range(i)]
+        if order == "columns":
+            pairs = sorted(pairs, key=lambda pair: pair[::-1])
+        low = [a[i, j] for i, j in pairs]
+        if all(z.imag == 0 for z in a.entries()) and n > 1:
+            return [flint.acb_mat([low])]
+        return [flint.acb_mat([[z.real for z in low] + [z.imag for z in low] + [a[j, j].imag for j in range(n)]])]
+
+    return Row(
+        f"vector_from_skew {n} {order}",
+        lambda a: orthoref.vector_from_skew(a, order=order),
+        lambda xs, dots: orthoref.vector_from_skew_jvp(*xs, *dots, order=order),
+        lambda xs, bars: (orthoref.vector_from_skew_vjp(*xs, *bars, order=order),),
+        draw, hp, lambda xs, dots: norm(dots[0]), 1,
+    )  # fmt: skip
+
+
+def signs(n):
+    return np.where(np.arange(n) % 3 == 1, -1.0, 1.0)
+
+
+def cayley_hp(a, c=1, d=None):
+    import flint
+
+    eye = eye_hp(a.nrows())
+    q = (eye + a * flint.acb(c)).solve(eye - a * flint.acb(c))
+    return q if d is None else q * lift(np.diag(d))
+
+
+def cayley_row(name, n, *, diagonal=False, side="left", **options):
+    import orthoref
+
+    c = options.get("sign", 1) * options.get("factor", 1.0)
+
+    def kind(a):
+        return options | ({"diagonal": signs_like(a)} if diagonal else {})
+
+    def draw(batch, dtype, seed):
+        return (skew((*batch, n, n), dtype, seed),), (skew((*batch, n, n), dtype, seed + 1),)
+
+    def size(xs, dots):
+        return 2 * c**2 * norm(dots[0]) * (1 + abs(c) * norm(xs[0])) + 1
+
+    return Row(
+        f"cayley {name}",
+        lambda a: orthoref.cayley(a, side=side, **kind(a)),
+        lambda xs, dots: orthoref.cayley_jvp(*xs, *dots, **kind(xs[0])),
+        lambda xs, bars: (orthoref.cayley_vjp(*xs, *bars, **kind(xs[0])),),
+        draw, lambda a: [cayley_hp(a, c, signs(n) if diagonal else None)], size, n,
+    )  # fmt: skip
+
+
+def signs_like(a):
+    """The signs in the library, dtype and device of a, by arithmetic with a itself."""
+    import array_api_compat as compat
+
+    xp = compat.array_namespace(a)
+    return xp.asarray(signs(a.shape[-1]).tolist(), dtype=a.dtype, device=compat.device(a))
+
+
+def inverse_cayley_row(name, n, *, diagonal=None, **options):
+    import orthoref
+
+    c = options.get("sign", 1) * options.get("factor", 1.0)
+
+    def kind(q):
+        return options | ({"diagonal": signs_like(q)} if diagonal else {})
+
+    def draw(batch, dtype, seed):
+        a = wide(skew((*batch, n, n), dtype, seed))
+        q = np.linalg.solve(np.eye(n) + a, np.eye(n) - a) * (signs(n) if diagonal else 1)
+        q = q.astype(dtype)
+        return (q,), (tangent(q, seed + 1),)
+
+    def hp(q):
+        import flint
+
+        q = orthonormal_hp(q) * lift(np.diag(signs(n) if diagonal else np.ones(n)))
+        return [(eye_hp(n) + q).solve(eye_hp(n) - q) * (1 / flint.acb(c))]
+
+    def size(xs, dots):
+        loss = norm(np.linalg.inv(np.eye(n) + wide(xs[0]) * (signs(n) if diagonal else 1)))
+        return 2 / abs(c) * loss**2 * (1 + 2 * loss) * (1 + norm(dots[0]))
+
+    return Row(
+        f"inverse_cayley {name}",
+        lambda q: orthoref.inverse_cayley(q, **kind(q)).a,
+        lambda xs, dots: orthoref.inverse_cayley_jvp(*xs, *dots, **kind(xs[0])),
+        lambda xs, bars: (orthoref.inverse_cayley_vjp(*xs, *bars, **kind(xs[0])),),
+        draw, hp, size, n,
+    )  # fmt: skip
+
+
+def rectangular_row(m, n):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        return (gaussian((*batch, m, n), dtype, seed),), (gaussian((*batch, m, n), dtype, seed + 1),)
+
+    def hp(x):
+        import flint
+
+        u = flint.acb_mat(n, n, [x[i, j] for i in range(n) for j in range(n)])
+        v = flint.acb_mat(m - n, n, [x[i, j] for i in range(n, m) for j in range(n)])
+        a, eye = u - adjoint_hp(u) + adjoint_hp(v) * v, eye_hp(n)
+        above, below = (eye + a).solve(eye - a), v * (eye + a).inv() * -2
+        return [flint.acb_mat(m, n, list(above.entries()) + list(below.entries()))]
+
+    def size(xs, dots):
+        x = norm(xs[0])
+        return 2 * norm(dots[0]) * (1 + x) * (1 + 2 * x + x * x) + 1
+
+    return Row(
+        f"cayley_rectangular {m}x{n}", orthoref.cayley_rectangular,
+        lambda xs, dots: orthoref.cayley_rectangular_jvp(*xs, *dots),
+        lambda xs, bars: (orthoref.cayley_rectangular_vjp(*xs, *bars),),
+        draw, hp, size, m,
+    )  # fmt: skip
+
+
+def neumann_row(n, terms, **options):
+    import orthoref
+
+    c = options.get("sign", 1) * options.get("factor", 1.0)
+
+    def draw(batch, dtype, seed):
+        return (skew((*batch, n, n), dtype, seed),), (skew((*batch, n, n), dtype, seed + 1),)
+
+    def hp(a):
+        import flint
+
+        b, total, power = a * flint.acb(-c), eye_hp(n), eye_hp(n)
+        for _ in range(terms - 1):
+            power = power * b
+            total = total + power
+        return [total * (eye_hp(n) + b)]
+
+    def size(xs, dots):
+        return terms**2 * max(1, abs(c)) * (1 + abs(c) * norm(xs[0])) ** terms * (norm(dots[0]) + 1)
+
+    return Row(
+        f"cayley_neumann {n} {terms}", lambda a: orthoref.cayley_neumann(a, terms=terms, **options),
+        lambda xs, dots: orthoref.cayley_neumann_jvp(*xs, *dots, terms=terms, **options),
+        lambda xs, bars: (orthoref.cayley_neumann_vjp(*xs, *bars, terms=terms, **options),),
+        draw, hp, size, n,
+    )  # fmt: skip
+
+
+def defect_hp(a, terms):
+    q = eye_hp(a.nrows())
+    power = eye_hp(a.nrows())
+    for _ in range(terms - 1):
+        power = -power * a
+        q = q + power
+    q = q * (eye_hp(a.nrows()) - a)
+    return adjoint_hp(q) * q - eye_hp(a.nrows())
+
+
 def rows() -> list[Row]:
     return [
         product_row("4x4", 4, 4),
@@ -334,6 +540,22 @@ def rows() -> list[Row]:
         apply_row("right tau backward", "right", False, True, order="backward"),
         apply_row("right adjoint", "right", True, False),
         *[factor_row(*shape, diagonal) for shape in ((4, 4), (5, 2), (1, 1)) for diagonal in ("phase", "sign", "none")],
+        skew_vector_row(4, "real", "rows"),
+        skew_vector_row(3, "complex", "columns"),
+        skew_vector_row(1, "complex", "rows"),
+        vector_skew_row(4, "columns"),
+        vector_skew_row(3, "rows"),
+        cayley_row("4", 4),
+        cayley_row("5 right", 5, side="right"),
+        cayley_row("3 sign factor diagonal", 3, diagonal=True, sign=-1, factor=0.5),
+        cayley_row("1", 1),
+        inverse_cayley_row("4", 4),
+        inverse_cayley_row("3 sign factor diagonal", 3, diagonal=True, sign=-1, factor=0.5),
+        inverse_cayley_row("1", 1),
+        rectangular_row(5, 2),
+        rectangular_row(3, 3),
+        neumann_row(3, 1),
+        neumann_row(3, 4, sign=-1, factor=0.5),
     ]
 
 

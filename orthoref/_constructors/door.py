@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array_api_compat as compat
 
-from orthoref.arrays import Array, Namespace, at_batch, enter, first_index, is_complex, require_shape
+from orthoref.arrays import Array, Namespace, at_batch, dtype_name, enter, first_index, is_complex, require_shape
 from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eps, eye_like, frobenius, inner, unit_scale
 
@@ -62,14 +62,9 @@ def require_count(name: str, value: object, least: int = 0) -> None:
         raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
 
 
-def real_dtype(x: Array, xp: Namespace) -> object:
-    """The real dtype of the same precision."""
-    return xp.real(x).dtype if is_complex(x) else x.dtype
-
-
-def complex_dtype(x: Array, xp: Namespace) -> object:
-    """The complex dtype of the same precision."""
-    return {4: xp.complex64, 8: xp.complex128}.get(xp.finfo(x.dtype).bits // 8, xp.complex128)
+def to_complex(x: Array, xp: Namespace) -> Array:
+    """In the complex dtype of the same precision."""
+    return x if is_complex(x) else xp.astype(x, xp.complex64 if dtype_name(x) == "float32" else xp.complex128)
 
 
 def _refuse(defect: Array, x: Array, xp: Namespace, message: str) -> None:
