@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from orthoref._constructors.cayley import inverse_cayley as inverse_cayley
     from orthoref._constructors.cayley import inverse_cayley_jvp as inverse_cayley_jvp
     from orthoref._constructors.cayley import inverse_cayley_vjp as inverse_cayley_vjp
+    from orthoref._constructors.exponential import skew_exp as skew_exp
+    from orthoref._constructors.exponential import skew_exp_jvp as skew_exp_jvp
+    from orthoref._constructors.exponential import skew_exp_log_jacobian as skew_exp_log_jacobian
+    from orthoref._constructors.exponential import skew_exp_vjp as skew_exp_vjp
+    from orthoref._constructors.exponential import skew_log as skew_log
+    from orthoref._constructors.exponential import skew_log_jvp as skew_log_jvp
+    from orthoref._constructors.exponential import skew_log_vjp as skew_log_vjp
     from orthoref._constructors.householder import HouseholderCotangent as HouseholderCotangent
     from orthoref._constructors.householder import householder_apply as householder_apply
     from orthoref._constructors.householder import householder_apply_jvp as householder_apply_jvp
@@ -113,6 +120,13 @@ _HOME = {
     "cayley_neumann_jvp": "_constructors.cayley",
     "cayley_neumann_vjp": "_constructors.cayley",
     "cayley_neumann_defect": "_constructors.cayley",
+    "skew_exp": "_constructors.exponential",
+    "skew_exp_jvp": "_constructors.exponential",
+    "skew_exp_vjp": "_constructors.exponential",
+    "skew_log": "_constructors.exponential",
+    "skew_log_jvp": "_constructors.exponential",
+    "skew_log_vjp": "_constructors.exponential",
+    "skew_exp_log_jacobian": "_constructors.exponential",
     "degrees_of_freedom": "_constructors.skew",
     "skew_from_vector": "_constructors.skew",
     "skew_from_vector_jvp": "_constructors.skew",

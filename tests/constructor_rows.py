@@ -523,6 +523,66 @@ def defect_hp(a, terms):
     return adjoint_hp(q) * q - eye_hp(a.nrows())
 
 
+# --- exponential and logarithm ----------------------------------------------------------------------------------------
+
+
+def exp_row(n):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        return (skew((*batch, n, n), dtype, seed),), (skew((*batch, n, n), dtype, seed + 1),)
+
+    return Row(
+        f"skew_exp {n}", orthoref.skew_exp,
+        lambda xs, dots: orthoref.skew_exp_jvp(*xs, *dots),
+        lambda xs, bars: (orthoref.skew_exp_vjp(*xs, *bars),),
+        draw, lambda a: [a.exp()], lambda xs, dots: (1 + norm(xs[0])) * norm(dots[0]) + 1, n,
+    )  # fmt: skip
+
+
+def root_hp(x):
+    """Principal square root by the iteration of Denman and Beavers."""
+    y, z = x, eye_hp(x.nrows())
+    for _ in range(12):
+        y, z = ((y + z.inv()) / 2).mid(), ((z + y.inv()) / 2).mid()
+    return y
+
+
+def log_hp(q):
+    """Twenty square roots, then 2 artanh of what is left, |.|^60 < 2^-1000."""
+    x = orthonormal_hp(q)
+    for _ in range(20):
+        x = root_hp(x)
+    eye = eye_hp(x.nrows())
+    y = ((x - eye) * (x + eye).inv()).mid()
+    square, power, total = y * y, y, y
+    for k in range(3, 60, 2):
+        power = (power * square).mid()
+        total = total + power / k
+    return total * 2**21
+
+
+def log_row(n):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        q = orthoref.skew_exp(wide(skew((*batch, n, n), dtype, seed)) * 0.7).astype(dtype)
+        return (q,), (tangent(q, seed + 1),)
+
+    def size(xs, dots):
+        w = np.angle(np.linalg.eigvals(wide(xs[0])))
+        x = (w.max() - w.min()) / 2
+        loss = 1 / np.sinc(x / np.pi)
+        return loss**2 * (1 + norm(dots[0])) * n
+
+    return Row(
+        f"skew_log {n}", orthoref.skew_log,
+        lambda xs, dots: orthoref.skew_log_jvp(*xs, *dots),
+        lambda xs, bars: (orthoref.skew_log_vjp(*xs, *bars),),
+        draw, lambda q: [log_hp(q)], size, n,
+    )  # fmt: skip
+
+
 def rows() -> list[Row]:
     return [
         product_row("4x4", 4, 4),
@@ -554,6 +614,12 @@ def rows() -> list[Row]:
         inverse_cayley_row("1", 1),
         rectangular_row(5, 2),
         rectangular_row(3, 3),
+        exp_row(4),
+        exp_row(3),
+        exp_row(1),
+        log_row(4),
+        log_row(3),
+        log_row(1),
         neumann_row(3, 1),
         neumann_row(3, 4, sign=-1, factor=0.5),
     ]
