@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from orthoref._constructors.exponential import skew_log as skew_log
     from orthoref._constructors.exponential import skew_log_jvp as skew_log_jvp
     from orthoref._constructors.exponential import skew_log_vjp as skew_log_vjp
+    from orthoref._constructors.haar import delta_orthogonal as delta_orthogonal
+    from orthoref._constructors.haar import haar as haar
+    from orthoref._constructors.haar import orthogonal_init as orthogonal_init
     from orthoref._constructors.householder import HouseholderCotangent as HouseholderCotangent
     from orthoref._constructors.householder import householder_apply as householder_apply
     from orthoref._constructors.householder import householder_apply_jvp as householder_apply_jvp
@@ -134,6 +137,9 @@ _HOME = {
     "vector_from_skew": "_constructors.skew",
     "vector_from_skew_jvp": "_constructors.skew",
     "vector_from_skew_vjp": "_constructors.skew",
+    "haar": "_constructors.haar",
+    "orthogonal_init": "_constructors.haar",
+    "delta_orthogonal": "_constructors.haar",
     "OutsideDomain": "errors",
     "NotConverged": "errors",
     "NotCertified": "errors",
