@@ -37,6 +37,26 @@ if TYPE_CHECKING:
     from orthoref._constructors.exponential import skew_log as skew_log
     from orthoref._constructors.exponential import skew_log_jvp as skew_log_jvp
     from orthoref._constructors.exponential import skew_log_vjp as skew_log_vjp
+    from orthoref._constructors.givens import GivensCotangent as GivensCotangent
+    from orthoref._constructors.givens import GivensRotation as GivensRotation
+    from orthoref._constructors.givens import givens_apply as givens_apply
+    from orthoref._constructors.givens import givens_apply_jvp as givens_apply_jvp
+    from orthoref._constructors.givens import givens_apply_vjp as givens_apply_vjp
+    from orthoref._constructors.givens import givens_log_jacobian as givens_log_jacobian
+    from orthoref._constructors.givens import givens_matrix as givens_matrix
+    from orthoref._constructors.givens import givens_matrix_jvp as givens_matrix_jvp
+    from orthoref._constructors.givens import givens_matrix_vjp as givens_matrix_vjp
+    from orthoref._constructors.givens import givens_pairs as givens_pairs
+    from orthoref._constructors.givens import givens_product as givens_product
+    from orthoref._constructors.givens import givens_product_jvp as givens_product_jvp
+    from orthoref._constructors.givens import givens_product_vjp as givens_product_vjp
+    from orthoref._constructors.givens import givens_rotation as givens_rotation
+    from orthoref._constructors.givens import givens_rotation_jvp as givens_rotation_jvp
+    from orthoref._constructors.givens import givens_rotation_vjp as givens_rotation_vjp
+    from orthoref._constructors.givens_factor import GivensFactors as GivensFactors
+    from orthoref._constructors.givens_factor import givens_factor as givens_factor
+    from orthoref._constructors.givens_factor import givens_factor_jvp as givens_factor_jvp
+    from orthoref._constructors.givens_factor import givens_factor_vjp as givens_factor_vjp
     from orthoref._constructors.haar import delta_orthogonal as delta_orthogonal
     from orthoref._constructors.haar import haar as haar
     from orthoref._constructors.haar import orthogonal_init as orthogonal_init
@@ -108,6 +128,26 @@ _HOME = {
     "householder_factor": "_constructors.householder_factor",
     "householder_factor_jvp": "_constructors.householder_factor",
     "householder_factor_vjp": "_constructors.householder_factor",
+    "GivensRotation": "_constructors.givens",
+    "GivensCotangent": "_constructors.givens",
+    "givens_rotation": "_constructors.givens",
+    "givens_rotation_jvp": "_constructors.givens",
+    "givens_rotation_vjp": "_constructors.givens",
+    "givens_pairs": "_constructors.givens",
+    "givens_matrix": "_constructors.givens",
+    "givens_matrix_jvp": "_constructors.givens",
+    "givens_matrix_vjp": "_constructors.givens",
+    "givens_product": "_constructors.givens",
+    "givens_product_jvp": "_constructors.givens",
+    "givens_product_vjp": "_constructors.givens",
+    "givens_apply": "_constructors.givens",
+    "givens_apply_jvp": "_constructors.givens",
+    "givens_apply_vjp": "_constructors.givens",
+    "givens_log_jacobian": "_constructors.givens",
+    "GivensFactors": "_constructors.givens_factor",
+    "givens_factor": "_constructors.givens_factor",
+    "givens_factor_jvp": "_constructors.givens_factor",
+    "givens_factor_vjp": "_constructors.givens_factor",
     "CayleyFactors": "_constructors.cayley",
     "cayley": "_constructors.cayley",
     "cayley_jvp": "_constructors.cayley",

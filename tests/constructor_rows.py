@@ -583,6 +583,229 @@ def log_row(n):
     )  # fmt: skip
 
 
+# --- Givens -----------------------------------------------------------------------------------------------------------
+
+
+def real_of(dtype):
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+
+
+def rotation_hp(n, i, j, theta, phase=None):
+    import flint
+
+    u = flint.acb(1) if phase is None else (phase * 1j).exp()
+    g = eye_hp(n)
+    g[i, i] = g[j, j] = theta.cos()
+    g[i, j], g[j, i] = -u.conjugate() * theta.sin(), u * theta.sin()
+    return g
+
+
+def givens_hp(theta, n, phase=None, order="columns"):
+    """The plain product of the rotations."""
+    import orthoref
+
+    q = eye_hp(n)
+    for k, (i, j) in enumerate(orthoref.givens_pairs(n, order=order)):
+        q = q * rotation_hp(n, i, j, theta[0, k], None if phase is None else phase[0, k])
+    return q
+
+
+def rotation_row(convention, complex_):
+    import orthoref
+
+    options = {"convention": convention}
+
+    def draw(batch, dtype, seed):
+        xs = tuple(np.asarray(gaussian((*batch,), dtype, seed + k)) for k in (0, 1))
+        return xs, tuple(np.asarray(gaussian((*batch,), dtype, seed + k)) for k in (2, 3))
+
+    def hp(a, b):
+        import flint
+
+        a, b = a[0, 0], b[0, 0]
+        r = ((a * a.conjugate()).real + (b * b.conjugate()).real).sqrt()
+        if complex_:
+            r = r * a / (a * a.conjugate()).real.sqrt()
+        elif convention == "rotg":
+            r = r if (a if abs(a) > abs(b) else b).real > 0 else -r
+        elif convention == "lartg":
+            r = r if a.real > 0 else -r
+        c = (a / r).real if complex_ else a / r
+        s = b / r if not complex_ else b * r.conjugate() / (r * r.conjugate()).real
+        if complex_:  # G = [[c, -s^*], [s, c]] has the first column (a, b)/r
+            s = b / r
+        return [flint.acb_mat([[z]]) for z in (c, s, r)]
+
+    def size(xs, dots):
+        h = (norm(xs[0]) ** 2 + norm(xs[1]) ** 2) ** 0.5
+        least = norm(xs[0]) if complex_ else h
+        return 4 * sum(map(norm, dots)) * (1 + 1 / h) * (1 + 1 / least)
+
+    return Row(
+        f"givens_rotation {convention}{' complex' if complex_ else ''}",
+        lambda a, b: orthoref.givens_rotation(a, b, **options),
+        lambda xs, dots: orthoref.givens_rotation_jvp(*xs, *dots, **options),
+        lambda xs, bars: orthoref.givens_rotation_vjp(*xs, *bars, **options),
+        draw, hp, size, 4, ("complex64", "complex128") if complex_ else ("float32", "float64"),
+    )  # fmt: skip
+
+
+def angles(batch, count, phases, dtype, seed):
+    return tuple(gaussian((*batch, count), dtype, seed + 10 * k) for k in range(1 + phases))
+
+
+def givens_row(n, order, phases):
+    import orthoref
+
+    name = order if isinstance(order, str) else "planes"
+    count = len(orthoref.givens_pairs(n, order=order))
+
+    def draw(batch, dtype, seed):
+        return angles(batch, count, phases, dtype, seed), angles(batch, count, phases, dtype, seed + 1)
+
+    def jvp(xs, dots):
+        rest = (xs[1], dots[1]) if phases else ()
+        return orthoref.givens_product_jvp(xs[0], n, dots[0], *rest, order=order)
+
+    def vjp(xs, bars):
+        out = orthoref.givens_product_vjp(xs[0], n, bars[0], *xs[1:], order=order)
+        return (out.theta_bar, out.phase_bar) if phases else (out.theta_bar,)
+
+    return Row(
+        f"givens_product {n} {name}{' phases' if phases else ''}",
+        lambda theta, *phase: orthoref.givens_product(theta, n, *phase, order=order),
+        jvp, vjp, draw, lambda theta, phase=None: [givens_hp(theta, n, phase, order)],
+        lambda xs, dots: 2 * count**0.5 * sum(map(norm, dots)) + 1, max(count, 1), ("float32", "float64"),
+    )  # fmt: skip
+
+
+def givens_matrix_row(phases):
+    import orthoref
+
+    def draw(batch, dtype, seed):
+        xs, dots = (tuple(np.asarray(x[..., 0]) for x in angles(batch, 1, phases, dtype, k)) for k in (seed, seed + 1))
+        return xs, dots
+
+    def jvp(xs, dots):
+        rest = (xs[1], dots[1]) if phases else ()
+        return orthoref.givens_matrix_jvp(xs[0], 4, dots[0], *rest, i=1, j=3)
+
+    def vjp(xs, bars):
+        out = orthoref.givens_matrix_vjp(xs[0], 4, bars[0], *xs[1:], i=1, j=3)
+        return (out.theta_bar, out.phase_bar) if phases else (out.theta_bar,)
+
+    return Row(
+        f"givens_matrix{' phase' if phases else ''}",
+        lambda theta, *phase: orthoref.givens_matrix(theta, 4, *phase, i=1, j=3),
+        jvp, vjp, draw,
+        lambda theta, phase=None: [rotation_hp(4, 1, 3, theta[0, 0], None if phase is None else phase[0, 0])],
+        lambda xs, dots: 4 * sum(map(norm, dots)) + 1, 2, ("float32", "float64"),
+    )  # fmt: skip
+
+
+def givens_apply_row(n, order, phases, side, adjoint):
+    import orthoref
+
+    count, c = len(orthoref.givens_pairs(n, order=order)), 2
+    options = {"side": side, "adjoint": adjoint, "order": order}
+
+    def draw(batch, dtype, seed):
+        shape = (*batch, n, c) if side == "left" else (*batch, c, n)
+
+        def one(k):
+            theta, *phase = angles(batch, count, phases, real_of(dtype), k)
+            return (theta, gaussian(shape, dtype, k + 5), *phase)
+
+        return one(seed), one(seed + 1)
+
+    def hp(theta, x, phase=None):
+        q = givens_hp(theta, n, phase, order)
+        q = adjoint_hp(q) if adjoint else q
+        return [q * x if side == "left" else x * q]
+
+    def jvp(xs, dots):
+        rest = (xs[2], dots[2]) if phases else ()
+        return orthoref.givens_apply_jvp(xs[0], xs[1], dots[0], dots[1], *rest, **options)
+
+    def vjp(xs, bars):
+        out = orthoref.givens_apply_vjp(xs[0], xs[1], bars[0], *xs[2:], **options)
+        return (out.theta_bar, out.x_bar, out.phase_bar) if phases else (out.theta_bar, out.x_bar)
+
+    return Row(
+        f"givens_apply {n} {order} {side}{' adjoint' if adjoint else ''}{' phases' if phases else ''}",
+        lambda *xs: orthoref.givens_apply(*xs, **options), jvp, vjp, draw, hp,
+        lambda xs, dots: 2 * count**0.5 * (sum(map(norm, dots)) * norm(xs[1]) + norm(dots[1])), count,
+        ("complex64", "complex128") if phases else ("float32", "float64", "complex64", "complex128"),
+    )  # fmt: skip
+
+
+def givens_factor_hp(q, order):
+    """Elimination as the definition says, from the columns or from the rows."""
+    import flint
+
+    q = orthonormal_hp(q)
+    n, real = q.nrows(), all(z.imag == 0 for z in q.entries())
+    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    if order == "rows":
+        pairs = [(i, j) for j in range(n) for i in range(j)][::-1]
+    thetas, phases = [], []
+    for i, j in pairs:
+        a, b = (q[i, i], q[j, i]) if order == "columns" else (q[j, j], q[j, i])
+        if real:
+            theta, phase = flint.acb(flint.arb.atan2(b.real, a.real)), None
+        else:
+            theta = flint.acb(flint.arb.atan2(abs(b), abs(a)))
+            phase = flint.acb((b / a).arg())
+        back = adjoint_hp(rotation_hp(n, i, j, theta, phase))
+        q = back * q if order == "columns" else q * back
+        thetas.append(theta)
+        phases.append(phase)
+    if order == "rows":
+        thetas, phases = thetas[::-1], phases[::-1]
+    diagonal = flint.acb_mat([[q[i, i] for i in range(n)]])
+    angles_ = [flint.acb_mat([thetas]) if thetas else flint.acb_mat(1, 0)]
+    if real and n > 1:
+        return [*angles_, diagonal]
+    return [*angles_, flint.acb_mat([phases]) if phases else flint.acb_mat(1, 0), diagonal]
+
+
+def givens_factor_row(n, order):
+    import orthoref
+
+    def real(x):
+        return tuple(y for y in x if y is not None)
+
+    def draw(batch, dtype, seed):
+        q = unitary(batch, n, n, dtype, seed)
+        return (q,), (tangent(q, seed + 1),)
+
+    def vjp(xs, bars):
+        bars = bars if len(bars) == 3 else (bars[0], None, bars[1])
+        return (orthoref.givens_factor_vjp(*xs, *bars, order=order),)
+
+    def size(xs, dots):
+        # what is divided by: the sides of every triangle, again in its derivative
+        q = wide(xs[0])
+        f = orthoref.givens_factor(q @ (3 * np.eye(n) - ct(q) @ q) / 2, order=order)
+        loss, pairs = 1.0, orthoref.givens_pairs(n, order=order)
+        group = {}
+        for (i, j), t in zip(pairs, f.theta, strict=True):
+            group.setdefault(i if order == "columns" else j, []).append(t)
+        for ts in group.values():
+            # the entries eliminated one after the other are products of sines and cosines
+            length = (
+                np.prod(abs(np.cos(ts))) if f.phase is not None else np.prod(np.sort(abs(np.cos(ts)))[: len(ts) - 1])
+            )
+            loss += 1 / length + (sum(1 / abs(np.sin(ts))) / length if f.phase is not None else 0)
+        return loss**2 * (1 + norm(dots[0]))
+
+    return Row(
+        f"givens_factor {n} {order}", lambda q: real(orthoref.givens_factor(q, order=order)),
+        lambda xs, dots: real(orthoref.givens_factor_jvp(*xs, *dots, order=order)),
+        vjp, draw, lambda q: givens_factor_hp(q, order), size, n,
+    )  # fmt: skip
+
+
 def rows() -> list[Row]:
     return [
         product_row("4x4", 4, 4),
@@ -614,6 +837,22 @@ def rows() -> list[Row]:
         inverse_cayley_row("1", 1),
         rectangular_row(5, 2),
         rectangular_row(3, 3),
+        *[rotation_row(convention, False) for convention in ("lartg", "rotg", "positive")],
+        rotation_row("lartg", True),
+        givens_matrix_row(False),
+        givens_matrix_row(True),
+        givens_row(4, "columns", False),
+        givens_row(5, "rows", True),
+        givens_row(5, "brickwall", False),
+        givens_row(5, "round_robin", True),
+        givens_row(4, "butterfly", True),
+        givens_row(1, "columns", False),
+        givens_row(3, ((0, 2), (0, 2), (1, 2)), True),
+        givens_apply_row(4, "columns", False, "left", True),
+        givens_apply_row(5, "brickwall", True, "right", False),
+        givens_apply_row(4, "butterfly", True, "right", True),
+        givens_factor_row(4, "columns"),
+        givens_factor_row(3, "rows"),
         exp_row(4),
         exp_row(3),
         exp_row(1),
