@@ -49,7 +49,8 @@ def test_docstring_names_every_parameter(name):
 @pytest.mark.parametrize("name", functions())
 def test_options_are_keywords(name):
     for parameter in inspect.signature(getattr(orthoref, name)).parameters.values():
-        data = "Array" in str(parameter.annotation) or parameter.name == "schedule"  # what to compute, not how
+        what = parameter.name in ("schedule", "m", "n", "p", "shape")  # what to compute, not how
+        data = "Array" in str(parameter.annotation) or what
         assert data or parameter.kind is parameter.KEYWORD_ONLY
 
 

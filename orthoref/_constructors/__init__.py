@@ -1,0 +1,1 @@
+"""Orthogonal and unitary matrices from parameters, and back."""
