@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import log, prod
@@ -293,8 +294,8 @@ def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], rai
         called = run.call(given, before)
     except Raised as error:
         outside = run.row.outside(before, run.claimed)
-        if not outside:
-            raised.append(error)
+        error.excused = bool(outside)
+        raised.append(error)
         verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[f"raised {error}"])
         report.outcomes.append(Outcome(case, verdict))
         return
@@ -325,17 +326,24 @@ def conclude(run: Run, cases: Sequence[Case], report: Report, failures: dict[int
 
 
 def _require_a_result(raised: Sequence[Raised], outcomes: Sequence[Outcome]) -> None:
-    """CannotRun if every call raised the same exception at the same place: that is no finding about the port."""
-    if not raised or len(raised) < len(outcomes) or len({(error.kind, error.where) for error in raised}) > 1:
+    """CannotRun if every call raised the same kind of exception, whatever its words: that is no finding about the port.
+
+    Nothing is an excuse only where something else is not; empty results say nothing.
+    """
+    bad = [error for error in raised if not error.excused]
+    returned = sum(outcome.verdict.state != "empty" for outcome in outcomes) - len(raised)
+    if not bad or returned > 0 or len({error.kind for error in bad}) > 1:
         return
-    text, hint = str(raised[0]), ""
+    (text, count), hint = Counter(map(str, bad)).most_common(1)[0], ""
+    often = "" if count == len(bad) else f" or the like ({count} times)"
+    where = next(error.where for error in bad if str(error) == text)
     if "missing" in text and "argument" in text:
         hint = "; give it its other arguments with functools.partial"
     elif "the port returned" in text:
         hint = "; returns= says what the port returns"
-    elif raised[0].kind in ("TypeError", "AttributeError", "ValueError"):
+    elif bad[0].kind in ("TypeError", "AttributeError", "ValueError"):
         hint = "; convert= (--array) makes the arrays that it takes"
-    raise CannotRun(f"the port raised the same for all of {len(raised)} inputs: {text} ({raised[0].where}){hint}")
+    raise CannotRun(f"the port raised the same for all of {len(raised)} inputs: {text}{often} ({where}){hint}")
 
 
 def _name_of(port: Callable[..., Any]) -> str:

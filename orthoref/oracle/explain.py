@@ -13,7 +13,13 @@ from orthoref.oracle.lift import Lifted
 from orthoref.oracle.operation import Data, Operation, Variant
 from orthoref.oracle.precision import Precision
 
+NUMBERS = re.compile(r"((?:b?float|complex|int|tf)\d+)|\d[\d.e+-]*")  # but for those in the names of formats
 CLEAR = 2.0  # a mistake that is undone must bring the worst ratio down by this factor
+
+
+def masked(text: str) -> str:
+    """Without the numbers of one case: what two cases have in common."""
+    return NUMBERS.sub(lambda found: found[1] or "#", text)
 
 
 def member(data: Data, index: tuple[int, ...]) -> dict[str, Lifted]:
@@ -102,7 +108,7 @@ def explain(
             said = f"{name} has {bad} of {x.value.size} entries that are NaN or infinite{zero}"
             also = row.describe(inputs, outputs, claimed, precision, {})
             key = f"{name} not finite" + (" at zero" if zero else "") + "".join(f": {each}" for each in also[:1])
-            return re.sub(r"\d[\d.e+-]*", "#", key), [said, *also]
+            return masked(key), [said, *also]
     for variant in accepted(row, inputs, outputs, claimed, precision, limit, failed, first):
         with np.errstate(all="ignore"):
             return variant.key, [variant.reason, *row.describe(inputs, outputs, claimed, precision, {})]

@@ -7,7 +7,6 @@ import html
 import io
 import json
 import platform
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import numpy as np
 
 from orthoref._version import __version__
 from orthoref.oracle.cases import Case
+from orthoref.oracle.explain import masked
 from orthoref.oracle.factors import concentrated
 from orthoref.oracle.narrow import Narrowed
 from orthoref.oracle.operation import Check, Measured, Operation
@@ -161,7 +161,7 @@ class Report:
         for outcome in self.failed:
             verdict = outcome.verdict
             failing = sorted(check.name for check in verdict.checks if not check.holds)
-            faults = [re.sub(r"\d[\d.e+-]*", "#", fault) for fault in verdict.faults]
+            faults = [masked(fault) for fault in verdict.faults]
             seen = verdict.key if any(isnan(check.ratio) for check in verdict.checks) else ""
             groups.setdefault((outcome.law, seen, *failing, *faults), []).append(outcome)
         found: dict[str, Finding] = {}
@@ -170,7 +170,7 @@ class Report:
             key = max(explained, key=_size).verdict.key  # the larger matrix tells more
             example = min((o for o in explained if o.verdict.key == key), key=_size)
             reason = "; ".join([*example.verdict.faults, *example.verdict.reasons]) or "a ratio exceeds its limit"
-            same = re.sub(r"\d[\d.e+-]*", "#", reason)
+            same = masked(reason)
             before = found.get(same)
             if before is not None:
                 example = min(before.example, example, key=_size)
@@ -243,7 +243,7 @@ class Report:
 
     def notes(self) -> dict[str, int]:
         """Why cases were not judged, or in part, without the numbers, and how often."""
-        notes = (re.sub(r"\d[\d.e+-]*", "#", note) for o in self.outcomes for note in o.verdict.notes[:1])
+        notes = (masked(note) for o in self.outcomes for note in o.verdict.notes[:1])
         return dict(Counter(notes).most_common(3))
 
     def __str__(self) -> str:

@@ -35,10 +35,11 @@ class Called:
 
 
 class Raised(Exception):
-    """What a port raised: exception, message, and the last frame of the port."""
+    """What a port raised: exception, message, and the last frame of the port; excused where it may."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(described(error))
+        self.excused = False
         frames = traceback.extract_tb(error.__traceback__)
         last = frames[-1] if frames else None
         self.where = f"{last.filename}:{last.lineno} in {last.name}" if last else ""

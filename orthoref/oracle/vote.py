@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from orthoref.oracle.explain import accepted, accepts, agreed, explain, member
+from orthoref.oracle.explain import accepted, accepts, agreed, explain, masked, member
 from orthoref.oracle.operation import Data, Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.residual import exponent_of, ldexp
@@ -38,7 +37,7 @@ class Failure:
     @property
     def kind(self) -> tuple[str, ...]:
         """Failing checks and faults, without the numbers in them."""
-        faults = (re.sub(r"\d[\d.e+-]*", "#", fault) for fault in self.verdict.faults)
+        faults = map(masked, self.verdict.faults)
         failing = (check for check in self.verdict.checks if not check.holds)
         return (*sorted(f"{check.name}, NaN" if isnan(check.ratio) else check.name for check in failing), *faults)
 
@@ -76,19 +75,31 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
             for i in chosen:
                 if verdicts[i].key != key and failures[i].measured:
                     verdicts[i] = _explained(row, claimed, limit, failures[i], first=key)
+            for i in _smallest(failures):  # of the rarer kinds, if it is theirs
+                if not verdicts[i].reasons and _fits(row, claimed, limit, failures[i], key):
+                    verdicts[i] = _explained(row, claimed, limit, failures[i], first=key)
             return verdicts, key, f"fits {count} of {len(tried)} failing cases on which it was tried"
     return verdicts, "", ""
 
 
 def _representatives(failures: Sequence[Failure]) -> list[int]:
     """Of each of the commonest kinds the smallest failing case, and one of moderate size, which tells more."""
+    common = _kinds(failures)[:KINDS]
+    return [*dict.fromkeys([*_smallest(failures)[:KINDS], *(_most_telling(failures, group) for group in common)])]
+
+
+def _kinds(failures: Sequence[Failure]) -> list[list[int]]:
+    """The failing cases of each kind, the commonest first."""
     kinds: dict[tuple[str, ...], list[int]] = {}
     for i, failure in enumerate(failures):
         if failure.measured:
             kinds.setdefault(failure.kind, []).append(i)
-    common = sorted(kinds.values(), key=lambda group: -len(group))[:KINDS]
-    smallest = [min(group, key=lambda i: failures[i].size) for group in common]
-    return [*dict.fromkeys([*smallest, *(_most_telling(failures, group) for group in common)])]
+    return sorted(kinds.values(), key=lambda group: -len(group))
+
+
+def _smallest(failures: Sequence[Failure]) -> list[int]:
+    """Of each kind the smallest case."""
+    return [min(group, key=lambda i: failures[i].size) for group in _kinds(failures)]
 
 
 def _most_telling(failures: Sequence[Failure], group: Sequence[int]) -> int:

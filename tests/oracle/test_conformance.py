@@ -6,6 +6,7 @@ import json
 import re
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from inspect import signature
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from orthoref import conformance, newton_schulz, polar
+from orthoref.errors import CannotRun
 from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.residual import condition
 
@@ -219,3 +221,39 @@ def test_sizes_of_numpy_and_zero_are_sizes():
     assert conformance.check(
         polar, dtypes=["float64"], shapes=[(np.int64(2), np.int64(2)), (0, 0)], progress=False
     ).holds
+
+
+def raising(shapes_in_words, kinds=(ValueError,)):
+    """A port that raises for whatever it is given, one kind after the other."""
+    calls = iter(range(10**6))
+
+    def port(a):
+        k = next(calls)
+        if shapes_in_words and k % 2:
+            raise kinds[k % len(kinds)](f"matmul of {a.shape} is not there")
+        raise kinds[k % len(kinds)](f"no {a.shape}")
+
+    return port
+
+
+def test_the_same_exception_in_other_words_everywhere_is_a_port_that_cannot_be_run():
+    with pytest.raises(CannotRun, match=r"the same for all of .* or the like"):
+        conformance.check(raising(True), "polar", battery="quick", max_cases=12, progress=False)
+
+
+def test_different_exceptions_are_findings():
+    report = conformance.check(raising(False, (ValueError, KeyError)), max_cases=6, progress=False)
+    assert report.status == "FAILS"
+
+
+def test_excused_and_empty_cases_are_no_results(monkeypatch):
+    row = replace(conformance.row_of("polar"), outside=lambda before, claimed: "outside" * (a_size(before) > 50))
+    monkeypatch.setattr(conformance, "row_of", lambda operation: row)
+    with pytest.raises(CannotRun):
+        conformance.check(raising(True), battery="quick", max_cases=12, progress=False)
+    row = replace(row, outside=lambda before, claimed: "outside")
+    assert conformance.check(raising(True), max_cases=6, progress=False).status == "UNDECIDED"
+
+
+def a_size(before):
+    return next(iter(before.values())).value.size

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy import ROW, lifted
 
-from orthoref.oracle.explain import accepted, accepts, agreed, explain, member
+from orthoref.oracle.explain import accepted, accepts, agreed, explain, masked, member
 from orthoref.oracle.operation import Check, Variant
 from orthoref.oracle.precision import PRECISIONS
 
@@ -165,3 +165,14 @@ def test_where_a_key_is_missing_it_ranks_last():
     """Of two that explain two members each: a ranks 0 + 1 and 3, c ranks 2 + 2 and 1."""
     assert agreed([["a", "x", "c"], ["b", "a"], ["z", "c"]]) == "a"
     assert agreed([["x", "y", "a"], ["b", "c"], ["a"], ["c"]]) == "c"
+
+
+@pytest.mark.parametrize(
+    ("text", "expect"),
+    [
+        ("0.31 of 1.5e-07 in float32, bfloat16 and tf32", "# of # in float32, bfloat16 and tf32"),
+        ("complex64 (3, 40), 96x32", "complex64 (#, #), #x#"),
+    ],
+)
+def test_numbers_are_masked_and_formats_are_not(text, expect):
+    assert masked(text) == expect

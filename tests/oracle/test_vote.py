@@ -204,3 +204,13 @@ def test_two_cases_vote_where_one_is_explained():
     verdicts, key, fits = run(failures)
     assert [bool(verdict.reasons) for verdict in verdicts] == [True, False]
     assert key == "sign" and fits == "fits 2 of 2 failing cases on which it was tried"
+
+
+def test_a_rare_kind_has_the_reason_of_the_run_if_it_fits(monkeypatch):
+    monkeypatch.setattr(voting, "KINDS", 1)
+    common = [failure(sign, seed=k) for k in range(4)]
+    rare = [replace(failure(wrong, seed=k), format="float64") for k, wrong in enumerate((sign, odd))]
+    rare = [replace(each, verdict=replace(each.verdict, faults=[f"fault {name}"]))
+            for each, name in zip(rare, "ab", strict=True)]  # fmt: skip
+    verdicts, key, _ = run([*common, *rare])
+    assert key == "sign" and verdicts[4].reasons == [SIGN] and not verdicts[5].reasons
