@@ -20,7 +20,7 @@ from orthoref.oracle.precision import Precision
 ZERO = 0.5  # unit up to which zero is refused where nothing else is judged
 
 CLAIMS = (
-    Claim("schedule", "muon", "the preset", tuple(presets.names())),
+    Claim("schedule", "muon", "the preset", (*presets.names(), *presets.ALIASES)),
     Claim("steps", None, "number of steps (default: that of the schedule)", kind=int),
     Claim("normalize", None, "what is divided by (default: what the schedule assumes)",
           ("frobenius", "schatten4", "spectral", "aol", "none")),
