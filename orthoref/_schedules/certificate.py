@@ -164,6 +164,12 @@ def certified(
         )
 
 
+def outcome(rows: tuple[Row, ...], lower: Fraction, upper: Fraction) -> tuple[tuple[float, float], bool]:
+    """Image of [lower, upper], and whether all of (0, upper] keeps its sign: the quick part of a certificate."""
+    with balls.precision(BITS):
+        return _images(rows, lower, upper)[-1].outer, _keeps_sign(rows, Fraction(0), upper)
+
+
 def _images(rows: Iterable[Row], low: Fraction, high: Fraction, largest: Fraction | int = LARGEST) -> list[Interval]:
     """(IMAGE) The interval and its image after each step."""
     images = [Interval((low, low), (high, high))]

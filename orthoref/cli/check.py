@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from orthoref.cli import options as flags
@@ -72,6 +73,7 @@ def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     The traceback goes to stderr, the exit status is 1.
     """
 
+    @wraps(port)
     def guarded(*arrays: Any) -> Any:
         faulthandler.dump_traceback_later(2 * timeout + 10, exit=True, file=sys.__stderr__ or 2)
         return port(*arrays)

@@ -60,7 +60,7 @@ def junit(report: Report) -> str:
     skipped = len(report.outcomes) - failed - report.count("holds")
     failures, tests = failed + (report.status == "FAILS"), len(report.outcomes) + 1
     counts = {"tests": tests, "failures": failures, "errors": 0, "skipped": skipped}
-    suite = ElementTree.Element("testsuite", name=_text(report.port), **{key: str(n) for key, n in counts.items()})
+    suite = ElementTree.Element("testsuite", {"name": _text(report.port)} | {key: str(n) for key, n in counts.items()})
     whole = ElementTree.SubElement(suite, "testcase", classname=_text(report.port), name="all cases together")
     if report.status == "FAILS":
         ElementTree.SubElement(whole, "failure", message=_text(report.summary())).text = _text(report.text())

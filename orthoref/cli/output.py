@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orthoref.errors import CannotRun, require
+from orthoref.errors import CannotRun
 
 if TYPE_CHECKING:
     from orthoref.oracle.report import Report
@@ -51,8 +51,6 @@ def writable(*paths: Path | None) -> None:
 def require_report(options: argparse.Namespace) -> None:
     """What the files of a report need, before the run."""
     writable(options.html, options.json, options.junit)
-    if options.html is not None:
-        require("matplotlib", "report")
 
 
 def reported(report: Report, options: argparse.Namespace) -> int:

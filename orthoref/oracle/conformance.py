@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from inspect import unwrap
 from math import log, prod
 from typing import Any, Literal
 
+import array_api_compat as compat
 import numpy as np
 
 from orthoref.errors import CannotRun
@@ -145,7 +148,11 @@ def check(
     cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
-    report = Report(name, row, limit, said | {"derivative": derivative or ""})
+    taken = arrays_of(convert)
+    report = Report(name, row, limit, said | {"derivative": derivative or "", "arrays": taken})
+    report.versions |= versions_of(port, name, taken)
+    formats = [precision_of(precision or dtype) for dtype in dtypes or row.dtypes]
+    report.hazards = [*row.hazards(claimed, max(formats, key=lambda each: each.eps))]
     how = {"claimed": claimed, "precision": precision, "limit": limit, "convert": convert, "order": order,
            "own_memory": OWN_MEMORY not in skip}  # fmt: skip
     if isolate:
@@ -251,6 +258,29 @@ def said_of(row: Operation, claimed: Any, returns: str, dtypes: Sequence[str] | 
         "battery": battery if not seed else f"{battery}, seed {seed}",
         "max_cases": "" if max_cases is None else str(max_cases),
     }
+
+
+def arrays_of(convert: Callable[[np.ndarray], Any] | None) -> str:
+    """Type and device of the arrays that a port is given."""
+    a = np.ones((1, 1), "float32")
+    with suppress(Exception):  # it will be said with the first case
+        x = a if convert is None else convert(a)
+        device = f" on {compat.device(x)}" if compat.is_array_api_obj(x) else ""
+        return f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}{device}"
+    return ""
+
+
+def versions_of(port: Callable[..., Any], name: str, arrays: str) -> dict[str, str]:
+    """Of the package that the port is from, and of the library of its arrays."""
+    port = unwrap(port.func if isinstance(port, partial) else port)
+    home = getattr(port, "__module__", None) or type(port).__module__
+    names = [name if home.startswith("orthoref.cli") else home, arrays]
+    found = {}
+    for root in (each.partition(":")[0].partition(".")[0] for each in names):
+        loaded = getattr(sys.modules.get(root), "__version__", None)
+        with suppress(PackageNotFoundError, ValueError):
+            found[root] = str(loaded) if loaded else version(root)
+    return found
 
 
 def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dtypes: Sequence[str] | None,
