@@ -129,6 +129,7 @@ def _factors(report: Report) -> str:
     judged = [o for o in report.outcomes if o.verdict.state in ("holds", "fails")]
     if not any(not o.verdict.holds for o in judged):
         return ""
+    share = sum(not o.verdict.holds for o in judged) / len(judged)
     tables = []
     for factor in dict.fromkeys(name for o in judged for name in o.factors):
         levels: dict[str, list[bool]] = {}
@@ -136,10 +137,12 @@ def _factors(report: Report) -> str:
             levels.setdefault(outcome.factors.get(factor, "-"), []).append(outcome.verdict.holds)
         ranked = sorted(levels.items(), key=lambda item: (-item[1].count(False) / len(item[1]), -len(item[1])))
         if len(ranked) > 1:
-            tables.append(_table(factor, ranked))
+            # chi-squared less its expectation: how much more the levels differ than chance lets them
+            far = sum(len(held) * (held.count(False) / len(held) - share) ** 2 for _, held in ranked)
+            tables.append((len(ranked) - far / max(share * (1 - share), 1e-9), _table(factor, ranked)))
     return (
-        "<h2>Where they fail</h2><p class='soft'>Of each level of each factor of the inputs: failing of judged cases."
-        f'</p><div class="factors">{"".join(tables)}</div>'
+        "<h2>Where they fail</h2><p class='soft'>Of each level of each factor of the inputs: failing of judged cases; the most telling factor first."
+        f'</p><div class="factors">{"".join(table for _, table in sorted(tables))}</div>'
     )
 
 
