@@ -1,11 +1,14 @@
 """Sphinx configuration. Build: sphinx-build -W --keep-going -b html docs docs/_build/html."""
 
+import json
+import os
 import re
 from pathlib import Path
 
 import orthoref
 
 HERE = Path(__file__).parent
+os.environ["COLUMNS"] = "110"  # of help texts
 
 project = "orthoref"
 author = "The orthoref developers"
@@ -29,6 +32,7 @@ exclude_patterns = [
     "false_alarms_table.md",
     "mutation_table.md",
     "costs_table.md",
+    "muon_table.md",
     "schedules_table.md",
     "_generated",
 ]
@@ -40,6 +44,13 @@ html_title = f"orthoref {release}"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
 WITHOUT_CHILDREN = (
+    "installation",
+    "command_line",
+    "ci",
+    "formulas",
+    "verdicts",
+    "verdicts_before_after",
+    "mutation",
     "quickstart",
     "how_to_judge_muon",
     "how_to_judge_gradients",
@@ -62,6 +73,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
+    "header_links_before_dropdown": 4,
 }
 html_show_sourcelink = False
 
@@ -145,11 +157,42 @@ def _table(head, rows):
     return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
 
 
+def _command_lines():
+    """The help of every command."""
+    from orthoref import cli
+
+    commands = next(action for action in cli._parser()._actions if action.choices)
+    for name, command in commands.choices.items():
+        yield from (f"## {name}", "", "```text", command.format_help().rstrip(), "```", "")
+
+
+def _report_lines():
+    """The fields of the JSON report, from its schema."""
+    schema = json.loads((Path(orthoref.__file__).parent / "oracle" / "report.schema.json").read_text(encoding="utf-8"))
+    defined = schema["$defs"]
+    parts = {"The report": schema, "A case": defined["case"], "A ratio": defined["ratios"]["additionalProperties"]}
+    for title, part in parts.items():
+        yield from (f"**{title}**", "")
+        rows = [(f"`{name}`", _kind(field), field.get("description", "")) for name, field in part["properties"].items()]
+        yield from (*_table(("Field", "Is", "What"), rows), "")
+
+
+def _kind(field):
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    kinds = field.get("type", field.get("$ref", "").rpartition("/")[2])
+    return " or ".join([kinds] if isinstance(kinds, str) else kinds)
+
+
 def _capability_table(app):
     """Written before the sources are read."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
-    for name, lines in (("operations", _capability_lines()), ("derivatives", _derivative_lines())):
+    pages = {"operations": _capability_lines(), "derivatives": _derivative_lines(), "commands": _command_lines(),
+             "report": _report_lines()}  # fmt: skip
+    for name, lines in pages.items():
         path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

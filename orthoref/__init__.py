@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from orthoref._polar.derivatives import polar_vjp_jvp as polar_vjp_jvp
     from orthoref.errors import NotCertified as NotCertified
     from orthoref.errors import NotConverged as NotConverged
+    from orthoref.errors import NotJudged as NotJudged
     from orthoref.errors import OutsideDomain as OutsideDomain
     from orthoref.errors import PortFailure as PortFailure
     from orthoref.oracle import certify as certify
@@ -184,6 +185,7 @@ _HOME = {
     "OutsideDomain": "errors",
     "NotConverged": "errors",
     "NotCertified": "errors",
+    "NotJudged": "errors",
     "PortFailure": "errors",
     "oracle": "",
     "schedules": "",

@@ -7,6 +7,10 @@ class OutsideDomain(ValueError):
     """The input lies where the operation is not defined (NaN, rank deficient for a derivative, ...)."""
 
 
+class NotJudged(OutsideDomain):
+    """An assertion has nothing to judge: rounding errors, or the input, leave no answer that could be told wrong."""
+
+
 class NotConverged(ArithmeticError):
     """An iteration, ours or LAPACK's, ended without the promised residual."""
 

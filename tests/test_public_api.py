@@ -85,3 +85,28 @@ def test_polar_imports_only_the_runtime_core():
 def test_a_recreation_line_works_after_import_orthoref():
     code = "import orthoref; print(orthoref.oracle.cases.matrix((2, 3), seed=1).shape)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "(2, 3)\n"
+
+
+@pytest.mark.parametrize("module", ["testing", "oracle"])
+def test_dir_lists_what_is_there(module):
+    found = getattr(orthoref, module)
+    assert dir(found) == sorted(found.__all__)
+    assert all(getattr(found, name) is getattr(found, name) for name in dir(found))
+
+
+@pytest.mark.parametrize(
+    ("missing", "statement", "extra"),
+    [
+        ("hypothesis", "orthoref.testing.strategies", "testing"),
+        ("hypothesis", "import orthoref.testing.strategies", "testing"),
+        ("matplotlib", "from orthoref import schedules; schedules.identify(orthoref.newton_schulz).figure()", "report"),
+        ("flint", "from orthoref import schedules; schedules.certify('muon', '0.1')", "certify"),
+        ("flint", "import numpy; orthoref.certify.polar(numpy.eye(2), numpy.eye(2))", "certify"),
+    ],
+)
+@pytest.mark.exhaustive
+def test_a_missing_extra_is_a_sentence_with_the_command(missing, statement, extra):
+    code = f"import sys, importlib.util; sys.modules[{missing!r}] = None; import orthoref\n{statement}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: ") and f"pip install 'orthoref[{extra}]'" in last, done.stderr

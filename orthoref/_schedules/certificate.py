@@ -113,7 +113,8 @@ class Certificate:
             f"  largest output of (0, {self.upper:.6g}]".ljust(31) + highest,
             f"  slope at 0                   {self.slope:.6g}",
             f"  >= {self.level:.6g} from".ljust(31) + kept,
-            f"  <= {self.ceiling:.6g} up to".ljust(31) + tolerated,
+            f"  <= {self.ceiling:.6g} up to".ljust(31)
+            + f"{tolerated} (keeps its sign and ends at or below {self.ceiling:.6g})",
             "  amplification per step       " + " ".join(digits(d, ROUND_CEILING, 3) for d in self.amplification),
             f"  steps to 1 +- {self.target:.3g}".ljust(31) + to,
         ]
@@ -161,6 +162,12 @@ def certified(
             steps_to=_steps_to(further, low, high, target_),
             target=float(target_),
         )
+
+
+def outcome(rows: tuple[Row, ...], lower: Fraction, upper: Fraction) -> tuple[tuple[float, float], bool]:
+    """Image of [lower, upper], and whether all of (0, upper] keeps its sign: the quick part of a certificate."""
+    with balls.precision(BITS):
+        return _images(rows, lower, upper)[-1].outer, _keeps_sign(rows, Fraction(0), upper)
 
 
 def _images(rows: Iterable[Row], low: Fraction, high: Fraction, largest: Fraction | int = LARGEST) -> list[Interval]:

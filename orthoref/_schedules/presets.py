@@ -11,7 +11,8 @@ from orthoref._schedules.row import Row
 from orthoref._schedules.schedule import Normalization, Past, Schedule
 
 FROBENIUS, AOL = Normalization("frobenius"), Normalization("aol")
-ALIASES = {"muon": "jordan", "quintic": "newton-schulz-5", "cubic": "newton-schulz-3", "cans": "cans-5"}
+ALIASES = {"muon": "jordan", "cubic": "newton-schulz-3", "cans": "cans-5"}
+TWO = {"quintic": "the Pade iteration newton-schulz-5, and you-5 in Emerging-Optimizers and timm"}  # things of one name
 
 
 def names() -> list[str]:
@@ -28,6 +29,8 @@ def get(name: str) -> Schedule:
         There is none of that name.
     """
     found = PRESETS.get(ALIASES.get(name, name)) if isinstance(name, str) else None
+    if isinstance(name, str) and name in TWO:
+        raise ValueError(f"schedule {name!r} is said of two: {TWO[name]}")
     if found is None:
         raise ValueError(f"schedule {name!r} is not one of {', '.join([*PRESETS, *ALIASES])}")
     return found
@@ -111,8 +114,8 @@ _ALL = (
         2.8769 -3.1427 1.2046
         2.8366 -3.0525 1.2012
         """,
-        "Cesista and You 2025 (modded-nanogpt); 'quintic' of Emerging-Optimizers and timm, 'dion' of optax. Past the "
-        "last row ports cycle or repeat",
+        "Cesista and You 2025 (modded-nanogpt), also in Emerging-Optimizers and timm, 'dion' of optax. Past the last "
+        "row ports cycle or repeat",
         "cycle",
     ),
     Schedule(

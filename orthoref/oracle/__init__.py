@@ -8,6 +8,10 @@ from types import ModuleType
 __all__ = ["cases", "certify", "conformance", "exchange", "operations", "report", "verdict"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> ModuleType:
     # a recreation line names orthoref.oracle.cases: it must work after ``import orthoref``
     if name not in __all__:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from inspect import unwrap
 from math import log, prod
 from typing import Any, Literal
 
+import array_api_compat as compat
 import numpy as np
 
 from orthoref.errors import CannotRun
 from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
 from orthoref.oracle.cases import MEMORY, Case
+from orthoref.oracle.isolated import Child, Died, Isolated, Recipe
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
@@ -51,6 +57,7 @@ def check(
     name: str | None = None,
     derivative: str | None = None,
     kind: Literal["vjp", "jvp", "vjp_jvp"] = "vjp",
+    isolate: bool = False,
     **claims: Any,
 ) -> Report:
     """Judge a port of an operation over its battery of inputs.
@@ -96,6 +103,10 @@ def check(
     kind : {"vjp", "jvp", "vjp_jvp"}
         Which derivative: reverse mode, forward mode, or the derivative of the first along a direction (double
         backward).
+    isolate : bool
+        Call the port in a process of its own: one that is ended by a call (abort, segmentation fault, out of memory)
+        is a finding, and another is begun. The port and ``convert`` are functions of a module then, so that they can be
+        loaded there.
     **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
@@ -122,8 +133,9 @@ def check(
     if not callable(port):
         raise TypeError(f"port must be a function, not {type(port).__name__}")
     name = name or _name_of(port)
+    wrap = None
     if derivative is not None:
-        port, operation, returns, claims = _differentiated(port, operation, returns, derivative, kind, claims)
+        wrap, operation, returns, claims = _differentiated(operation, returns, derivative, kind, claims)
     row = row_of(operation)
     limit = limit_of(row, limit)
     if precision is not None:
@@ -137,17 +149,28 @@ def check(
     cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
-    report = Report(name, row, limit, said | {"derivative": derivative or ""})
+    taken = arrays_of(convert)
+    report = Report(name, row, limit, said | {"derivative": derivative or "", "arrays": taken})
+    report.versions |= versions_of(port, name, taken)
+    formats = [precision_of(precision or dtype) for dtype in dtypes or row.dtypes]
+    report.hazards = [*row.hazards(claimed, max(formats, key=lambda each: each.eps))]
+    how = {"claimed": claimed, "precision": precision, "limit": limit, "convert": convert, "order": order,
+           "own_memory": OWN_MEMORY not in skip}  # fmt: skip
+    if isolate:
+        with Child(Recipe(port, wrap, row.name, how, timeout)) as child:
+            isolated = Isolated(port, row, watchdog=Watchdog(timeout), child=child, **how)
+            _judge(isolated, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
+        return report
     with Watchdog(timeout) as watchdog:
-        run = Run(port, row, claimed, precision, limit, convert, order, watchdog, OWN_MEMORY not in skip)
+        run = Run(port if wrap is None else wrap(port), row, watchdog=watchdog, **how)
         _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
     return report
 
 
 def _differentiated(
-    port: Callable[..., Any], operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
+    operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
 ) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
-    """The derivative of a port, the row that judges it, and which outputs are differentiated."""
+    """What makes the derivative of a port, the row that judges it, and which outputs are differentiated."""
     if operation not in OPERATIONS:
         raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
     row = OPERATIONS[operation]
@@ -159,11 +182,11 @@ def _differentiated(
         wanted = row.outputs
     places = tuple(order.index(name) for name in wanted)
     tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
-    found = autodiff.derivative(port, framework, kind, outputs=places)
+    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places)
     known = {claim.name for claim in ROWS[f"{operation}_{kind}"].claims}
     primal = {claim.name for claim in row.claims} - known  # how it is evaluated does not matter to the derivative
     claims = {name: value for name, value in claims.items() if name not in primal}
-    return found, f"{operation}_{kind}", tangents, claims
+    return wrap, f"{operation}_{kind}", tangents, claims
 
 
 def battery(
@@ -238,6 +261,29 @@ def said_of(row: Operation, claimed: Any, returns: str, dtypes: Sequence[str] | 
     }
 
 
+def arrays_of(convert: Callable[[np.ndarray], Any] | None) -> str:
+    """Type and device of the arrays that a port is given."""
+    a = np.ones((1, 1), "float32")
+    with suppress(Exception):  # it will be said with the first case
+        x = a if convert is None else convert(a)
+        device = f" on {compat.device(x)}" if compat.is_array_api_obj(x) else ""
+        return f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}{device}"
+    return ""
+
+
+def versions_of(port: Callable[..., Any], name: str, arrays: str) -> dict[str, str]:
+    """Of the package that the port is from, and of the library of its arrays."""
+    port = unwrap(port.func if isinstance(port, partial) else port)
+    home = getattr(port, "__module__", None) or type(port).__module__
+    names = [name if home.startswith("orthoref.cli") else home, arrays]
+    found = {}
+    for root in (each.partition(":")[0].partition(".")[0] for each in names):
+        loaded = getattr(sys.modules.get(root), "__version__", None)
+        with suppress(PackageNotFoundError, ValueError):
+            found[root] = str(loaded) if loaded else version(root)
+    return found
+
+
 def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dtypes: Sequence[str] | None,
              shapes: Sequence[tuple[int, ...]] | None, skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
     """The battery of a row; in these memory layouts only, if they are given."""
@@ -271,18 +317,19 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
         for case in held:
             other = next((each for each in reversed(held) if each.shape != case.shape), case)
             for law in laws:
-                words = broken(run, law, case, other)
+                words = run.broken(law, case, other) if isinstance(run, Isolated) else broken(run, law, case, other)
                 verdict = Verdict(case.id, faults=[words] if words else [], judged=(1, 1))
                 report.outcomes.append(Outcome(case, verdict, law.call, law.name))
     except Hung as error:
         case = cases[len(report.outcomes)] if len(report.outcomes) < len(cases) else cases[-1]
         report.outcomes.append(Outcome(case, Verdict(case.id, faults=[str(error)])))
-        report.stopped = f"{max(len(cases) - len(report.outcomes), 0)} cases not run after the port hung"
+        report.stopped = f"{max(len(cases) - len(report.outcomes), 0)} cases not run after {error.ended}"
     drawn = [outcome.case for outcome in report.failed if not outcome.law and outcome.case.drawn]
     if drawn and not report.stopped:
         small = min(drawn, key=lambda case: prod(case.shape))
         typical = min(drawn, key=lambda case: abs(log(max(prod(case.shape), 1) / TYPICAL)))
-        report.narrowed = [narrowed(run, case, tuple(dtypes), shapes) for case in dict.fromkeys((small, typical))]
+        with suppress(Hung):  # plainer cases are extra
+            report.narrowed = [narrowed(run, case, tuple(dtypes), shapes) for case in dict.fromkeys((small, typical))]
     conclude(run, cases, report, failures, observed)
 
 
@@ -295,8 +342,9 @@ def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], rai
     except Raised as error:
         outside = run.row.outside(before, run.claimed)
         error.excused = bool(outside)
-        raised.append(error)
-        verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[f"raised {error}"])
+        if not isinstance(error, Died):
+            raised.append(error)
+        verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[error.fault])
         report.outcomes.append(Outcome(case, verdict))
         return
     take(run, case, called, run.judge(case, called), report, failures, observed)
@@ -334,16 +382,10 @@ def _require_a_result(raised: Sequence[Raised], outcomes: Sequence[Outcome]) -> 
     returned = sum(outcome.verdict.state != "empty" for outcome in outcomes) - len(raised)
     if not bad or returned > 0 or len({error.kind for error in bad}) > 1:
         return
-    (text, count), hint = Counter(map(str, bad)).most_common(1)[0], ""
+    text, count = Counter(map(str, bad)).most_common(1)[0]
     often = "" if count == len(bad) else f" or the like ({count} times)"
-    where = next(error.where for error in bad if str(error) == text)
-    if "missing" in text and "argument" in text:
-        hint = "; give it its other arguments with functools.partial"
-    elif "the port returned" in text:
-        hint = "; returns= says what the port returns"
-    elif bad[0].kind in ("TypeError", "AttributeError", "ValueError"):
-        hint = "; convert= (--array) makes the arrays that it takes"
-    raise CannotRun(f"the port raised the same for all of {len(raised)} inputs: {text}{often} ({where}){hint}")
+    typical = next(error for error in bad if str(error) == text)
+    raise CannotRun(f"the port raised the same for all of {len(raised)} inputs{often}: {typical.hint}")
 
 
 def _name_of(port: Callable[..., Any]) -> str:

@@ -179,6 +179,8 @@ class Operation:
         Largest accepted ratio; ``unit`` says of what.
     pool : callable, optional
         ``pool(observed, claimed, precision)``: a :class:`Measured` of a whole run.
+    hazards : callable
+        ``hazards(claimed, precision)``: what the claim itself does that its maker may not want, in sentences.
     enclosure : callable, optional
         A rigorous enclosure of the exact result, from ``orthoref.certify``.
     """
@@ -205,5 +207,6 @@ class Operation:
     vjp: Callable[..., Any] | None = None
     condition: Callable[..., Any] | None = None
     pool: Callable[..., Measured] | None = None
+    hazards: Callable[..., Sequence[str]] = lambda claimed, precision: ()
     enclosure: Callable[..., Any] | None = None
     laws: tuple[Law, ...] = ()

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from math import isfinite, isnan, prod
-from string import Template
 from typing import Any, Literal
 
 import numpy as np
@@ -22,11 +16,16 @@ from orthoref._version import __version__
 from orthoref.oracle.cases import Case
 from orthoref.oracle.explain import masked
 from orthoref.oracle.factors import concentrated
+from orthoref.oracle.limits import near_limits
 from orthoref.oracle.narrow import Narrowed
 from orthoref.oracle.operation import Check, Measured, Operation
+from orthoref.oracle.precision import precision_of
 from orthoref.oracle.residual import condition
 from orthoref.oracle.verdict import Verdict
 
+SCHEMA = "orthoref-report-3"  # report.schema.json
+STATES = ("holds", "fails", "not judged", "empty")
+Status = Literal["HOLDS", "HOLDS IN RANGE", "FAILS", "UNDECIDED"]
 NEARLY_ALL = 0.1  # where fewer cases hold, it is not the input that matters
 
 
@@ -52,11 +51,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """All failing cases of the same kind; ``example`` is the smallest of them that was explained so."""
+    """All failing cases of the same kind; ``example`` is the smallest of them that was explained so.
+
+    ``near`` says whether all of them are near the limits of the format.
+    """
 
     reason: str
     count: int
     example: Outcome
+    near: bool = False
+    outcomes: tuple[Outcome, ...] = ()
 
 
 @dataclass
@@ -81,6 +85,10 @@ class Report:
         What only the whole run shows.
     points : object
         What the family pooled, for the figure.
+    versions : dict
+        Of orthoref, Python, NumPy, the judged package and the library of its arrays.
+    hazards : list of str
+        What the claim itself does that its maker may not want.
     """
 
     port: str
@@ -94,6 +102,9 @@ class Report:
     fits: str = ""
     pooled: Verdict | None = None
     points: Any = None
+    versions: dict[str, str] = field(default_factory=lambda: environment())
+    hazards: list[str] = field(default_factory=list)
+    _near: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def pool(self, measured: Measured) -> None:
         """Take up what the family found in all results together."""
@@ -108,13 +119,33 @@ class Report:
         """Number of cases that hold, fail, are not judged or are empty."""
         return sum(outcome.verdict.state == state for outcome in self.outcomes)
 
+    def near(self, outcome: Outcome) -> bool:
+        """Whether an input lies near the limits of its format, or of the one that is computed in."""
+        formats = {outcome.case.dtype, self.options.get("precision") or outcome.case.dtype}
+        key = outcome.case.recreate
+        if key not in self._near:
+            self._near[key] = near_limits(outcome.case.inputs().values(), map(precision_of, formats))
+        return self._near[key]
+
     @property
-    def status(self) -> Literal["HOLDS", "FAILS", "UNDECIDED"]:
-        """HOLDS: nothing fails, every case was run, and at least half of those that are not empty were judged."""
-        if self.stopped or self.count("fails") or (self.pooled is not None and not self.pooled.holds):
+    def near_failed(self) -> list[Outcome]:
+        """The outcomes that fail near the limits of the format."""
+        return [outcome for outcome in self.failed if self.near(outcome)]
+
+    @property
+    def status(self) -> Status:
+        """HOLDS: nothing fails, every case was run, and at least half of those that are not empty were judged.
+
+        HOLDS IN RANGE: the same, but for inputs near the limits of the format: :mod:`orthoref.oracle.limits`.
+        """
+        failed = self.failed
+        if self.stopped or (self.pooled is not None and not self.pooled.holds):
             return "FAILS"
         holds = self.count("holds")
-        return "HOLDS" if holds and holds >= self.count("not judged") else "UNDECIDED"
+        enough = holds > 0 and holds >= self.count("not judged")
+        if failed:
+            return "HOLDS IN RANGE" if enough and len(self.near_failed) == len(failed) else "FAILS"
+        return "HOLDS" if enough else "UNDECIDED"
 
     @property
     def holds(self) -> bool:
@@ -175,8 +206,10 @@ class Report:
             if before is not None:
                 example = min(before.example, example, key=_size)
                 reason = "; ".join([*example.verdict.faults, *example.verdict.reasons]) or reason
-            found[same] = Finding(reason, len(group) + (before.count if before else 0), example)
-        return sorted(found.values(), key=lambda finding: -finding.count)
+            near = all(map(self.near, group)) and (before is None or before.near)
+            all_ = (*(before.outcomes if before else ()), *group)
+            found[same] = Finding(reason, len(all_), example, near, all_)
+        return sorted(found.values(), key=lambda finding: (finding.near, -finding.count))
 
     def worst(self) -> dict[str, dict[str, float]]:
         """Largest ratio of each check per family; NaN wins."""
@@ -192,19 +225,35 @@ class Report:
         """One line: port, operation, claims, verdict, number of cases."""
         said = {"returns": "auto", "battery": "default", "shapes": "all", "dtypes": ", ".join(self.row.dtypes)}
         options = [f"{key}={value}" for key, value in self.options.items()
-                   if value and value != said.get(key) and key != "claimed"]  # fmt: skip
+                   if value and value != said.get(key) and key not in ("claimed", "arrays")]  # fmt: skip
         claimed = ", ".join(filter(None, (self.options.get("claimed"), *options)))
-        states = {"hold": "holds", "fail": "fails", "not judged": "not judged", "empty": "empty"}
-        counts = [f"{count} {word}" for word, state in states.items() if (count := self.count(state)) or word == "hold"]
+        near = len(self.near_failed)
+        states = {"hold": self.count("holds"), "fail": self.count("fails") - near, f"fail {self.limits_of}": near,
+                  "not judged": self.count("not judged"), "empty": self.count("empty")}  # fmt: skip
+        counts = [f"{count} {word}" for word, count in states.items() if count or word == "hold"]
         pooled = ", together they fail" if self.pooled is not None and not self.pooled.holds else ""
         return f"{self.port} as {self.row.name} ({claimed}): {self.status}, of {len(self.outcomes)} cases " + (
             ", ".join(counts) + pooled
         )
 
+    @property
+    def limits_of(self) -> str:
+        """Near the limits of which formats it fails."""
+        names = {precision_of(outcome.case.dtype).name for outcome in self.near_failed}
+        return f"near the limits of {', '.join(sorted(names))}"
+
+    @property
+    def claim(self) -> str:
+        """All that was claimed and run, also where it is the default."""
+        said = {"limit": f"{self.limit:g}"} | self.options
+        return "; ".join(f"{key} {value}" for key, value in said.items() if value)
+
     def text(self, *, examples: int = 5) -> str:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
         names = list(self.checks)
         lines = [self.summary(), *([self.stopped] if self.stopped else [])]
+        if self.status == "HOLDS IN RANGE":
+            lines.append(f"holds but for inputs {self.limits_of}, where the square of a norm leaves the range")
         lines += self.sentences
         if self.status == "UNDECIDED":
             lines.append("fewer than half of the cases could be judged: that nothing fails says little")
@@ -212,7 +261,8 @@ class Report:
             lines.append(f"{self.key}: {self.fits}")
         if self.pooled is not None and (self.pooled.checks or self.pooled.faults):
             lines += [self.pooled.subject, *self.pooled.lines()]
-        lines.append("")
+        lines += [f"note on the claim: {each}" for each in self.hazards]
+        lines += [f"claim: {self.claim}", f"with {', '.join(map(' '.join, self.versions.items()))}", ""]
         table = [["worst ratio", *names]]
         table += [
             [family, *(_number(row[name]) if name in row else "-" for name in names)]
@@ -232,7 +282,8 @@ class Report:
         found = self.findings()
         for finding in found[:examples]:
             outcome = finding.example
-            lines += ["", f"{finding.count} x {finding.reason}", f"  smallest case: {outcome.case.id}"]
+            near = "near the limits of the format: " if finding.near else ""
+            lines += ["", f"{finding.count} x {near}{finding.reason}", f"  smallest case: {outcome.case.id}"]
             lines += [line for line in outcome.verdict.lines() if not line.startswith("  reason")]
             lines.append("  recreate: " + outcome.case.recreate.replace("\n", "\n            "))
         if 0 < examples < len(found):
@@ -253,20 +304,21 @@ class Report:
         """Everything, as strict JSON: numbers that are not finite are strings."""
         return json.dumps(
             {
-                "schema": "orthoref-report-2",
+                "schema": SCHEMA,
                 "port": self.port,
                 "operation": self.row.name,
                 "options": self.options,
                 "limit": self.limit,
                 "status": self.status,
                 "holds": self.holds,
-                "counts": {state: self.count(state) for state in ("holds", "fails", "not judged", "empty")},
+                "counts": {state: self.count(state) for state in STATES} | {"fails near limits": len(self.near_failed)},
                 "where": self.where,
                 "needs": [list(each.needs) for each in self.narrowed],
                 "reason": {"key": self.key, "fits": self.fits},
                 "pooled": None if self.pooled is None else _record(self.pooled),
                 "stopped": self.stopped,
-                "environment": environment(),
+                "hazards": self.hazards,
+                "environment": self.versions,
                 "checks": {name: self.title(name).replace("n eps", "max(n, 8) eps") for name in self.checks},
                 "cases": [
                     {
@@ -275,7 +327,9 @@ class Report:
                         "recreate": outcome.case.recreate,
                         "condition": _strict(outcome.condition),
                         "factors": outcome.factors,
+                        "call": outcome.call,
                         "law": outcome.law,
+                        "near_limits": not outcome.verdict.holds and self.near(outcome),
                         **_record(outcome.verdict),
                     }
                     for outcome in self.outcomes
@@ -286,85 +340,13 @@ class Report:
         )
 
     def html(self) -> str:
-        """One page without outside references: summary, plot of ratio against condition number, findings, all failures.
+        """One page without outside references: the claim, findings, where failures are, plots, worst ratios.
 
-        Needs matplotlib (extra ``report``).
+        See :func:`orthoref.oracle.page.page`, which takes several.
         """
-        page = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-        return page.substitute(
-            title=html.escape(f"orthoref: {self.port}"),
-            verdict=self.status.lower(),
-            where=html.escape("; ".join(self.sentences)),
-            summary=html.escape(self.summary()),
-            stopped=html.escape(self.stopped),
-            environment=html.escape(", ".join(f"{key} {value}" for key, value in environment().items())),
-            plot=base64.b64encode(self._plot()).decode(),
-            text=html.escape(self.text(examples=0)),
-            findings="".join(self._html_findings()) or "<p>None.</p>",
-        )
+        from orthoref.oracle.page import page
 
-    def _html_findings(self) -> Iterator[str]:
-        for finding in self.findings():
-            case = finding.example.case
-            body = html.escape("\n".join([case.id, *finding.example.verdict.lines(), f"  recreate: {case.recreate}"]))
-            title = f"{finding.count} &times; {html.escape(finding.reason)}"
-            yield f"<details open><summary>{title}</summary><pre>{body}</pre></details>"
-
-    def _plot(self) -> bytes:
-        """SVG: one panel per check, ratio against condition number, a colour per family."""
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-
-        families = sorted({outcome.case.family for outcome in self.outcomes})
-        panels = len(self.checks) + bool(self.points)
-        columns = max(1, min(3, panels))
-        rows = max(1, -(-panels // columns))
-        figure = Figure(figsize=(4.6 * columns, 3.4 * rows + 1), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-        for axis, name in zip(axes, self.checks, strict=False):
-            for i, family in enumerate(families):
-                for holds, marker in ((True, "."), (False, "x")):
-                    points = [
-                        (_clip(outcome.condition, 1, 1e18), _clip(check.ratio, 1e-3, 1e18))
-                        for outcome in self.outcomes
-                        if outcome.case.family == family
-                        for check in outcome.verdict.checks
-                        if check.name == name and check.holds == holds
-                    ]
-                    x, y = np.asarray(points).reshape(-1, 2).T
-                    label = family if holds else None
-                    axis.loglog(x, y, marker, markersize=4, color=colormaps["tab20"](i % 20), label=label, alpha=0.8)
-            axis.axhline(self.limits.get(name, self.limit), color="black", linewidth=0.8, linestyle="--")
-            axis.set_title(self.title(name), fontsize=9)
-            axis.set_xlabel("condition number (1e18: singular)", fontsize=8)
-            axis.set_ylabel("ratio (x: fails; 1e18: NaN or infinite)", fontsize=8)
-            axis.set_xlim(0.5, 3e18)
-            axis.set_ylim(5e-4, max(100.0, axis.get_ylim()[1]))
-            axis.tick_params(labelsize=7)
-        if self.points:
-            self._plot_map(axes[len(self.checks)])
-        for axis in axes[panels:]:
-            axis.remove()
-        handles, labels = axes[0].get_legend_handles_labels() if self.checks else ([], [])
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8, markerscale=2)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-        return buffer.getvalue()
-
-    def _plot_map(self, axis: Any) -> None:
-        """What all cases together show: the mean deviation from the claimed map, and its standard deviation."""
-        x = np.asarray([(each.low * each.high) ** 0.5 for each in self.points])
-        middle, error = (np.asarray([getattr(each, name) for each in self.points]) for name in ("deviation", "error"))
-        band = [np.asarray([getattr(each, name) for each in self.points]) for name in ("least", "most")]
-        axis.fill_between(x, *band, color="0.85", label="right ports in several orders of evaluation")
-        axis.errorbar(x, middle, yerr=error, fmt=".", markersize=4, linewidth=0.8, color="black", label="this port")
-        axis.axhline(0, color="grey", linewidth=0.6)
-        axis.set_xscale("log")
-        axis.set_title("all cases together: deviation from the claimed map", fontsize=9)
-        axis.set_xlabel("normalized singular value", fontsize=8)
-        axis.set_ylabel("relative deviation of the singular value of X", fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.legend(fontsize=7)
+        return page([self])
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:
@@ -407,7 +389,3 @@ def _number(x: float) -> str:
 
 def _strict(x: float) -> float | str:
     return x if isfinite(x) else str(x)
-
-
-def _clip(x: float, low: float, high: float) -> float:
-    return high if not x < high else max(x, low)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import array_api_compat as compat
@@ -18,6 +20,8 @@ from orthoref.oracle.operation import Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import Verdict, judge
 from orthoref.oracle.watchdog import Hung, Watchdog
+
+OURS = tuple(f"{Path(__file__).parents[1] / name}{os.sep}" for name in ("oracle", "cli"))  # who calls a port
 
 
 @dataclass(frozen=True)
@@ -35,15 +39,33 @@ class Called:
 
 
 class Raised(Exception):
-    """What a port raised: exception, message, and the last frame of the port; excused where it may."""
+    """What a port raised: exception, message, and the last frame of the port's own file; excused where it may."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(described(error))
         self.excused = False
-        frames = traceback.extract_tb(error.__traceback__)
-        last = frames[-1] if frames else None
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(OURS)]
+        last = next((frame for frame in reversed(frames) if frame.filename == frames[0].filename), None)
         self.where = f"{last.filename}:{last.lineno} in {last.name}" if last else ""
         self.kind = type(error).__name__
+
+    @property
+    def fault(self) -> str:
+        """For a verdict."""
+        return f"raised {self}"
+
+    @property
+    def hint(self) -> str:
+        """What to do if it is raised whatever the input: the call is wrong then, not the result."""
+        text = str(self)
+        hint = ""
+        if "missing" in text and "argument" in text:
+            hint = "; give it its other arguments: --keyword NAME=VALUE, functools.partial in Python"
+        elif "the port returned" in text:
+            hint = "; --returns (returns=) says what the port returns"
+        elif self.kind in ("TypeError", "AttributeError", "ValueError"):
+            hint = "; --array torch, jax or cupy (convert=) makes the arrays that it takes"
+        return f"{text}{f' ({self.where})' if self.where else ''}{hint}"
 
 
 @dataclass(frozen=True)
@@ -145,7 +167,7 @@ def contract(called: Called, own_memory: bool) -> Iterator[str]:
             unchanged = False
         if not unchanged:
             yield "the input was changed in place" if len(called.given) == 1 else f"{name} was changed in place"
-    first = next(iter(called.given.values()))
+    first = next(iter(called.given.values()), None)
     for name, x in called.returned.items():
         if type(x) is not type(first):
             yield f"{name} is a {_type(x)}, the input a {_type(first)}"

@@ -11,7 +11,9 @@ from typing import Any
 
 
 class Hung(Exception):
-    """A call did not return in time."""
+    """A call did not return in time; ``ended`` says why nothing more is called."""
+
+    ended = "the port hung"
 
 
 class _Stopped(BaseException):

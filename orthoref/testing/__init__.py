@@ -1,23 +1,30 @@
-"""The face towards other projects' tests: assertions and hypothesis strategies (``orthoref.testing.strategies``)."""
+"""The face towards other projects' tests: assertions, and hypothesis strategies in ``strategies``."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orthoref.testing import strategies as strategies
     from orthoref.testing._assertions import assert_jvp as assert_jvp
     from orthoref.testing._assertions import assert_newton_schulz as assert_newton_schulz
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
 
-__all__ = ["assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp"]
+ASSERTIONS = ("assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp")
+__all__ = [*ASSERTIONS, "strategies"]
 
 
 def __getattr__(name: str) -> Any:
     # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
-    if name not in __all__:
+    if name == "strategies":
+        return import_module("orthoref.testing.strategies")
+    if name not in ASSERTIONS:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
-    from orthoref.testing import _assertions
+    return getattr(import_module("orthoref.testing._assertions"), name)
 
-    return getattr(_assertions, name)
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

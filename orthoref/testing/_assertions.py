@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Literal
 
 from orthoref._schedules.schedule import Normalization, Schedule
-from orthoref.errors import OutsideDomain, PortFailure
+from orthoref.errors import NotJudged, PortFailure
 from orthoref.oracle.lift import Lifted, lift
 from orthoref.oracle.newton_schulz.row import ROW as NEWTON_SCHULZ
 from orthoref.oracle.operation import Operation
@@ -16,6 +16,8 @@ from orthoref.oracle.orthonormal.row import ROW as ORTHONORMAL
 from orthoref.oracle.polar.row import ROW as POLAR
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import judge
+
+record: Callable[..., None] | None = None  # what the pytest plugin makes of every verdict
 
 
 def assert_polar(
@@ -118,8 +120,10 @@ def assert_newton_schulz(
         An AssertionError with the ratios, the batch index and the reason: another schedule, another number of steps, a
         safety factor too many or too few, an update scale, rows and columns swapped, a lower precision, ...
     OutsideDomain
-        NaN or infinity in a; or no matrix can be judged because in this precision and form rounding errors alone are
-        more than a quarter of the result.
+        NaN or infinity in a.
+    NotJudged
+        An OutsideDomain: no matrix can be judged because in this precision and form rounding errors alone are more
+        than a quarter of the result. In a test with the mark ``orthoref_cases`` it is a skip with the reason.
     TypeError, ValueError
         Arguments that cannot be read.
 
@@ -202,8 +206,9 @@ def assert_vjp(
     PortFailure
         An AssertionError with the ratio, the batch index and the reason.
     OutsideDomain
-        NaN or infinity in the inputs; or nothing can be judged: no derivative there, or one that the format does not
-        determine.
+        NaN or infinity in the inputs.
+    NotJudged
+        An OutsideDomain: no derivative there, or one that the format does not determine.
     TypeError, ValueError
         Arguments that cannot be read.
 
@@ -341,10 +346,12 @@ def _assert(
         limit=limit,
         subject=_subject(first, next(iter(results.values())).dtype, precision, shape),
     )
+    if record is not None:
+        record(row, data, results, claimed, precision, limit, recreate, verdict)
     if not verdict.holds:
         raise PortFailure(verdict.text(f"orthoref.testing.{caller or f'assert_{row.name}'}", recreate))
     if verdict.state == "not judged" and verdict.notes:
-        raise OutsideDomain(verdict.notes[0])
+        raise NotJudged(verdict.notes[0])
 
 
 def _subject(x: Any, stored: str | None, precision: str | None, shape: tuple[int, ...]) -> str:

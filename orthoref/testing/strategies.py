@@ -7,12 +7,26 @@ between, and shrinks to a case with a name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import log10
 
-from hypothesis import strategies as st
+import numpy as np
 
-from orthoref.oracle.cases import SPECTRA, Case, drawn
-from orthoref.oracle.precision import precision_of
+from orthoref.errors import PortFailure, require
+
+require("hypothesis", "testing")
+
+from hypothesis import strategies as st  # noqa: E402
+
+from orthoref._polar.decomposition import polar  # noqa: E402
+from orthoref.oracle.cases import SPECTRA, Case, drawn  # noqa: E402
+from orthoref.oracle.precision import precision_of  # noqa: E402
+from orthoref.testing import _assertions  # noqa: E402
+
+# What is imported with the first call of each is paid here, not out of the 200 ms that hypothesis leaves an example.
+with suppress(PortFailure):
+    _assertions.assert_polar(np.eye(2), *polar(np.eye(2)))
+    _assertions.assert_newton_schulz(np.eye(2), -np.eye(2), steps=1)  # reasons, too
 
 
 @st.composite

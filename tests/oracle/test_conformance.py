@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from html.parser import HTMLParser
 from inspect import signature
 
 import numpy as np
@@ -151,36 +150,6 @@ def test_json_is_strict_and_complete(failing):
     assert data["environment"]["numpy"] == np.__version__
     bad = next(case for case in data["cases"] if not case["holds"])
     assert bad["recreate"].startswith("orthoref.oracle.cases.") and bad["reasons"]
-
-
-class References(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attrs):
-        self.found += [value for key, value in attrs if key in ("src", "href") and not value.startswith("data:")]
-
-
-@pytest.mark.exhaustive
-def test_html_is_self_contained(failing):
-    pytest.importorskip("matplotlib")
-    page = failing.html()
-    references = References()
-    references.feed(page)
-    assert references.found == [] and "<svg" not in page.split("base64,")[0]
-    assert "QR factorization" in page and page.count("<details") == len(failing.findings())
-
-
-@pytest.mark.exhaustive
-def test_html_of_hostile_results():
-    pytest.importorskip("matplotlib")
-
-    def hostile(a):
-        u, h = polar(a)
-        return u * np.nan, h * np.inf
-
-    assert "&lt;" in conformance.check(hostile, name="<script>", **SMALL).html()
 
 
 def test_condition_of_the_plot():

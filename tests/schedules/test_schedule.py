@@ -447,7 +447,6 @@ def test_names_and_aliases():
         assert schedules.get(name).name == name
     for alias, name in {
         "muon": "jordan",
-        "quintic": "newton-schulz-5",
         "cubic": "newton-schulz-3",
         "cans": "cans-5",
     }.items():
@@ -466,7 +465,12 @@ def test_an_unknown_name_is_answered_with_all_names(name):
         schedules.get(name)
     message = str(caught.value)
     assert message.startswith(f"schedule {name!r} ")
-    assert all(known in message for known in [*schedules.names(), "muon", "quintic", "cubic", "cans"])
+    assert all(known in message for known in [*schedules.names(), "muon", "cubic", "cans"])
+
+
+def test_a_name_of_two_things_is_refused_with_both():
+    with pytest.raises(ValueError, match=r"'quintic' is said of two: .*newton-schulz-5, and you-5"):
+        schedules.get("quintic")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -37,13 +37,15 @@ class Iteration:
     form: Literal["standard", "gram"] = "standard"
     restart: tuple[int, ...] = ()
     scale: str = "none"
+    alias: str = field(default="", compare=False)  # of the schedule, as it was asked for
 
     def __str__(self) -> str:
+        name = self.alias if presets.ALIASES.get(self.alias) == self.schedule.name else self.schedule.name
         eps = f", eps {self.eps:.3g} ({self.eps_rule})" if self.eps else ""
         scale = f", times {self.scale}" if self.scale != "none" else ""
         restart = f" restarted at {', '.join(map(str, self.restart))}" if self.restart else ""
         form = f", Gram form{restart}" if self.form == "gram" else ""
-        return f"{self.schedule.name}, {self.steps} steps, norm {self.normalization}{eps}{form}{scale}"
+        return f"{name}, {self.steps} steps, norm {self.normalization}{eps}{form}{scale}"
 
     def factor(self, m: int, n: int) -> float:
         """The update scale for a matrix of shape (m, n)."""
@@ -62,6 +64,7 @@ def iteration(
     scale: str = "none",
 ) -> Iteration:
     """An :class:`Iteration` from the arguments of :func:`orthoref.newton_schulz`, checked."""
+    alias = schedule if isinstance(schedule, str) else ""
     schedule = presets.get(schedule) if isinstance(schedule, str) else schedule
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a name or a Schedule, not {type(schedule).__name__}")
@@ -69,7 +72,7 @@ def iteration(
     count = len(schedule.steps(steps))
     options: Any = {"normalize": normalize, "eps": eps, "eps_rule": eps_rule, "form": form, "restart": restart}
     newton_schulz(np.zeros((1, 2)), schedule, steps=count, **options)  # checks the rest
-    return Iteration(schedule, count, resolve(normalize, schedule), eps, eps_rule, form, tuple(restart), scale)
+    return Iteration(schedule, count, resolve(normalize, schedule), eps, eps_rule, form, tuple(restart), scale, alias)
 
 
 def run(a: np.ndarray, claimed: Iteration) -> np.ndarray:

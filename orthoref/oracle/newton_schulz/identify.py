@@ -211,7 +211,9 @@ def _probed(
     failures: list[Exception] = []
     for a, into in [*((a, of_dense) for a in dense), *((a, of_small) for a in small)]:
         try:
-            x = lift("x", port(a.copy() if convert is None else convert(a.copy()))).value
+            given = a.copy() if convert is None else convert(a.copy())
+            before = lift("a", given).value  # convert may round
+            x = lift("x", port(given)).value
             if x.shape == a.shape and not np.isfinite(x).all():
                 raise ValueError(f"the port returned NaN or infinity for a {a.shape} matrix of norm {_norm(a):.3g}")
         except Exception as error:  # whatever a port raises is a finding
@@ -219,7 +221,7 @@ def _probed(
             continue
         if x.shape != a.shape:
             raise ValueError(f"the port returned shape {x.shape} for an input of shape {a.shape}")
-        into.append((a.astype(np.float64), x.astype(np.float64)))
+        into.append((before, x))
     if len(of_dense) < 3:
         raise failures[0]
     return of_dense, of_small, tuple(str(error).partition("\n")[0] for error in failures)

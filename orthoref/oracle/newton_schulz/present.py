@@ -27,23 +27,36 @@ HOLLOW: dict[str, Any] = {"markerfacecolor": "none"}
 
 
 def listing() -> str:
-    """Names and sources of the presets, one per line."""
-    return "\n".join(f"{name:26} {presets.get(name).source}" for name in presets.names())
+    """Names, aliases and sources of the presets, one per line."""
+    also = {name: [alias for alias, of in presets.ALIASES.items() if of == name] for name in presets.names()}
+    named = {name: f"{name} ({', '.join(aliases)})" if aliases else name for name, aliases in also.items()}
+    width = max(map(len, named.values()))
+    return "\n".join(f"{said:{width}} {presets.get(name).source}" for name, said in named.items())
 
 
 def text(schedule: Schedule, certificate: Certificate) -> str:
     """Where a schedule is from, its coefficients as Python, and what is proved about it."""
+    return f"{_listed(schedule, certificate.steps)}\n\n{certificate.text()}"
+
+
+def uncertified(schedule: Schedule, steps: int | None = None) -> str:
+    """The same where nothing can be proved, for want of python-flint."""
+    missing = "what is proved about it needs python-flint: pip install 'orthoref[certify]'"
+    return f"{_listed(schedule, len(schedule.steps(steps)))}\n\n{missing}"
+
+
+def _listed(schedule: Schedule, steps: int) -> str:
     lines = [
         schedule.name,
         f"  source              {schedule.source}",
         f"  normalization       {schedule.normalization}",
         f"  past the last row   {PAST[schedule.past]}",
         "",
-        _assignment("coefficients", schedule.coefficients(certificate.steps)),
+        _assignment("coefficients", schedule.coefficients(steps)),
     ]
     if not _as_printed(schedule):
-        lines += ["# the float64 numbers nearest to", _assignment("exact", _exact(schedule, certificate.steps))]
-    return "\n".join([*lines, "", certificate.text()])
+        lines += ["# the float64 numbers nearest to", _assignment("exact", _exact(schedule, steps))]
+    return "\n".join(lines)
 
 
 def _assignment(name: str, rows: Iterable[tuple]) -> str:

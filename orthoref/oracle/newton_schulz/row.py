@@ -12,6 +12,7 @@ from orthoref.errors import OutsideDomain
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.newton_schulz import enclosure, reasons
 from orthoref.oracle.newton_schulz.claim import UPDATE_SCALES, Iteration, iteration, run
+from orthoref.oracle.newton_schulz.hazards import hazards
 from orthoref.oracle.newton_schulz.pool import pool
 from orthoref.oracle.newton_schulz.ratios import LIMIT, MULTIPLE, Judged, compare
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
@@ -20,7 +21,7 @@ from orthoref.oracle.precision import Precision
 ZERO = 0.5  # unit up to which zero is refused where nothing else is judged
 
 CLAIMS = (
-    Claim("schedule", "muon", "the preset", tuple(presets.names())),
+    Claim("schedule", "muon", "the preset", (*presets.names(), *presets.ALIASES)),
     Claim("steps", None, "number of steps (default: that of the schedule)", kind=int),
     Claim("normalize", None, "what is divided by (default: what the schedule assumes)",
           ("frobenius", "schatten4", "spectral", "aol", "none")),
@@ -181,5 +182,6 @@ ROW = Operation(
     dtypes=("float32", "float64", "complex64", "complex128"),
     pool=pool,
     limit=LIMIT,
+    hazards=hazards,
     enclosure=enclosure.newton_schulz,
 )

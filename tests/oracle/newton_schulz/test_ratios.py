@@ -263,7 +263,9 @@ def test_the_verdict_does_not_depend_on_powers_of_two(scale):
 
 
 def test_iteration_as_text():
-    assert str(iteration()) == "jordan, 5 steps, norm frobenius"
+    assert str(iteration()) == "muon, 5 steps, norm frobenius"
+    assert str(iteration("jordan")) == "jordan, 5 steps, norm frobenius" and iteration("jordan") == iteration()
+    assert str(replace(iteration(), schedule=presets.get("you-5"))).startswith("you-5, ")
     text = str(iteration("polar-express", steps=6, eps=1e-7, eps_rule="clamp", scale="sqrt(m/n)"))
     assert text == "polar-express, 6 steps, norm frobenius x 1.01, eps 1e-07 (clamp), times sqrt(m/n)"
     assert iteration(scale="sqrt(max(1, m/n))").factor(8, 2) == 2

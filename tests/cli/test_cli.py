@@ -135,8 +135,9 @@ def test_arrays_of_a_framework(array, ports, capsys):
     )
 
 
-def test_as_a_command():
-    command = [sys.executable, "-m", "orthoref.cli", "--version"]
+@pytest.mark.parametrize("module", ["orthoref", "orthoref.cli"])
+def test_as_a_command(module):
+    command = [sys.executable, "-m", module, "--version"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("orthoref 0.")
 
 

@@ -1,0 +1,30 @@
+"""The ports that README and docs call mypackage: right ones."""
+
+import array_api_compat as compat
+
+import orthoref
+
+
+def polar(a, side="right"):
+    if compat.is_torch_array(a):
+        return _svd(a)
+    if compat.is_jax_array(a):
+        import jax
+
+        return jax.scipy.linalg.polar(a, method="svd")
+    return orthoref.polar(a, side=side)
+
+
+def polar_factor(a):
+    return polar(a)[0]
+
+
+def _svd(a):
+    import torch
+
+    p, s, vh = torch.linalg.svd(a, full_matrices=False)
+    return p @ vh, vh.mH @ (s[..., None] * vh)
+
+
+def polar_backward(a, u_bar, h_bar=None):
+    return orthoref.polar_vjp(a, u_bar, h_bar)

@@ -1,0 +1,71 @@
+"""What is built and shipped."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import orthoref
+
+ROOT = Path(__file__).parent.parent
+NOT_SHIPPED = (".ci/", ".gitignore")
+
+
+@pytest.fixture(scope="module")
+def project():
+    if not (ROOT / "pyproject.toml").exists() or not (ROOT / "README.md").exists():
+        pytest.skip("needs the checkout")
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def tracked():
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout:
+        pytest.skip("needs the repository")
+    return {name for name in done.stdout.splitlines() if (ROOT / name).exists()}
+
+
+@pytest.mark.exhaustive
+def test_the_wheel_has_the_package_and_nothing_else(tracked, tmp_path):
+    builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(ROOT))
+    (path,) = builder.build(directory=str(tmp_path), versions=["standard"])
+    names = set(zipfile.ZipFile(path).namelist())
+    info = {name for name in names if ".dist-info/" in name}
+    assert names - info == {name for name in tracked if name.startswith("orthoref/")}
+    assert {"py.typed", "oracle/report.html", "oracle/report.schema.json", "oracle/manifest.schema.json"} <= {
+        name.removeprefix("orthoref/") for name in names
+    }
+    kept = {name.partition(".dist-info/")[2] for name in info}
+    assert kept == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+
+
+@pytest.mark.exhaustive
+def test_the_sdist_has_what_is_tracked(tracked, tmp_path):
+    builder = pytest.importorskip("hatchling.builders.sdist").SdistBuilder(str(ROOT))
+    (path,) = builder.build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    expected = {name for name in tracked if not name.startswith(NOT_SHIPPED)}
+    assert names - {"PKG-INFO", ".gitignore"} == expected and "CONTRIBUTING.md" in names
+
+
+def test_the_versions_agree(project):
+    version = orthoref.__version__
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
+    minor = {line.rpartition(" ")[2] for line in project["classifiers"] if line.startswith("Programming Language")}
+    assert {"3.11", "3.12", "3.13"} <= minor and project["requires-python"] == ">=3.11"
+
+
+@pytest.mark.parametrize(("extra", "folder", "modules"), [("testing", "testing", {"pytest", "hypothesis"})])
+def test_an_extra_requires_what_its_folder_imports(extra, folder, modules, project):
+    required = {line.partition(">")[0] for line in project["optional-dependencies"][extra]}
+    text = "".join(path.read_text() for path in (Path(orthoref.__file__).parent / folder).glob("*.py"))
+    imported = {name for name in modules if f"import {name}" in text or f"from {name} import" in text}
+    assert required == imported == modules
