@@ -1,0 +1,172 @@
+"""Definitions on the Stiefel manifold, in float64 or in fixed point: docs/derivations/stiefel_ratios.
+
+Written for the judge alone and independent of what is public. X^H X = I, V = X A + Z with A = X^H V skew-Hermitian
+and X^H Z = 0. A metric is one number, g(V, V) = |Z|^2 + c |A|^2: c = 1 Euclidean, c = 1/2 canonical.
+What has no closed form in sums and products is solved in float64 and refined: residuals in fixed point.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2
+from typing import Any
+
+import numpy as np
+
+from orthoref.oracle.fixed import Fixed, ct, rounded
+from orthoref.oracle.residual import exponent_of, ldexp, norm
+
+SWEEPS = 3  # of refinement; each gains 40 bits and more, since the matrices are well conditioned
+ORDER = 16  # of the Taylor polynomial of exp: 2^-32/17! = 7e-25 is its error for a norm of 1/4
+
+
+def lifted(x: np.ndarray, exact: bool) -> Any:
+    """In the arithmetic of the truth."""
+    return Fixed.of(x) if exact else x
+
+
+def herm(x: Any) -> Any:
+    """(X + X^H)/2."""
+    return (x + ct(x)) * 0.5
+
+
+def skew(x: Any) -> Any:
+    """(X - X^H)/2."""
+    return (x - ct(x)) * 0.5
+
+
+def project(x: Any, v: Any) -> Any:
+    """(ST-PROJECT) V - X herm(X^H V)."""
+    return v - x @ herm(ct(x) @ v)
+
+
+def gradient(x: Any, g: Any, c: float) -> Any:
+    """(ST-GRADIENT) G - X X^H G + X skew(X^H G)/c: <grad, V>_g = Re <G, V> for every tangent V."""
+    inside = ct(x) @ g
+    return g + x @ (skew(inside) * (1 / c) - inside)
+
+
+def acceleration(x: Any, v: Any, c: float) -> Any:
+    """(ST-CHRISTOFFEL) of the geodesic with the velocity V: -X V^H V + 2 (1 - c) Z A."""
+    inside = ct(x) @ v
+    outside = v - x @ inside
+    return outside @ inside * (2 - 2 * c) - x @ (ct(v) @ v)
+
+
+def hessian(x: Any, g: Any, h: Any, v: Any, c: float) -> Any:
+    """(ST-HESSIAN) grad of W -> Re <D^2 f[V], W> + Re <G, acceleration(V, W)>, the symmetric bilinear form."""
+    form = h - v @ herm(ct(x) @ g)
+    if c != 1:
+        inside = ct(x) @ v
+        outside = v - x @ inside
+        bent = g @ inside
+        form = form + (x @ (ct(outside) @ g) - bent + x @ (ct(x) @ bent)) * (1 - c)
+    return gradient(x, form, c)
+
+
+def qr(x: Any, v: Any) -> Any:
+    """(ST-QR) Q of X + V = Q R, r_ii > 0: R^H R = A^H A and Q R = A, each refined."""
+    a = x + v
+    near = rounded(a)
+    q, r = np.linalg.qr(near)
+    phase = _phases(np.diagonal(r, axis1=-2, axis2=-1))
+    q, r = q * phase[..., None, :], np.conj(phase)[..., :, None] * r
+    if not isinstance(a, Fixed):
+        return q
+    over = np.linalg.inv(r)
+    r, gram = Fixed.of(r), ct(a) @ a
+    for _ in range(SWEEPS):
+        rest = ct(over) @ rounded(gram - ct(r) @ r) @ over
+        half = np.eye(rest.shape[-1]) * 0.5
+        r = r + Fixed.of(np.triu(rest, 1) + half * rest) @ r
+    return _divided(a, r, q, over)
+
+
+def polar(x: Any, v: Any) -> Any:
+    """(ST-POLAR) A (A^H A)^-1/2, A = X + V; Z with Z A^H A Z = I refined."""
+    a = x + v
+    gram = ct(a) @ a
+    s, w = np.linalg.eigh(rounded(gram))
+    root = np.sqrt(s)
+    z = herm((w / root[..., None, :]) @ ct(w))
+    if isinstance(a, Fixed):
+        z, sums = Fixed.of(z), root[..., :, None] + root[..., None, :]
+        for _ in range(SWEEPS):
+            rest = ct(w) @ rounded(np.eye(w.shape[-1]) - z @ gram @ z) @ w
+            z = z + herm(w @ (rest / sums) @ ct(w))
+    return a @ z
+
+
+def cayley(x: Any, v: Any) -> Any:
+    """(ST-CAYLEY) (2 X + Z)(I - A/2 + Z^H Z/4)^-1 - X."""
+    inside = skew(ct(x) @ v)
+    outside = v - x @ (ct(x) @ v)
+    m = np.eye(x.shape[-1]) - inside * 0.5 + ct(outside) @ outside * 0.25
+    top = x * 2.0 + outside
+    over = np.linalg.inv(rounded(m))
+    return _divided(top, m, rounded(top) @ over, over) - x
+
+
+def exp(x: Any, v: Any, c: float) -> Any:
+    """(ST-EXP) [X, Z] exp([[2 c A, -Z^H Z], [I, 0]]) [I; 0] exp((1 - 2 c) A)."""
+    p = x.shape[-1]
+    inside = skew(ct(x) @ v)
+    outside = v - x @ (ct(x) @ v)
+    k = block(inside * (2 * c), -(ct(outside) @ outside), np.eye(p), np.zeros((p, p)))
+    first = (expm(k) @ np.eye(2 * p, p)) if p else np.zeros((*x.shape[:-2], 0, 0))
+    found = block_row(x, outside) @ first
+    return found if c == 0.5 else found @ expm(inside * (1 - 2 * c))
+
+
+def expm(k: Any) -> Any:
+    """Taylor polynomial and squaring."""
+    size = float(np.max(norm(rounded(k)), initial=0.0))
+    squarings = max(0, ceil(log2(size) + 2)) if size > 0 else 0
+    k, one = k * 2.0**-squarings, np.eye(k.shape[-1])
+    total = one + k * (1 / ORDER) if not isinstance(k, Fixed) else one + _over(k, ORDER)
+    for j in range(ORDER - 1, 0, -1):
+        term = k @ total
+        total = one + (term * (1 / j) if not isinstance(k, Fixed) else _over(term, j))
+    for _ in range(squarings):
+        total = total @ total
+    return total
+
+
+def block(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """[[A, B], [C, D]], as E1 A E1^H + ...: fixed point has no concatenation."""
+    p = a.shape[-1]
+    one, two = np.eye(2 * p, p), np.eye(2 * p, p, -p)
+    return one @ a @ one.T + one @ b @ two.T + two @ c @ one.T + two @ d @ two.T
+
+
+def block_row(a: Any, b: Any) -> Any:
+    """[A, B]."""
+    p = a.shape[-1]
+    return a @ np.eye(p, 2 * p) + b @ np.eye(p, 2 * p, p)
+
+
+def _over(x: Fixed, j: int) -> Fixed:
+    """X/j, 1/j to 110 bits."""
+    near = Fixed.of(np.full((1, 1), 1 / j))
+    return x * (near + rounded(1.0 - near * float(j)) / j)
+
+
+def _divided(a: Any, r: Any, y: np.ndarray, over: np.ndarray) -> Any:
+    """Y with Y R = A, from a first Y and R^-1 in float64."""
+    if not isinstance(a, Fixed):
+        return y
+    found = Fixed.of(y)
+    for _ in range(SWEEPS):
+        found = found + rounded(a - found @ r) @ over
+    return found
+
+
+def _phases(d: np.ndarray) -> np.ndarray:
+    """d/|d|, 1 where d = 0."""
+    size = np.abs(d)
+    return np.where(size > 0, d / np.where(size > 0, size, 1.0), 1.0)
+
+
+def scaled(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """X 2^-e with entries near 1, and e."""
+    exponent = exponent_of(x)
+    return ldexp(x, -exponent), exponent
