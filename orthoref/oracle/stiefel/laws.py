@@ -16,7 +16,7 @@ from orthoref.oracle.run import Run
 from orthoref.oracle.stiefel import truth
 from orthoref.oracle.stiefel.claim import METRICS
 
-STEP = {"float64": (2.0**-7, 2.0**-9), "float32": (2.0**-2, 2.0**-4)}  # (ST-SLOPE)
+STEP = {"float64": (2.0**-7, 2.0**-9), "float32": (2.0**-2, 2.0**-4)}  # (SR-SLOPE)
 WINDOW = {"float64": 0.1, "float32": 0.5}  # what terms of higher order, and rounding, may take off a slope
 
 

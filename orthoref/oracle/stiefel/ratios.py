@@ -24,7 +24,7 @@ FREE = ("stiefel.project",)  # maps that need no tangent
 
 
 def defects(name: str, values: Values) -> tuple[np.ndarray, np.ndarray]:
-    """(ST-DEFECT) |X^H X - I| and the largest |herm(X^H V)|/|V| of what has to be tangent."""
+    """(SR-DEFECT) |X^H X - I| and the largest |herm(X^H V)|/|V| of what has to be tangent."""
     x = values["x"]
     p = x.shape[-1]
     off = norm(inner(x, x) - np.eye(p))
@@ -73,14 +73,14 @@ def truths(name: str, values: Values, claimed: Any, precision: Precision) -> lis
 
 
 def _project(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
-    """(ST-UNIT-PROJECT) e |V|."""
+    """(SR-UNIT-PROJECT) e |V|."""
     v, exponent = scaled(values["v"])
     value = exact_.project(lifted(values["x"], exact), lifted(v, exact))
     return Truth(value, exponent, e * norm(v), norm(v))
 
 
 def _gradient(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
-    """(ST-UNIT-GRADIENT) e |G| max(1, 1/c)."""
+    """(SR-UNIT-GRADIENT) e |G| max(1, 1/c)."""
     g, exponent = scaled(values["egrad"])
     value = exact_.gradient(lifted(values["x"], exact), lifted(g, exact), c)
     size = norm(g) * max(1.0, 1 / c)
@@ -88,7 +88,7 @@ def _gradient(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
 
 
 def _hessian(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
-    """(ST-UNIT-HESSIAN) e (|H| + (1 + 2 |1 - c|) |G| |V|) max(1, 1/c)."""
+    """(SR-UNIT-HESSIAN) e (|H| + (1 + 2 |1 - c|) |G| |V|) max(1, 1/c)."""
     arrays = [values[each] for each in ("x", "egrad", "ehess", "v")]
     value = exact_.hessian(*(lifted(each, exact) for each in arrays), c)
     g, h, v = (norm(each) for each in arrays[1:])
@@ -98,7 +98,7 @@ def _hessian(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
 
 def _by_sum(map_: Callable[[Any, Any], Any], factor: float, values: Values, c: float, exact: bool,
             e: np.ndarray) -> Truth:  # fmt: skip
-    """(ST-UNIT-QR) sqrt(2) e |A|/s_p and (ST-UNIT-POLAR) e |A|/s_p, A = X + V."""
+    """(SR-UNIT-QR) sqrt(2) e |A|/s_p and (SR-UNIT-POLAR) e |A|/s_p, A = X + V."""
     x, v = values["x"], values["v"]
     a = x + v
     smallest = np.linalg.svd(a, compute_uv=False)[..., -1] if a.size else np.ones(a.shape[:-2])
@@ -107,7 +107,7 @@ def _by_sum(map_: Callable[[Any, Any], Any], factor: float, values: Values, c: f
 
 
 def _cayley(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
-    """(ST-UNIT-CAYLEY) e (|2 X + Z| + 2 |M|) |M^-1|_2, M = I - A/2 + Z^H Z/4."""
+    """(SR-UNIT-CAYLEY) e (|2 X + Z| + 2 |M|) |M^-1|_2, M = I - A/2 + Z^H Z/4."""
     x, v = values["x"], values["v"]
     inside = inner(x, v)
     outside = v - x @ inside
@@ -118,7 +118,7 @@ def _cayley(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
 
 
 def _exp(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
-    """(ST-UNIT-EXP) e (sqrt(p) + (4 c^2 |A|^2 + 2 |Z|^2)^1/2 + |1 - 2 c| |A|)."""
+    """(SR-UNIT-EXP) e (sqrt(p) + (4 c^2 |A|^2 + 2 |Z|^2)^1/2 + |1 - 2 c| |A|)."""
     x, v = values["x"], values["v"]
     inside = inner(x, v)
     a, z = norm(inside), norm(v - x @ inside)

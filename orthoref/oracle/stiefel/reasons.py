@@ -174,7 +174,7 @@ def _hessian(values: Mapping[str, np.ndarray], claimed: Any, truth: Truth, found
 
 
 def gradient_along(x: np.ndarray, g: np.ndarray, h: np.ndarray, v: np.ndarray, c: float) -> np.ndarray:
-    """D grad f[V] of the formula (ST-GRADIENT), G changing by H."""
+    """D grad f[V] of the formula (SR-GRADIENT), G changing by H."""
     inside, change = ct(x) @ g, ct(v) @ g + ct(x) @ h
     return h + v @ (skew(inside) / c - inside) + x @ (skew(change) / c - change)
 
@@ -284,7 +284,7 @@ def _cayley(x: np.ndarray, v: np.ndarray) -> Iterator[Mistake]:
 
 
 def _exp(x: np.ndarray, v: np.ndarray, c: float) -> Iterator[Mistake]:
-    """Blocks and factors of (ST-EXP)."""
+    """Blocks and factors of (SR-EXP)."""
     p = x.shape[-1]
     a = skew(ct(x) @ v)
     z = v - x @ ct(x) @ v

@@ -32,7 +32,7 @@ POINTS = Levels(
     gallery=("identity", "minus_identity", "permutation"),
     gallery_orders=(1, 2, 5, 16),
     entries=2**13,
-    tall=True,
+    frames=True,
 )
 AMBIENT = ("generic", "tangent", "normal", "zero", "tiny", "huge", "transposed", "strided")
 STEPS = tuple(kind for kind in TANGENTS if kind not in ("tiny", "huge"))
