@@ -64,7 +64,8 @@ def _project(values: Mapping[str, np.ndarray], claimed: Any, truth: Truth, found
         "half of the canonical gradient map, skew(V X^H) X: it halves the component outside the range of X",
         gradient(x, v, 0.5) / 2,
     )
-    yield "the arguments are exchanged: X is projected at V", x - v @ herm(ct(v) @ x)
+    given = values["v"]
+    yield "the arguments are exchanged: X is projected at V", ldexp(x - given @ herm(ct(given) @ x), -truth.exponent)
     yield from _conjugates(x, v, "V")
 
 
@@ -76,6 +77,8 @@ def _gradient(values: Mapping[str, np.ndarray], claimed: Any, truth: Truth, foun
     yield "half of the canonical gradient: skew(G X^H) X", gradient(x, g, 0.5) / 2
     yield "twice half: the metric's weight of X^H V is inverted", gradient(x, g, 1 / claimed.c)
     yield from _tangential(x, g, "G")
+    own = x @ skew(ct(x) @ g) / claimed.c
+    yield "the part outside the range of X is lost: exact for p = n only", own
     if claimed.c == 0.5:
         yield "a conjugate is missing in G - X G^H X: right for real, wrong for complex", g - x @ g.T @ x
         yield "the conjugate is without the transposition in G - X G^H X", _product(g, x, np.conj(g), x)
@@ -154,6 +157,8 @@ def _hessian(values: Mapping[str, np.ndarray], claimed: Any, truth: Truth, found
             ("a conjugate is missing: right for real, wrong for complex (transpose of X^H G)",
              h - v @ (inside + inside.T) / 2),
             ("a conjugate is missing: right for real, wrong for complex (X^T G)", h - v @ herm(x.T @ g)),
+            ("a conjugate is missing: right for real, wrong for complex (X^T G and G^T X)",
+             h - v @ (x.T @ g + g.T @ x) / 2),
         ):  # fmt: skip
             yield words + also, gradient(x, form, weight)
         if c != 1:
@@ -276,6 +281,26 @@ def _cayley(x: np.ndarray, v: np.ndarray) -> Iterator[Mistake]:
             "a conjugate is missing: right for real, wrong for complex (W by transposes)",
             turned(p @ v @ x.T - x @ v.T @ p),
         )
+        p = one - x @ x.T / 2
+        yield (
+            "a conjugate is missing: right for real, wrong for complex (W and P_X by transposes)",
+            turned(p @ v @ x.T - x @ v.T @ p.T),
+        )
+    inside = skew(ct(x) @ v)
+    z = v - x @ ct(x) @ v
+    for words, k, j in (
+        ("Z^H Z/2 in place of Z^H Z/4", -0.5, 0.5),
+        ("Z^H Z in place of Z^H Z/4", -0.5, 1.0),
+        ("Z^H Z/4 is missing", -0.5, 0.0),
+        ("the sign of Z^H Z/4 is wrong", -0.5, -0.25),
+        ("A in place of A/2", -1.0, 0.25),
+        ("the sign of A/2 is wrong", 0.5, 0.25),
+        ("A/2 is missing", 0.0, 0.25),
+    ):
+        m = np.eye(x.shape[-1]) + k * inside + j * inner(z, z)
+        yield f"{words} in (2 X + Z)(I - A/2 + Z^H Z/4)^-1 - X", (2 * x + z) @ np.linalg.pinv(m) - x
+    yield "V^H V/4 in place of Z^H Z/4", (2 * x + z) @ np.linalg.pinv(np.eye(x.shape[-1]) - inside / 2 + inner(v, v) / 4) - x
+    yield "V in place of Z in 2 X + Z", (2 * x + v) @ np.linalg.pinv(np.eye(x.shape[-1]) - inside / 2 + inner(z, z) / 4) - x
     for q, words in ((w, ""), (whole, ", P_X is missing")):
         y = x + q @ x
         for count in range(1, 8):
@@ -302,6 +327,7 @@ def _exp(x: np.ndarray, v: np.ndarray, c: float) -> Iterator[Mistake]:
     yield "the sign of the block Z^H Z is wrong", made(2 * c * a, -s, rest)
     yield "the sign of X^H V is wrong", made(-2 * c * a, s, -rest)
     yield "X^H V is left out", made(zero, s, 0 * a)
+    yield "the Taylor polynomial X + V + (acceleration)/2 in place of the geodesic", x + v + exact.acceleration(x, v, c) / 2
     for count in range(1, 7):
         yield f"the series of exp is ended after {count} terms", _series(x, z, a, c, count)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ POINTS = Levels(
 AMBIENT = ("generic", "tangent", "normal", "zero", "tiny", "huge", "transposed", "strided")
 STEPS = tuple(kind for kind in TANGENTS if kind not in ("tiny", "huge"))
 TANGENT_CHECK = Check("tangent", "|herm(X^H {})|")
+SUMS = ("stiefel.retract_qr", "stiefel.retract_polar")  # made of X + V: orthonormal to rounding whatever V is
 ON_MANIFOLD = Check("orthonormal", "|I - Y^H Y|")
 
 
@@ -52,10 +54,7 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
     output, u = next((each, x.value) for each, x in outputs.items())
     truth = found[0][output]
     if output == "y":
-        error, e = residuals(u, precision)["orthonormal"]
-        p, n = u.shape[-1], u.shape[-2]
-        also = Measurement("orthonormal", f"{ON_MANIFOLD.text} / ({precision.unit(p, m=n)})", ratio(error, e),
-                           min(limit, np.sqrt(p) / 2 / e), e, False)  # fmt: skip
+        also = _on_manifold(u, precision, limit, 0.0 if name in SUMS else truth.unit)
     else:
         x = {each: x.value for each, x in safe.items()}
         error = tangency(x, ldexp(u, -truth.exponent))
@@ -63,6 +62,15 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
         also = Measurement("tangent", f"{TANGENT_CHECK.text.format(output)} / ({unit})",
                            ratio(error, truth.unit + grid), limit, truth.unit + grid, False)  # fmt: skip
     return _only(good, note, measured, [*measured.measurements, also])
+
+
+def _on_manifold(y: np.ndarray, precision: Precision, limit: float, unit: np.ndarray | float) -> Measurement:
+    """(R2), or in a larger unit, with a limit that zero does not pass."""
+    p, n = y.shape[-1], y.shape[-2]
+    error, e = residuals(y, precision)["orthonormal"]
+    e = np.maximum(e, unit)
+    capped = np.minimum(limit, sqrt(p) / 2 / e) if p else limit
+    return Measurement("orthonormal", f"{ON_MANIFOLD.text} / ({precision.unit(p, m=n)})", ratio(error, e), capped, e, False)
 
 
 def _only(good: np.ndarray, note: str, measured: Measured, measurements: list[Measurement]) -> Measured:
@@ -78,14 +86,13 @@ def measure_retraction(inputs: Data, outputs: Data, claimed: Any, precision: Pre
     if not good.any():
         return Measured([], good, [f"not judged: {note}"] if note else [])
     x, v, y = inputs["x"].value, inputs["v"].value, outputs["y"].value
-    error, e = residuals(y, precision)["orthonormal"]
     p, n = y.shape[-1], y.shape[-2]
-    unit = precision.unit(p, m=n)
-    capped = min(limit, np.sqrt(p) / 2 / e) if p else limit
+    e = precision.growth(p, n) * precision.eps
+    unit = f"sqrt(p) {precision.unit(p, m=n)}"
     moved = np.where(norm(v) > 0, 0.0, norm(y - x))
     measurements = [
-        Measurement("orthonormal", f"{ON_MANIFOLD.text} / ({unit})", ratio(error, e), capped, e, False),
-        Measurement("fixed", f"|R(X, 0) - X| / ({unit})", ratio(moved, e * np.sqrt(p)), capped, e * np.sqrt(p), False),
+        _on_manifold(y, precision, limit, e * (1 + norm(v))),
+        Measurement("fixed", f"|R(X, 0) - X| / ({unit})", ratio(moved, e * np.sqrt(p)), limit, e * np.sqrt(p), False),
     ]
     return _only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)
 
