@@ -302,7 +302,7 @@ def cotangent(
     point: np.ndarray,
     *,
     kind: str = "generic",
-    like: Literal["input", "right", "left", "tangent"] = "input",
+    like: Literal["input", "right", "left", "tangent", "neighbour"] = "input",
     seed: int = 0,
     dtype: str = "float64",
 ) -> np.ndarray:
@@ -312,10 +312,10 @@ def cotangent(
     ----------
     point : array of shape (..., m, n)
     kind : str
-        One of ``COTANGENTS``; of ``TANGENTS`` if ``like="tangent"``.
-    like : {"input", "right", "left", "tangent"}
+        One of ``COTANGENTS``; of ``TANGENTS`` if ``like`` is "tangent" or "neighbour".
+    like : {"input", "right", "left", "tangent", "neighbour"}
         Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m); a tangent of the
-        Stiefel manifold at a point with orthonormal columns.
+        Stiefel manifold at a point with orthonormal columns; the point of it nearest to the sum of both.
     seed : int
     dtype : str
         As in :func:`matrix`.
@@ -324,7 +324,7 @@ def cotangent(
     -------
     array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny", "huge" and numbers
     """
-    if kind not in (kinds := TANGENTS if like == "tangent" else COTANGENTS):
+    if kind not in (kinds := TANGENTS if like in ("tangent", "neighbour") else COTANGENTS):
         raise ValueError(f"kind={kind!r} is not one of {', '.join(kinds)}")
     *batch, m, n = point.shape
     shape = (*batch, *{"right": (n, n), "left": (m, m)}.get(like, (m, n)))
@@ -339,7 +339,7 @@ def cotangent(
         value = cast(np.full((1,) * len(shape), (0.75 - 0.5j if complex_ else 0.75) / size), dtype)
         return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
     values = normal()
-    if like == "tangent" and values.size:
+    if like in ("tangent", "neighbour") and values.size:
         values = _tangent(point.astype(values.dtype), values, kind)
     elif kind in ("tangent", "normal") and values.size:
         sign = 1 if (like != "input" and kind == "tangent") or (like == "input" and kind == "normal") else -1
@@ -356,7 +356,11 @@ def cotangent(
             values = (u @ part if right else part @ u) + (rest if kind == "tangent" else 0)
     scale = {"zero": 0.0, "tiny": SCALES["squares underflow"], "huge": SCALES["squares overflow"],
              **{each: float(each) for each in ("1e-8", "1e-4", "0.1", "10")}}.get(kind, 1.0)  # fmt: skip
-    values = cast(values * (scale(precision_of(dtype)) if callable(scale) else scale), dtype)
+    values = values * (scale(precision_of(dtype)) if callable(scale) else scale)
+    if like == "neighbour" and values.size:
+        u, _, vh = np.linalg.svd(point.astype(values.dtype) + values, full_matrices=False)
+        values = u @ vh
+    values = cast(values, dtype)
     return _laid_out(values, kind if kind in ("transposed", "strided") else "C", shape)
 
 

@@ -128,6 +128,47 @@ def _exp(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
     return Truth(value, _none(a), e * changed, np.full(a.shape, root))
 
 
+def _sum_of(values: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """|A|, s_p of A = X + V, and |W|."""
+    a = values["x"] + values["v"]
+    smallest = np.linalg.svd(a, compute_uv=False)[..., -1] if a.size else np.ones(a.shape[:-2])
+    return norm(a), smallest, norm(values["w"])
+
+
+def _arithmetic(values: Values, exact: bool) -> list[Any]:
+    return [lifted(values[each], exact) for each in ("x", "v", "w")]
+
+
+def _transport_by_sum(map_: Callable[..., Any], one: float, two: float, values: Values, c: float, exact: bool,
+                      e: np.ndarray) -> Truth:  # fmt: skip
+    """(SR-UNIT-TRANSPORT) e |W| (k_1/s_p + k_2 |A|/s_p^2), A = X + V: k = sqrt(2), 9 for QR and 1, 7 for polar."""
+    size, smallest, w = _sum_of(values)
+    changed = w * (one / smallest + two * size / smallest**2)
+    return Truth(map_(*_arithmetic(values, exact)), _none(w), e * changed, w * one / smallest)
+
+
+def _transport_cayley(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
+    """(SR-UNIT-TRANSPORT-CAYLEY) of both solutions with M."""
+    x, v, w = values["x"], values["v"], norm(values["w"])
+    s, m, over, outside = exact_.cayley_parts(x, v)
+    inverse, size = spectral_norm(over), norm(m)
+    sum_ = (norm(2 * x + outside) + 2 * size) * inverse
+    dm = w * (0.5 + spectral_norm(outside) / 2)
+    changed = (w + sum_ * dm + 2 * dm + (w + 2 * dm) * size * inverse) * inverse
+    return Truth(exact_.transport_cayley(*_arithmetic(values, exact)), _none(w), e * changed, 2 * w)
+
+
+def _transport_isometric(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
+    """(SR-UNIT-TRANSPORT-ISOMETRIC) e |W| (1 + |L|_2^2 |K^-1|_2 (1 + |K| |K^-1|_2)), K = I - R^H L/2."""
+    x, v, w = values["x"], values["v"], norm(values["w"])
+    pv = v - x @ inner(x, v) / 2
+    left, right = np.concatenate([pv, x], axis=-1), np.concatenate([x, -pv], axis=-1)
+    k = np.eye(2 * x.shape[-1]) - inner(right, left) / 2
+    inverse = spectral_norm(np.linalg.inv(k))
+    changed = w * (1 + spectral_norm(left) ** 2 * inverse * (1 + norm(k) * inverse))
+    return Truth(exact_.transport_isometric(*_arithmetic(values, exact)), _none(w), e * changed, w)
+
+
 def _none(like: np.ndarray) -> np.ndarray:
     """Exponent 0 for every member."""
     return np.zeros((*like.shape, 1, 1), int)
@@ -141,18 +182,34 @@ TRUTHS: dict[str, Callable[..., Truth]] = {
     "stiefel.retract_polar": partial(_by_sum, exact_.polar, 1.0),
     "stiefel.retract_cayley": _cayley,
     "stiefel.exp": _exp,
+    "stiefel.transport_qr": partial(_transport_by_sum, exact_.transport_qr, sqrt(2), 9.0),
+    "stiefel.transport_polar": partial(_transport_by_sum, exact_.transport_polar, 1.0, 7.0),
+    "stiefel.transport_cayley": _transport_cayley,
+    "stiefel.transport_isometric": _transport_isometric,
 }
+RETRACTIONS = ("stiefel.retract_qr", "stiefel.retract_polar", "stiefel.retract_cayley", "stiefel.exp")
+TRANSPORTS = tuple(name for name in TRUTHS if name.startswith("stiefel.transport"))
 OUTPUT = {
     "stiefel.project": "u",
     "stiefel.gradient": "grad",
     "stiefel.hessian": "hess",
-    **dict.fromkeys(("stiefel.retract_qr", "stiefel.retract_polar", "stiefel.retract_cayley", "stiefel.exp"), "y"),
+    **dict.fromkeys(RETRACTIONS, "y"),
+    **dict.fromkeys(TRANSPORTS, "u"),
 }
 
 
-def tangency(values: Values, u: np.ndarray) -> np.ndarray:
-    """|herm(X^H U)| 2^-e, and e, scaled like U."""
-    return norm(exact_.herm(ct(values["x"]) @ u))
+ENDS: dict[str, Callable[..., Any]] = {
+    "stiefel.transport_qr": exact_.qr,
+    "stiefel.transport_polar": exact_.polar,
+    "stiefel.transport_cayley": exact_.cayley,
+    "stiefel.transport_isometric": exact_.cayley,
+}
+
+
+def tangency(name: str, values: Values, u: np.ndarray) -> np.ndarray:
+    """|herm(Y^H U)| at the point Y where U has to be tangent."""
+    y = ENDS[name](values["x"], values["v"]) if name in ENDS else values["x"]
+    return norm(exact_.herm(ct(y) @ u))
 
 
 def reference(name: str, claim: Callable[..., Any], *arrays: np.ndarray, **claims: Any) -> np.ndarray:
@@ -167,7 +224,6 @@ INPUTS = {
     "stiefel.project": ("x", "v"),
     "stiefel.gradient": ("x", "egrad"),
     "stiefel.hessian": ("x", "egrad", "ehess", "v"),
-    **dict.fromkeys(
-        ("stiefel.retract_qr", "stiefel.retract_polar", "stiefel.retract_cayley", "stiefel.exp"), ("x", "v")
-    ),
+    **dict.fromkeys(RETRACTIONS, ("x", "v")),
+    **dict.fromkeys(TRANSPORTS, ("x", "v", "w")),
 }

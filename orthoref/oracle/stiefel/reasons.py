@@ -16,11 +16,10 @@ from orthoref.oracle.precision import PRECISIONS, Precision
 from orthoref.oracle.residual import ct, inner, ldexp, norm
 from orthoref.oracle.stiefel import truth as exact
 from orthoref.oracle.stiefel.claim import METRICS
-from orthoref.oracle.stiefel.ratios import OUTPUT, truths
+from orthoref.oracle.stiefel.ratios import OUTPUT, RETRACTIONS, TRANSPORTS, truths
 from orthoref.oracle.stiefel.truth import gradient, herm, hessian, project, scaled, skew
 
 FLOAT32 = PRECISIONS["float32"]  # whose truth is found in float64
-SUMS = ("stiefel.retract_qr", "stiefel.retract_polar")
 
 
 def variants(name: str, inputs: Data, outputs: Data, claimed: Any, precision: Precision,
@@ -346,14 +345,87 @@ def _series(x: np.ndarray, z: np.ndarray, a: np.ndarray, c: float, count: int) -
     return np.concatenate([x, z], axis=-1) @ partial_sum(k)[:, :p] @ partial_sum((1 - 2 * c) * a)
 
 
+# Transports -----------------------------------------------------------------------------------------------------------
+
+CARRIED: dict[str, Callable[..., Any]] = {
+    "the derivative of the QR retraction": exact.transport_qr,
+    "the derivative of the polar retraction": exact.transport_polar,
+    "the derivative of the Cayley retraction": exact.transport_cayley,
+    "the isometric transport of the Cayley retraction": exact.transport_isometric,
+}
+POINTS = {"": lambda x, v: x, "QR": exact.qr, "polar": exact.polar, "Cayley": exact.cayley}
+
+
+def _transport(own: str, values: Mapping[str, np.ndarray], claimed: Any, truth: Truth,
+               found: np.ndarray) -> Iterator[Mistake]:  # fmt: skip
+    x, v, w = (values[each] for each in ("x", "v", "w"))
+    for words, map_ in CARRIED.items():
+        if words != own:
+            yield f"this is {words}, not {own}", map_(x, v, w)
+    for words, point in POINTS.items():
+        y = point(x, v)
+        where = f"the {words} retraction of V" if words else "X itself"
+        yield f"W is projected at {where}: this is the transport by projection, not {own}", project(y, w)
+        yield f"W is horizontally projected at {where}: Y skew(Y^H W) is lost", w - y @ (ct(y) @ w)
+        yield f"W - Y W^H Y at {where}: the canonical gradient map of W", gradient(y, w, 0.5)
+    yield "V is taken with the wrong sign: transported to R(X, -V)", CARRIED[own](x, -v, w)
+    yield "V and W are exchanged", CARRIED[own](x, w, v)
+    yield "V is taken twice: transported to R(X, 2 V)", CARRIED[own](x, 2 * v, w)
+    y = OWN_POINT[own](x, v)
+    yield "it is not projected: Y (X^H W) + (I - X X^H) W", y @ (ct(x) @ w) + w - x @ (ct(x) @ w)
+    if own == "the derivative of the QR retraction":
+        yield from _transport_qr(x, v, w)
+    if own == "the isometric transport of the Cayley retraction":
+        n = len(x)
+        whole = v @ ct(x) - x @ ct(v)
+        one = np.eye(n)
+        yield "P_X is missing: W = V X^H - X V^H", np.linalg.solve(one - whole / 2, w + whole @ w / 2)
+        back = np.linalg.solve(one + whole / 2, w - whole @ w / 2)
+        yield "the adjoint is applied, P_X is missing", back
+        yield "the transport is backwards: the adjoint is applied", CARRIED[own](x, -v, w)
+    if np.iscomplexobj(x):
+        yield "a conjugate is missing: right for real, wrong for complex (W is conjugated)", CARRIED[own](x, v, np.conj(w))
+
+
+OWN_POINT = dict(zip(CARRIED, (exact.qr, exact.polar, exact.cayley, exact.cayley), strict=True))
+
+
+def _transport_qr(x: np.ndarray, v: np.ndarray, w: np.ndarray) -> Iterator[Mistake]:
+    q, _, over = exact.qr_factors(x + v)
+    b = w @ over
+    inside = ct(q) @ b
+    below = np.tril(inside, -1)
+    turn, outside = below - ct(below), b - q @ inside
+    if np.iscomplexobj(x):
+        yield "i Im diag of Y^H W R^-1 is missing: right for real, wrong for complex", outside + q @ turn
+        yield "a conjugate is missing: right for real, wrong for complex (rho by transposes)", (
+            outside + q @ (below - below.T + skew(inside * np.eye(len(inside))))
+        )
+    turn = turn + skew(inside * np.eye(len(inside)))
+    above = np.triu(inside, 1)
+    yield "rho takes what is above the diagonal", outside + q @ (above - ct(above) + skew(inside * np.eye(len(inside))))
+    yield "the sign of rho is wrong", outside - q @ turn
+    yield "the part outside the range of Y is lost: exact for p = n only", q @ turn
+    yield "the part Y rho(Y^H W R^-1) is lost", outside
+    yield "R^-1 is missing", w - q @ (ct(q) @ w) + _rho(q, w)
+    yield "skew(Y^H W R^-1) in place of rho", outside + q @ skew(inside)
+
+
+def _rho(q: np.ndarray, b: np.ndarray) -> Any:
+    inside = ct(q) @ b
+    below = np.tril(inside, -1)
+    return q @ (below - ct(below) + skew(inside * np.eye(len(inside))))
+
+
 MISTAKES: dict[str, Callable[..., Iterator[Mistake]]] = {
     "stiefel.project": _project,
     "stiefel.gradient": _gradient,
     "stiefel.hessian": _hessian,
     **{
         name: partial(_retraction, name)
-        for name in ("stiefel.retract_qr", "stiefel.retract_polar", "stiefel.retract_cayley", "stiefel.exp")
+        for name in RETRACTIONS
     },
+    **{name: partial(_transport, own) for name, own in zip(TRANSPORTS, CARRIED, strict=True)},
 }
 
 

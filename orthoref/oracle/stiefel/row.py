@@ -57,7 +57,7 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
         also = _on_manifold(u, precision, limit, 0.0 if name in SUMS else truth.unit)
     else:
         x = {each: x.value for each, x in safe.items()}
-        error = tangency(x, ldexp(u, -truth.exponent))
+        error = tangency(name, x, ldexp(u, -truth.exponent))
         grid = np.sqrt(u.shape[-1] * u.shape[-2]) * np.ldexp(precision.tiny, -truth.exponent)[..., 0, 0]
         also = Measurement("tangent", f"{TANGENT_CHECK.text.format(output)} / ({unit})",
                            ratio(error, truth.unit + grid), limit, truth.unit + grid, False)  # fmt: skip
@@ -149,6 +149,15 @@ ROWS = (
     row("stiefel.retract_cayley", "n eps (|2 X + Z| + 2 |M|) |M^-1|", STEPS, ("v",), Nothing),
     replace(row("stiefel.exp", "n eps (sqrt(p) + |V|)", STEPS, ("v",), Geometry, (METRIC,)),
             levels=replace(SMALL, cotangent=STEPS)),
+    *(
+        row(name, unit, STEPS, ("v", "w"), Nothing)
+        for name, unit in (
+            ("stiefel.transport_qr", "n eps |W| (sqrt(2)/s_p + 9 |X + V|/s_p^2)"),
+            ("stiefel.transport_polar", "n eps |W| (1/s_p + 7 |X + V|/s_p^2)"),
+            ("stiefel.transport_cayley", "n eps |W| k(X, V)"),
+            ("stiefel.transport_isometric", "n eps |W| k(X, V)"),
+        )
+    ),
     Operation(
         name="stiefel.retract",
         inputs=("x", "v"),

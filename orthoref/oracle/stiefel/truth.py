@@ -64,26 +64,34 @@ def hessian(x: Any, g: Any, h: Any, v: Any, c: float) -> Any:
 
 
 def qr(x: Any, v: Any) -> Any:
-    """(SR-QR) Q of X + V = Q R, r_ii > 0: R^H R = A^H A and Q R = A, each refined."""
-    a = x + v
+    """(SR-QR) Q of X + V = Q R, r_ii > 0."""
+    return qr_factors(x + v)[0]
+
+
+def qr_factors(a: Any) -> tuple[Any, Any, np.ndarray]:
+    """Q and R with R^H R = A^H A and Q R = A, each refined; R^-1 in float64."""
     near = rounded(a)
     q, r = np.linalg.qr(near)
     phase = _phases(np.diagonal(r, axis1=-2, axis2=-1))
     q, r = q * phase[..., None, :], np.conj(phase)[..., :, None] * r
-    if not isinstance(a, Fixed):
-        return q
     over = np.linalg.inv(r)
+    if not isinstance(a, Fixed):
+        return q, r, over
     r, gram = Fixed.of(r), ct(a) @ a
     for _ in range(SWEEPS):
         rest = ct(over) @ rounded(gram - ct(r) @ r) @ over
         half = np.eye(rest.shape[-1]) * 0.5
         r = r + Fixed.of(np.triu(rest, 1) + half * rest) @ r
-    return _divided(a, r, q, over)
+    return _divided(a, r, q, over), r, over
 
 
 def polar(x: Any, v: Any) -> Any:
-    """(SR-POLAR) A (A^H A)^-1/2, A = X + V; Z with Z A^H A Z = I refined."""
-    a = x + v
+    """(SR-POLAR) U = A (A^H A)^-1/2, A = X + V."""
+    return polar_factors(x + v)[0]
+
+
+def polar_factors(a: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+    """U; Z with Z A^H A Z = I refined; eigenvectors W of A^H A and the square roots of its eigenvalues in float64."""
     gram = ct(a) @ a
     s, w = np.linalg.eigh(rounded(gram))
     root = np.sqrt(s)
@@ -93,17 +101,79 @@ def polar(x: Any, v: Any) -> Any:
         for _ in range(SWEEPS):
             rest = ct(w) @ rounded(np.eye(w.shape[-1]) - z @ gram @ z) @ w
             z = z + herm(w @ (rest / sums) @ ct(w))
-    return a @ z
+    return a @ z, w, root
 
 
 def cayley(x: Any, v: Any) -> Any:
     """(SR-CAYLEY) (2 X + Z)(I - A/2 + Z^H Z/4)^-1 - X."""
+    return cayley_parts(x, v)[0] - x
+
+
+def cayley_parts(x: Any, v: Any) -> tuple[Any, Any, np.ndarray, Any]:
+    """X + Y, M = I - A/2 + Z^H Z/4, M^-1 in float64, Z."""
     inside = skew(ct(x) @ v)
     outside = v - x @ (ct(x) @ v)
     m = np.eye(x.shape[-1]) - inside * 0.5 + ct(outside) @ outside * 0.25
     top = x * 2.0 + outside
     over = np.linalg.inv(rounded(m))
-    return _divided(top, m, rounded(top) @ over, over) - x
+    return _divided(top, m, rounded(top) @ over, over), m, over, outside
+
+
+def transport_qr(x: Any, v: Any, w: Any) -> Any:
+    """(SR-TRANSPORT-QR) (I - Y Y^H) B + Y rho(Y^H B), B = W R^-1, rho: below the diagonal, minus its adjoint, i Im diag."""
+    y, r, over = qr_factors(x + v)
+    b = _divided(w, r, rounded(w) @ over, over)
+    inside = ct(y) @ b
+    lower, half = np.tril(np.ones(inside.shape[-2:]), -1), np.eye(inside.shape[-1])
+    below = inside * lower
+    turn = below - ct(below) + skew(inside * half)
+    return b - y @ inside + y @ turn
+
+
+def transport_polar(x: Any, v: Any, w: Any) -> Any:
+    """(SR-TRANSPORT-POLAR) U L + (I - U U^H) W H^-1 with H L + L H = U^H W - W^H U."""
+    a = x + v
+    u, e, root = polar_factors(a)
+    h = herm(ct(u) @ a)
+    inside = ct(u) @ w
+    right, sums = skew(inside) * 2.0, root[..., :, None] + root[..., None, :]
+
+    def solve(r: np.ndarray) -> np.ndarray:
+        return e @ ((ct(e) @ r @ e) / sums) @ ct(e)
+
+    turn = solve(rounded(right))
+    if isinstance(right, Fixed):
+        turn = Fixed.of(turn)
+        for _ in range(SWEEPS):
+            turn = turn + skew(solve(rounded(right - h @ turn - turn @ h)))
+    over = (e / root[..., None, :]) @ ct(e)
+    outside = w - u @ inside
+    return u @ turn + _divided(outside, h, rounded(outside) @ over, over)
+
+
+def transport_cayley(x: Any, v: Any, w: Any) -> Any:
+    """(SR-TRANSPORT-CAYLEY) (dZ - (X + Y) dM) M^-1."""
+    s, m, over, outside = cayley_parts(x, v)
+    inside = ct(x) @ w
+    dz = w - x @ inside
+    cross = ct(outside) @ dz
+    top = dz - s @ (herm(cross) * 0.5 - skew(inside) * 0.5)
+    return _divided(top, m, rounded(top) @ over, over)
+
+
+def transport_isometric(x: Any, v: Any, w: Any) -> Any:
+    """(SR-TRANSPORT-ISOMETRIC) (I - S/2)^-1 (I + S/2) W = W + L (I - R^H L/2)^-1 R^H W, S = L R^H the Cayley turn."""
+    pv = v - x @ (ct(x) @ v) * 0.5
+    left, right = block_row(pv, x), block_row(x, -pv)
+    k = np.eye(2 * x.shape[-1]) - ct(right) @ left * 0.5
+    over = np.linalg.inv(rounded(k))
+    b = ct(right) @ w
+    if not isinstance(b, Fixed):
+        return w + left @ (over @ b)
+    found = Fixed.of(over @ rounded(b))
+    for _ in range(SWEEPS):
+        found = found + over @ rounded(b - k @ found)
+    return w + left @ found
 
 
 def exp(x: Any, v: Any, c: float) -> Any:
