@@ -17,7 +17,7 @@ from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement,
 from orthoref.oracle.orthonormal.ratios import residuals
 from orthoref.oracle.precision import Precision, precision_of
 from orthoref.oracle.residual import ldexp, norm, ratio
-from orthoref.oracle.stiefel import laws, reasons
+from orthoref.oracle.stiefel import inverse, laws, reasons
 from orthoref.oracle.stiefel.claim import METRIC, ORDER, Geometry, Nothing, Retraction
 from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, judgeable, made_safe, reference, tangency, truths
 
@@ -37,6 +37,7 @@ POINTS = Levels(
 )
 AMBIENT = ("generic", "tangent", "normal", "zero", "tiny", "huge", "transposed", "strided")
 STEPS = tuple(kind for kind in TANGENTS if kind not in ("tiny", "huge"))
+NEAR = ("generic", "vertical", "horizontal", "zero", "1e-8", "1e-4", "0.1", "transposed", "strided")
 TANGENT_CHECK = Check("tangent", "|herm(X^H {})|")
 SUMS = ("stiefel.retract_qr", "stiefel.retract_polar")  # made of X + V: orthonormal to rounding whatever V is
 ON_MANIFOLD = Check("orthonormal", "|I - Y^H Y|")
@@ -156,6 +157,32 @@ ROWS = (
             ("stiefel.transport_polar", "n eps |W| (1/s_p + 7 |X + V|/s_p^2)"),
             ("stiefel.transport_cayley", "n eps |W| k(X, V)"),
             ("stiefel.transport_isometric", "n eps |W| k(X, V)"),
+        )
+    ),
+    *(
+        Operation(
+            name=name,
+            inputs=("x", "y"),
+            outputs=("v",),
+            reference=partial(inverse.reference, name, claim),
+            claims=claims,
+            claim=claim,
+            shapes=lambda claimed, x, *_: {"v": tuple(x)},
+            companions=lambda claimed: {"y": "neighbour"},
+            checks=inverse.CHECKS if name == "stiefel.log" else inverse.CHECKS[:2],
+            measure=partial(inverse.measure, name),
+            variants=partial(inverse.variants, name),
+            describe=partial(inverse.describe, name),
+            outside=partial(outside, name),
+            levels=replace(SMALL, cotangent=NEAR),
+            limit=LIMIT,
+            unit="n eps",
+        )
+        for name, claim, claims in (
+            ("stiefel.inverse_retract_qr", Nothing, ()),
+            ("stiefel.inverse_retract_polar", Nothing, ()),
+            ("stiefel.inverse_retract_cayley", Nothing, ()),
+            ("stiefel.log", Geometry, (METRIC,)),
         )
     ),
     Operation(
