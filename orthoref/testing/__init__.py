@@ -10,14 +10,34 @@ if TYPE_CHECKING:
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
+    from orthoref.testing._geometry import assert_gradient as assert_gradient
+    from orthoref.testing._geometry import assert_hessian as assert_hessian
+    from orthoref.testing._geometry import assert_inverse as assert_inverse
+    from orthoref.testing._geometry import assert_projection as assert_projection
+    from orthoref.testing._geometry import assert_retraction as assert_retraction
+    from orthoref.testing._geometry import assert_tangent as assert_tangent
+    from orthoref.testing._geometry import assert_transport as assert_transport
 
-__all__ = ["assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp"]
+__all__ = [
+    "assert_gradient",
+    "assert_hessian",
+    "assert_inverse",
+    "assert_jvp",
+    "assert_newton_schulz",
+    "assert_orthonormal",
+    "assert_polar",
+    "assert_projection",
+    "assert_retraction",
+    "assert_tangent",
+    "assert_transport",
+    "assert_vjp",
+]
 
 
 def __getattr__(name: str) -> Any:
     # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
     if name not in __all__:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
-    from orthoref.testing import _assertions
+    from orthoref.testing import _assertions, _geometry
 
-    return getattr(_assertions, name)
+    return getattr(_assertions if hasattr(_assertions, name) else _geometry, name)

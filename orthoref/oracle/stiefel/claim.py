@@ -73,4 +73,4 @@ class Nothing:
     c: float = 1.0
 
     def __str__(self) -> str:
-        return ""
+        return "no options"

@@ -16,10 +16,11 @@ from orthoref.oracle.cases import TANGENTS
 from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement, Operation
 from orthoref.oracle.orthonormal.ratios import residuals
 from orthoref.oracle.precision import Precision, precision_of
-from orthoref.oracle.residual import ldexp, norm, ratio
+from orthoref.oracle.residual import inner, ldexp, norm, ratio
 from orthoref.oracle.stiefel import inverse, laws, reasons
 from orthoref.oracle.stiefel.claim import METRIC, ORDER, Geometry, Nothing, Retraction
 from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, judgeable, made_safe, reference, tangency, truths
+from orthoref.oracle.stiefel.truth import herm, scaled, skew
 
 LIMIT = 10.0
 POINTS = Levels(
@@ -137,6 +138,46 @@ def row(name: str, unit: str, kinds: tuple[str, ...], tangents: tuple[str, ...],
         unit=unit,
     )
 
+
+def measure_tangent(inputs: Data, outputs: Data, claimed: Any, precision: Precision, limit: float) -> Measured:
+    """|herm(X^H V)| in units of e |V|."""
+    good, note = judgeable("stiefel.project", inputs, precision)
+    if not good.any():
+        return Measured([], good, [f"not judged: {note}"] if note else [])
+    x, (v, exponent) = made_safe(inputs, good)["x"].value, scaled(outputs["v"].value)
+    p, n = x.shape[-1], x.shape[-2]
+    off = norm(inner(x, x) - np.eye(p))
+    grid = np.sqrt(n * p) * np.ldexp(precision.tiny, -exponent)[..., 0, 0]
+    unit = (precision.growth(p, n) * precision.eps + off) * norm(v) + grid
+    error = norm(herm(inner(x, v)))
+    text = f"|herm(X^H V)| / (({precision.unit(p, m=n)} + |X^H X - I|) |V|)"
+    relative = unit / np.where(norm(v) > 0, norm(v), 1.0)
+    found = Measurement("tangent", text, ratio(error, unit), limit, relative)
+    return _only(good, note, Measured([], np.full(good.shape, v.size > 0)), [found])
+
+
+def _describe_tangent(inputs: Data, outputs: Data, claimed: Any, precision: Precision, failed: Any) -> list[str]:
+    x, v = inputs["x"].value, scaled(outputs["v"].value)[0]
+    inside = inner(x, v)
+    if not failed or not norm(v) > 0:
+        return []
+    part, turn, size = (float(norm(each) / norm(v)) for each in (herm(inside), skew(inside), v - x @ inside))
+    shares = f"{part:.2g} |V| is normal, X herm(X^H V), {turn:.2g} |V| is X skew(X^H V), {size:.2g} |V| outside of X"
+    return [f"V is not tangent: {shares}"]
+
+
+TANGENT = Operation(
+    name="stiefel.tangent",
+    inputs=("x",),
+    outputs=("v",),
+    shapes=lambda claimed, x: {"v": tuple(x)},
+    checks=(Check("tangent", "|herm(X^H V)|"),),
+    measure=measure_tangent,
+    variants=lambda *_: iter(()),
+    describe=_describe_tangent,
+    limit=LIMIT,
+    unit="n eps |V|",
+)
 
 SMALL = replace(POINTS, order=(1, 2, 3, 4, 5, 8, 9, 16, 17, 33), entries=2**12)
 
