@@ -352,6 +352,100 @@ def starts_elsewhere(x, v):
     return polar(-x, -v)
 
 
+# --- transports and inverses ------------------------------------------------------------------------------------------
+
+
+def transport_qr(x, v, w, *, diagonal=True, lower=True, scaled=True, sign=1.0):
+    q, r = np.linalg.qr(x + v)
+    d = np.diagonal(r, axis1=-2, axis2=-1)
+    phase = d / np.abs(d)
+    q, r = q * phase[..., None, :], np.conj(phase)[..., :, None] * r
+    b = w @ np.linalg.inv(r) if scaled else w
+    inside = ct(q) @ b
+    part = np.tril(inside, -1) if lower else np.triu(inside, 1)
+    turn = part - ct(part)
+    if diagonal:
+        turn = turn + skew(inside * np.eye(inside.shape[-1]))
+    return b - q @ inside + sign * q @ turn
+
+
+def transport_projection(point):
+    return lambda x, v, w: _projected(point(x, v), w)
+
+
+def _projected(x, v):
+    return v - x @ herm(ct(x) @ v)
+
+
+def transport_polar(x, v, w, *, square=False):
+    a = x + v
+    s, e = np.linalg.eigh(ct(a) @ a)
+    root = np.sqrt(s)
+    h = (e * root[..., None, :]) @ ct(e)
+    u = a @ (e / root[..., None, :]) @ ct(e)
+    right = ct(e) @ (ct(u) @ w - ct(w) @ u) @ e
+    turn = e @ (right / (root[..., :, None] + root[..., None, :])) @ ct(e)
+    outside = w - u @ (ct(u) @ w)
+    return u @ turn + (0 * outside if square else outside @ np.linalg.inv(h))
+
+
+def transport_isometric(x, v, w, *, p=0.5, back=1.0):
+    one = np.eye(x.shape[-2])
+    px = one - p * x @ ct(x)
+    turn = back * (px @ v @ ct(x) - x @ ct(v) @ px)
+    return np.linalg.solve(one - turn / 2, w + turn @ w / 2)
+
+
+def transport_cayley(x, v, w):
+    """From the n x n form."""
+    one, px = np.eye(x.shape[-2]), np.eye(x.shape[-2]) - x @ ct(x) / 2
+    turn, along = (px @ z @ ct(x) - x @ ct(z) @ px for z in (v, w))
+    y = np.linalg.solve(one - turn / 2, x + turn @ x / 2)
+    return np.linalg.solve(one - turn / 2, along @ (x + y) / 2)
+
+
+def flat(x, y):
+    return _projected(x, y - x)
+
+
+def inverse_polar(x, y):
+    """V = Y S - X, M S + S M^H = 2 I, by a Kronecker product."""
+    m, p = ct(x) @ y, x.shape[-1]
+    one = np.eye(p)
+    k = np.einsum("...ij,kl->...ikjl", m, one) + np.einsum("ij,...kl->...ikjl", one, np.conj(m))
+    s = np.linalg.solve(k.reshape(*m.shape[:-2], p * p, p * p), np.broadcast_to(2 * one.reshape(-1, 1), (*m.shape[:-2], p * p, 1)))
+    return y @ s.reshape(m.shape) - x
+
+
+def inverse_cayley(x, y):
+    m = 2 * np.linalg.inv(np.eye(x.shape[-1]) + ct(x) @ y)
+    z = (y - x @ (ct(x) @ y)) @ m
+    a = 2 * skew(np.eye(x.shape[-1]) - m + ct(z) @ z / 4)
+    return x @ a + z
+
+
+def inverse_qr(x, y):
+    """Column by column: the leading part of M r_j is known from the columns before."""
+    m, p = ct(x) @ y, x.shape[-1]
+    r = np.zeros_like(m)
+    for j in range(p):
+        # Re (M r_j)_j = 1 with r_jj real, and (M r_j)_i = -conj (M r_i)_j for i < j
+        known = -np.conj((m @ r)[..., j, :j])
+        if j == 0:
+            r[..., 0, 0] = 1 / m[..., 0, 0].real
+            continue
+        lead = m[..., :j, :j]
+        first = np.linalg.solve(lead, known[..., None])[..., 0]
+        slope = np.linalg.solve(lead, m[..., :j, j][..., None])[..., 0]
+        row = m[..., j, :j]
+        constant = np.sum(row * first, axis=-1).real
+        factor = (m[..., j, j] - np.sum(row * slope, axis=-1)).real
+        diagonal = (1 - constant) / factor
+        r[..., j, j] = diagonal
+        r[..., :j, j] = first - slope * diagonal[..., None]
+    return y @ r - x
+
+
 CANONICAL = {"metric": "canonical"}
 COMPLEX = ("complex64", "complex128")
 CONJUGATE = "conjugate is missing.*: right for real, wrong for complex"
@@ -426,6 +520,28 @@ _WRONG = [
     ("half block", "stiefel.exp", partial(exp_blocks, first=0.5), "first block is halved"),
     ("truncated", "stiefel.exp", exp_series, "Taylor polynomial"),
     ("Cayley for exp", "stiefel.exp", cayley_small, "this is the Cayley retraction", CANONICAL),
+    ("rho above", "stiefel.transport_qr", partial(transport_qr, lower=False), "above the diagonal"),
+    ("no imaginary diagonal", "stiefel.transport_qr", partial(transport_qr, diagonal=False), "i Im diag"),
+    ("no R^-1", "stiefel.transport_qr", partial(transport_qr, scaled=False), "R.-1 is missing"),
+    ("sign of rho", "stiefel.transport_qr", partial(transport_qr, sign=-1.0), "sign of rho"),
+    ("projection", "stiefel.transport_qr", transport_projection(qr_fixed), "transport by projection"),
+    ("projection", "stiefel.transport_polar", transport_projection(polar), "transport by projection"),
+    ("square only", "stiefel.transport_polar", partial(transport_polar, square=True), "horizontally|differs"),
+    ("projection at X", "stiefel.transport_polar", transport_projection(lambda x, v: x), "projected at X itself|u is w"),
+    ("isometric for derivative", "stiefel.transport_cayley", transport_isometric, "isometric transport of the Cayley"),
+    ("derivative for isometric", "stiefel.transport_isometric", transport_cayley, "derivative of the Cayley retraction"),
+    ("no P", "stiefel.transport_isometric", partial(transport_isometric, p=0.0), "P_X is missing"),
+    ("backwards", "stiefel.transport_isometric", partial(transport_isometric, back=-1.0), "wrong sign|backwards"),
+    ("exchanged", "stiefel.transport_isometric", lambda x, v, w: transport_isometric(x, w, v), "V and W are exchanged"),
+    ("flat", "stiefel.inverse_retract_qr", flat, "first order only"),
+    ("polar for QR", "stiefel.inverse_retract_qr", inverse_polar, "this is the inverse of the polar"),
+    ("difference", "stiefel.inverse_retract_polar", lambda x, y: y - x, "not tangent"),
+    ("QR for polar", "stiefel.inverse_retract_polar", inverse_qr, "this is the inverse of the QR"),
+    ("backwards", "stiefel.inverse_retract_polar", lambda x, y: -inverse_polar(x, y), "wrong sign"),
+    ("exchanged", "stiefel.inverse_retract_cayley", lambda x, y: inverse_cayley(y, x), "exchanged"),
+    ("canonical map", "stiefel.inverse_retract_cayley", lambda x, y: canonical_gradient(x, y), "canonical gradient map of Y"),
+    ("Cayley for log", "stiefel.log", inverse_cayley, "this is the inverse of the Cayley", CANONICAL),
+    ("flat", "stiefel.log", flat, "first order only"),
     ("X+V", "stiefel.retract", not_retracted, "length|orthonormal"),
     ("doubled", "stiefel.retract", along_both(polar), "derivative at zero is V . X X.H V"),
     ("horizontal step", "stiefel.retract", horizontal_step(qr_fixed), "component X.H V is lost"),
@@ -462,6 +578,12 @@ _RIGHT = [
     ("Woodbury", "stiefel.retract_cayley", cayley_by_woodbury),
     ("2p x 2p", "stiefel.exp", exp_canonical, CANONICAL),
     ("EAS", "stiefel.exp", exp_euclidean),
+    ("by Sylvester", "stiefel.transport_polar", transport_polar),
+    ("by R^-1", "stiefel.transport_qr", transport_qr),
+    ("n x n", "stiefel.transport_cayley", transport_cayley),
+    ("n x n", "stiefel.transport_isometric", transport_isometric),
+    ("by columns", "stiefel.inverse_retract_qr", inverse_qr),
+    ("closed form", "stiefel.inverse_retract_cayley", inverse_cayley),
     ("QR", "stiefel.retract", qr_fixed),
     ("polar", "stiefel.retract", polar, {"order": 2}),
     ("Cayley", "stiefel.retract", cayley_small, {"order": 2, **CANONICAL}),

@@ -93,7 +93,7 @@ def measure_retraction(inputs: Data, outputs: Data, claimed: Any, precision: Pre
     unit = f"sqrt(p) {precision.unit(p, m=n)}"
     moved = np.where(norm(v) > 0, 0.0, norm(y - x))
     measurements = [
-        _on_manifold(y, precision, limit, e * (1 + norm(v))),
+        _on_manifold(y, precision, limit, e * (sqrt(p) + 2 * norm(v))),  # it may be an exponential map
         Measurement("fixed", f"|R(X, 0) - X| / ({unit})", ratio(moved, e * np.sqrt(p)), limit, e * np.sqrt(p), False),
     ]
     return _only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)

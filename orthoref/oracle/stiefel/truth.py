@@ -74,6 +74,7 @@ def qr_factors(a: Any) -> tuple[Any, Any, np.ndarray]:
     q, r = np.linalg.qr(near)
     phase = _phases(np.diagonal(r, axis1=-2, axis2=-1))
     q, r = q * phase[..., None, :], np.conj(phase)[..., :, None] * r
+    r = r - 1j * (r.imag * np.eye(r.shape[-1])) if np.iscomplexobj(r) else r  # a phase in R^H R would stay
     over = np.linalg.inv(r)
     if not isinstance(a, Fixed):
         return q, r, over
