@@ -11,6 +11,7 @@ import numpy as np
 from orthoref.oracle.cases import Case, cotangent
 from orthoref.oracle.lift import lift
 from orthoref.oracle.operation import Law
+from orthoref.oracle.precision import precision_of
 from orthoref.oracle.residual import ct, norm
 from orthoref.oracle.run import Run
 from orthoref.oracle.stiefel import truth
@@ -42,7 +43,8 @@ def _distances(run: Run, case: Case, c: float) -> tuple[list[np.ndarray], np.nda
     for t in steps:
         tv = (t * v).astype(x.dtype)
         found.append(norm(called(run, x, tv) - truth.exp(x.astype(wide), tv.astype(wide), c)))
-    noise = 8 * np.finfo(x.dtype).eps * np.sqrt(x.shape[-1]) * np.ones(x.shape[:-2])
+    precision, (n, p) = precision_of(case.dtype), x.shape[-2:]
+    noise = run.limit * precision.growth(p, n) * precision.eps * np.sqrt(p) * np.ones(x.shape[:-2])
     return found, noise, steps
 
 
@@ -96,13 +98,13 @@ def _derivative(run: Run, case: Case) -> str:
     """What the derivative at zero is in place of V, if that can be told."""
     x, v, format_ = _direction(case)
     h, close = (2.0**-20, 1e-4) if format_ == "float64" else (2.0**-8, 3e-2)
-    moved: Any = (called(run, x, (h * v).astype(x.dtype)) - called(run, x, 0 * v)) / h
+    start = called(run, x, 0 * v)
+    if np.any(norm(start - x) > 1e-3):
+        return f": R(X, 0) differs from X by {np.max(norm(start - x)):.2g}"
+    moved: Any = (called(run, x, (h * v).astype(x.dtype)) - start) / h
     for words, made in _candidates(x.astype(moved.dtype), v.astype(moved.dtype)):
         if np.all(norm(moved - made) <= close * norm(v)):
             return f": the derivative at zero is {words}: not a retraction"
-    start = norm(called(run, x, 0 * v) - x)
-    if np.any(start > 1e-3):
-        return f": R(X, 0) differs from X by {np.max(start):.2g}"
     return ": the derivative at zero is not V: not a retraction"
 
 

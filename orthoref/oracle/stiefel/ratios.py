@@ -19,6 +19,7 @@ from orthoref.oracle.stiefel.truth import lifted, scaled, skew
 
 Values = Mapping[str, np.ndarray]
 FAR = 100.0  # units of e by which a point or a tangent may miss its equation and still be judged
+PADE = 4.0  # rounding of the usual algorithm for exp, per unit of the norm of the exponent: (SR-UNIT-EXP)
 TANGENT = ("v", "w")  # inputs that are tangent where a map needs it
 FREE = ("stiefel.project",)  # maps that need no tangent
 
@@ -118,13 +119,13 @@ def _cayley(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
 
 
 def _exp(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
-    """(SR-UNIT-EXP) e (sqrt(p) + (4 c^2 |A|^2 + 2 |Z|^2)^1/2 + |1 - 2 c| |A|)."""
+    """(SR-UNIT-EXP) e (sqrt(p) + 4 (4 c^2 |A|^2 + 2 |Z|^2)^1/2 + 4 |1 - 2 c| |A|)."""
     x, v = values["x"], values["v"]
     inside = inner(x, v)
     a, z = norm(inside), norm(v - x @ inside)
     value = exact_.exp(lifted(x, exact), lifted(v, exact), c)
     root = sqrt(x.shape[-1])
-    changed = root + np.sqrt((2 * c * a) ** 2 + 2 * z**2) + abs(1 - 2 * c) * a
+    changed = root + PADE * (np.sqrt((2 * c * a) ** 2 + 2 * z**2) + abs(1 - 2 * c) * a)
     return Truth(value, _none(a), e * changed, np.full(a.shape, root))
 
 

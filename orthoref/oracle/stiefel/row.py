@@ -19,7 +19,7 @@ from orthoref.oracle.precision import Precision, precision_of
 from orthoref.oracle.residual import inner, ldexp, norm, ratio
 from orthoref.oracle.stiefel import inverse, laws, reasons
 from orthoref.oracle.stiefel.claim import METRIC, ORDER, Geometry, Nothing, Retraction
-from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, judgeable, made_safe, reference, tangency, truths
+from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, PADE, judgeable, made_safe, reference, tangency, truths
 from orthoref.oracle.stiefel.truth import herm, scaled, skew
 
 LIMIT = 10.0
@@ -93,7 +93,7 @@ def measure_retraction(inputs: Data, outputs: Data, claimed: Any, precision: Pre
     unit = f"sqrt(p) {precision.unit(p, m=n)}"
     moved = np.where(norm(v) > 0, 0.0, norm(y - x))
     measurements = [
-        _on_manifold(y, precision, limit, e * (sqrt(p) + 2 * norm(v))),  # it may be an exponential map
+        _on_manifold(y, precision, limit, e * (sqrt(p) + sqrt(2) * PADE * norm(v))),  # it may be an exponential map
         Measurement("fixed", f"|R(X, 0) - X| / ({unit})", ratio(moved, e * np.sqrt(p)), limit, e * np.sqrt(p), False),
     ]
     return _only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)
@@ -189,7 +189,7 @@ ROWS = (
     row("stiefel.retract_qr", "n eps sqrt(2) |X + V|/s_p", STEPS, ("v",), Nothing),
     row("stiefel.retract_polar", "n eps |X + V|/s_p", STEPS, ("v",), Nothing),
     row("stiefel.retract_cayley", "n eps (|2 X + Z| + 2 |M|) |M^-1|", STEPS, ("v",), Nothing),
-    replace(row("stiefel.exp", "n eps (sqrt(p) + |V|)", STEPS, ("v",), Geometry, (METRIC,)),
+    replace(row("stiefel.exp", "n eps (sqrt(p) + 4 |S|)", STEPS, ("v",), Geometry, (METRIC,)),
             levels=replace(SMALL, cotangent=STEPS)),
     *(
         row(name, unit, STEPS, ("v", "w"), Nothing)
