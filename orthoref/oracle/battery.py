@@ -190,6 +190,7 @@ class Levels:
     gallery_orders: tuple[int, ...] = (1, 2, 5, 16, 33)
     cotangent: tuple[str, ...] = ()
     entries: int = ENTRIES
+    frames: bool = False  # points with orthonormal columns: no more columns than rows, a spectrum where there can be one
 
 
 TRIPLE = ("class", "batch", "dtype")
@@ -214,8 +215,10 @@ def factors(
     }
 
 
-def allowed(row: Row, entries: int = ENTRIES) -> bool:
+def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
     """Whether levels go together; of a partial assignment, whether they may. No input has more than ``entries``.
+
+    ``frames``: none has more columns than rows, and all have a spectrum that can.
 
     None is where a factor has no meaning, and only there: order of empty matrices, members of less than two matrices,
     values of no matrix, spectrum and cond of vectors, of zero and of the structures that have their own.
@@ -238,13 +241,14 @@ def allowed(row: Row, entries: int = ENTRIES) -> bool:
     return (
         none_iff("order", class_ == "empty", "class")
         and ("order" not in row or class_ is ... or (row["order"] == 1) == vector)
-        and ({"class", "order", "batch"} - {*row} or _fits(class_, row["order"], batch, entries))
+        and ({"class", "order", "batch"} - {*row} or _fits(class_, row["order"], batch, entries, frames))
         and none_iff("members", nothing or batch in ("none", "length 1"), "class", "batch")
         and not (row.get("memory") == "broadcast" and (batch == "none" or members not in (..., None, "alike")))
         and none_iff("structure", nothing or scale is None, "class", "batch")
         and none_iff("scale", nothing or structure is None, "class", "batch")
         and none_iff("spectrum", own or cond is None, "class", "batch", "structure", "scale")
         and none_iff("cond", own or spectrum is None, "class", "batch", "structure", "scale")
+        and not (frames and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row})
         and ((row.get("order") or 0) < LARGE or all(row.get(f, some[0]) in some for f, some in SEEN_BY_LARGE.items()))
         and not (structure in SQUARE and class_ not in (..., "square"))
         and not (structure == "real" and p and not dtype.startswith("complex"))
@@ -258,14 +262,14 @@ def allowed(row: Row, entries: int = ENTRIES) -> bool:
     )
 
 
-def _fits(class_: str, order: int | None, batch: str, entries: int = ENTRIES) -> bool:
+def _fits(class_: str, order: int | None, batch: str, entries: int = ENTRIES, frames: bool = False) -> bool:
     """Whether there are shapes at these levels, and none beyond the bounds on size and work."""
-    shapes = _shapes(class_, order, batch)
+    shapes = _shapes(class_, order, batch, frames)
     return bool(shapes) and all(prod(s) <= entries and prod(s) * min(s[-2:]) <= FLOPS for s in shapes)
 
 
 @cache
-def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...], ...]:
+def _shapes(class_: str, order: int | None, batch: str, frames: bool = False) -> tuple[tuple[int, ...], ...]:
     """Shapes at these levels, from which cases take turns."""
     if class_ == "empty":
         plain = [(0, 4), (4, 0), (0, 0)]
@@ -285,6 +289,8 @@ def _shapes(class_: str, order: int | None, batch: str) -> tuple[tuple[int, ...]
         }[class_]
     found = []
     for m, n in plain:
+        if frames and m < n:
+            continue
         lengths: dict[str, list[tuple[int, ...]]] = {
             "none": [()],
             "one axis": [(next(d for d in (3, 4, 5, 6) if d not in (m, n)),)],
@@ -404,9 +410,9 @@ def _cases(
     triples = [TRIPLE] if shapes is None else [(first, "dtype")]
     rows: list[Row] = []
     for i in range(4 if size == "exhaustive" else 1):
-        rows += cover(kept, triples=triples, allowed=partial(allowed, entries=levels.entries), seed=seed + 1000 * i)
+        rows += cover(kept, triples=triples, allowed=partial(allowed, entries=levels.entries, frames=levels.frames), seed=seed + 1000 * i)
     turn: dict[Any, int] = {}
-    found = [_case(row, seed + number, turn) for number, row in enumerate(rows)]
+    found = [_case(row, seed + number, turn, levels.frames) for number, row in enumerate(rows)]
     if size == "exhaustive":
         found += _sweep(kept, len(rows) + seed)
     found += _named(levels, kept, shapes, without, size, seed)
@@ -425,12 +431,12 @@ def _quick(found: Sequence[Case]) -> list[Case]:
     return chosen
 
 
-def _case(row: Row, seed: int, turn: dict[Any, int]) -> Case:
+def _case(row: Row, seed: int, turn: dict[Any, int], frames: bool = False) -> Case:
     """Case of a row; rows of the same size take its shapes in turns."""
     shape = row.get("shape")
     if shape is None:
         key = row["class"], row["order"], row["batch"]
-        shapes = _shapes(*key)
+        shapes = _shapes(*key, frames)
         shape = shapes[turn.setdefault(key[0], 0) % len(shapes)]
         turn[key[0]] += 1
     case = cases_.drawn(

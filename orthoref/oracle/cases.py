@@ -282,13 +282,27 @@ COTANGENTS: dict[str, str] = {
     "transposed": "generic, the last two axes exchanged in memory",
     "strided": "generic, every second column of a wider array, NaN between",
 }
+TANGENTS: dict[str, str] = {
+    "generic": "X K + N, K skew-Hermitian, X^H N = 0: half of the squares in each, where there are both",
+    "vertical": "X K only",
+    "horizontal": "N only",
+    "zero": "0",
+    "1e-8": "generic, length 1e-8",
+    "1e-4": "generic, length 1e-4",
+    "0.1": "generic, length 0.1",
+    "10": "generic, length 10",
+    "tiny": "generic, squares underflow",
+    "huge": "generic, squares overflow",
+    "transposed": "generic, the last two axes exchanged in memory",
+    "strided": "generic, every second column of a wider array, NaN between",
+}
 
 
 def cotangent(
     point: np.ndarray,
     *,
     kind: str = "generic",
-    like: Literal["input", "right", "left"] = "input",
+    like: Literal["input", "right", "left", "tangent", "neighbour"] = "input",
     seed: int = 0,
     dtype: str = "float64",
 ) -> np.ndarray:
@@ -298,21 +312,22 @@ def cotangent(
     ----------
     point : array of shape (..., m, n)
     kind : str
-        One of ``COTANGENTS``.
-    like : {"input", "right", "left"}
-        Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m).
+        One of ``COTANGENTS``; of ``TANGENTS`` if ``like`` is "tangent" or "neighbour".
+    like : {"input", "right", "left", "tangent", "neighbour"}
+        Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m); a tangent of the
+        Stiefel manifold at a point with orthonormal columns; the point of it nearest to the sum of both.
     seed : int
     dtype : str
         As in :func:`matrix`.
 
     Returns
     -------
-    array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny" and "huge"
+    array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny", "huge" and numbers
     """
-    if kind not in COTANGENTS:
-        raise ValueError(f"kind={kind!r} is not one of {', '.join(COTANGENTS)}")
+    if kind not in (kinds := TANGENTS if like in ("tangent", "neighbour") else COTANGENTS):
+        raise ValueError(f"kind={kind!r} is not one of {', '.join(kinds)}")
     *batch, m, n = point.shape
-    shape = (*batch, *{"input": (m, n), "right": (n, n), "left": (m, m)}[like])
+    shape = (*batch, *{"right": (n, n), "left": (m, m)}.get(like, (m, n)))
     random, complex_ = np.random.RandomState(seed), dtype.startswith("complex")
     size = sqrt(max(shape[-1] * shape[-2], 1))
 
@@ -324,7 +339,9 @@ def cotangent(
         value = cast(np.full((1,) * len(shape), (0.75 - 0.5j if complex_ else 0.75) / size), dtype)
         return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
     values = normal()
-    if kind in ("tangent", "normal") and values.size:
+    if like in ("tangent", "neighbour") and values.size:
+        values = _tangent(point.astype(values.dtype), values, kind)
+    elif kind in ("tangent", "normal") and values.size:
         sign = 1 if (like != "input" and kind == "tangent") or (like == "input" and kind == "normal") else -1
         if like != "input":
             values = (values + sign * values.conj().swapaxes(-1, -2)) / 2
@@ -337,9 +354,33 @@ def cotangent(
             part = (inside + sign * inside.conj().swapaxes(-1, -2)) / 2
             rest = values - (u @ inside if right else inside @ u)
             values = (u @ part if right else part @ u) + (rest if kind == "tangent" else 0)
-    scale = {"zero": 0.0, "tiny": SCALES["squares underflow"], "huge": SCALES["squares overflow"]}.get(kind, 1.0)
-    values = cast(values * (scale(precision_of(dtype)) if callable(scale) else scale), dtype)
+    scale = {"zero": 0.0, "tiny": SCALES["squares underflow"], "huge": SCALES["squares overflow"],
+             **{each: float(each) for each in ("1e-8", "1e-4", "0.1", "10")}}.get(kind, 1.0)  # fmt: skip
+    values = values * (scale(precision_of(dtype)) if callable(scale) else scale)
+    if like == "neighbour" and values.size:
+        u, _, vh = np.linalg.svd(point.astype(values.dtype) + values, full_matrices=False)
+        values = u @ vh
+    values = cast(values, dtype)
     return _laid_out(values, kind if kind in ("transposed", "strided") else "C", shape)
+
+
+def _tangent(x: np.ndarray, values: np.ndarray, kind: str) -> np.ndarray:
+    """X K + N of length 1, K and N from values; ``values`` again where X does not have orthonormal columns."""
+    inside = x.conj().swapaxes(-1, -2) @ values
+    parts = [x @ (inside - inside.conj().swapaxes(-1, -2)), values - x @ inside]
+    if x.shape[-2] <= x.shape[-1]:
+        parts[1] = 0 * parts[1]
+    else:
+        parts[1] = parts[1] - x @ (x.conj().swapaxes(-1, -2) @ parts[1])  # once more: to rounding
+    if kind in ("vertical", "horizontal"):
+        parts[kind == "vertical"] = 0 * values
+    found = sum(_unit(part) for part in parts)
+    return _unit(np.asarray(found))
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    size = np.linalg.norm(x, axis=(-2, -1), keepdims=True)
+    return np.where(size > 1e-8, x / np.where(size > 0, size, 1.0), 0.0)
 
 
 def _integer(random: np.random.RandomState, m: int, n: int, complex_: bool) -> np.ndarray:
@@ -609,8 +650,13 @@ class Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
-    def accompanied(self, companions: Mapping[str, str]) -> Case:
-        """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like."""
+    def accompanied(self, companions: Mapping[str, str], first: str | None = None) -> Case:
+        """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.
+
+        ``first`` renames the first input.
+        """
+        if first is not None:
+            self = replace(self, calls=((first, self.calls[0][1]), *self.calls[1:]))
         if not companions:
             return self
         point, kind = self.calls[0][1], self.factors["cotangent"]

@@ -300,7 +300,7 @@ def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dty
     else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
     dtypes = row.dtypes if dtypes is None else dtypes
     found = batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
-    return [case.accompanied(row.companions(claimed)) for case in found]
+    return [case.accompanied(row.companions(claimed), *row.inputs[:1]) for case in found]
 
 
 def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report, progress: bool,

@@ -63,7 +63,7 @@ def measure(
     A matrix is judged where the largest accepted error is at most half of the result; where the result is zero to
     rounding (a cotangent that the derivative maps to zero), half of what it could be.
     """
-    point = inputs["a"].value
+    point = next(iter(inputs.values())).value
     batch = point.shape[:-2]
     if not point.size:
         return Measured([], np.zeros(batch, bool))
@@ -113,7 +113,7 @@ def _grid(truth: Truth, x: np.ndarray, precision: Precision) -> np.ndarray:
 
 def overflow(truths: Truths, inputs: Data, claimed: Any) -> str:
     """Why a port may raise where its result is out of range, or nothing."""
-    precision = precision_of(inputs["a"].dtype or "float64")
+    precision = precision_of(next(iter(inputs.values())).dtype or "float64")
     with np.errstate(all="ignore"):
         found = truths({name: x.value for name, x in inputs.items()}, claimed, PRECISIONS["float32"])[0]
     for name, truth in found.items():

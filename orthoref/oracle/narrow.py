@@ -43,7 +43,7 @@ def narrowed(run: Run, case: Case, dtypes: tuple[str, ...], shapes: bool) -> Nar
     if not _fails(run, case):
         return Narrowed(case, (), False)
     needs = []
-    for words, change in _changes(dtypes, shapes):
+    for words, change in _changes(dtypes, shapes, run.row.levels.structure):
         plainer = change(case)
         if plainer is None:
             continue
@@ -57,7 +57,7 @@ def narrowed(run: Run, case: Case, dtypes: tuple[str, ...], shapes: bool) -> Nar
 Change = tuple[Callable[[Case], str], Callable[[Case], "Case | None"]]
 
 
-def _changes(dtypes: tuple[str, ...], shapes: bool) -> Iterator[Change]:
+def _changes(dtypes: tuple[str, ...], shapes: bool, structures: tuple[str, ...]) -> Iterator[Change]:
     """In the order in which they are tried: the plain level of a factor, None where the case is at it."""
 
     def option(name: str, plain: Any) -> Change:
@@ -79,9 +79,12 @@ def _changes(dtypes: tuple[str, ...], shapes: bool) -> Iterator[Change]:
     if shapes:
         yield (lambda case: phrase("batch", case.factors["batch"])), _single
     yield option("scale", 1.0)
-    yield option("structure", "general")
-    yield option("spectrum", "geometric")
-    yield option("cond", 10.0)
+    if "general" in structures:
+        yield option("structure", "general")
+        yield option("spectrum", "geometric")
+        yield option("cond", 10.0)
+    else:
+        yield option("structure", structures[0])
     yield (lambda case: "in double precision"), _retyped(SINGLE, dtypes)
     yield (lambda case: "in single precision"), _retyped(DOUBLE, dtypes)
     yield (lambda case: "for complex dtypes"), _retyped(REAL, dtypes)

@@ -108,9 +108,21 @@ def _most_telling(failures: Sequence[Failure], group: Sequence[int]) -> int:
     return max(near, key=lambda i: _distinct(failures[i]))
 
 
-def _distinct(failure: Failure) -> int:
-    """Number of clusters of the singular values, above a thousandth of the largest, of the worst member."""
-    a = next(iter(_worst(failure)[0].values())).value
+def _distinct(failure: Failure) -> float:
+    """Number of clusters of the singular values, above a thousandth of the largest, of the worst member.
+
+    Of a point with orthonormal columns, where that says nothing, with what else is given beside it, and few zeros.
+    """
+    inputs = [x.value for x in _worst(failure)[0].values()]
+    found = _clusters(inputs[0])
+    if found > 1 or any(x.shape[:-1] != inputs[0].shape[:-1] for x in inputs):
+        return found
+    sizes = [float(np.max(np.abs(x), initial=0.0)) or 1.0 for x in inputs]
+    beside = np.concatenate([x / size for x, size in zip(inputs, sizes, strict=True)], axis=-1)
+    return _clusters(beside) + float(np.mean(inputs[0] != 0)) if beside.size else found
+
+
+def _clusters(a: np.ndarray) -> int:
     a = ldexp(a, -exponent_of(a))  # LAPACK fails on matrices of subnormal numbers
     s = np.linalg.svd(a, compute_uv=False)
     s = s[s > 1e-3 * np.max(s, initial=0.0)]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orthoref.stiefel.geodesic import exp_jvp as exp_jvp
     from orthoref.stiefel.geodesic import exp_vjp as exp_vjp
     from orthoref.stiefel.geodesic import log as log
-    from orthoref.stiefel.inverse_retraction import PointsCotangent as PointsCotangent
+    from orthoref.stiefel.geodesic import PointsCotangent as PointsCotangent
     from orthoref.stiefel.inverse_retraction import inverse_retract as inverse_retract
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley as inverse_retract_cayley
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley_jvp as inverse_retract_cayley_jvp

@@ -12,18 +12,34 @@ if TYPE_CHECKING:
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
+    from orthoref.testing._geometry import assert_gradient as assert_gradient
+    from orthoref.testing._geometry import assert_hessian as assert_hessian
+    from orthoref.testing._geometry import assert_inverse as assert_inverse
+    from orthoref.testing._geometry import assert_projection as assert_projection
+    from orthoref.testing._geometry import assert_retraction as assert_retraction
+    from orthoref.testing._geometry import assert_tangent as assert_tangent
+    from orthoref.testing._geometry import assert_transport as assert_transport
 
-ASSERTIONS = ("assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp")
-__all__ = [*ASSERTIONS, "strategies"]
+JUDGING = ("assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp")
+GEOMETRY = (
+    "assert_gradient",
+    "assert_hessian",
+    "assert_inverse",
+    "assert_projection",
+    "assert_retraction",
+    "assert_tangent",
+    "assert_transport",
+)
+__all__ = [*JUDGING, *GEOMETRY, "strategies"]
 
 
 def __getattr__(name: str) -> Any:
     # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
     if name == "strategies":
         return import_module("orthoref.testing.strategies")
-    if name not in ASSERTIONS:
+    if name not in __all__:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
-    return getattr(import_module("orthoref.testing._assertions"), name)
+    return getattr(import_module(f"orthoref.testing.{'_geometry' if name in GEOMETRY else '_assertions'}"), name)
 
 
 def __dir__() -> list[str]:

@@ -27,7 +27,7 @@ def descend(x, egrad, metric, method, step):
 def test_eigenspace(method, metric, dtype):
     """Maximizes tr(X^H M X)/2: the top three of the eigenvalues 5, 4.5, 4, 1, ..., 0; gap 3.
 
-    The Hessian at the solution has eigenvalues between 3 and 5 in the Euclidean metric, and other metrics multiply those
+    The Hessian at the solution has eigenvalues between 3 and 5 in the Euclidean metric; other metrics multiply those
     of directions inside span(X) only, which are 0: a step of 1/5 contracts by 2/5 or better.
     """
     q = stiefel.random_point((8, 8), rng=np.random.default_rng(0), dtype=dtype)

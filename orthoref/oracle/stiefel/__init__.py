@@ -1,0 +1,1 @@
+"""What the oracle knows of the manifold of matrices with orthonormal columns."""

@@ -1,0 +1,188 @@
+"""What every row of the geometry gets for free; rows are named only where they differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orthoref import conformance
+from orthoref.cli import main
+from orthoref.oracle.cases import Case, cotangent, drawn
+from orthoref.oracle.lift import lift
+from orthoref.oracle.operations import GEOMETRY
+from orthoref.oracle.precision import precision_of
+from orthoref.oracle.verdict import judge
+
+SHAPES = [(4, 4), (6, 3), (2, 5, 1)]
+LAWLESS = ("repeatable", "kept", "own memory", "history", "every call", "threads")
+over_rows = pytest.mark.parametrize("row", GEOMETRY.values(), ids=GEOMETRY)
+over_dtypes = pytest.mark.parametrize("dtype", ["float32", "complex128"])
+
+
+def case_of(row, shape, dtype="float64", kind="generic", structure="orthonormal", seed=3) -> Case:
+    made = drawn(shape, None, None, dtype, structure=structure, seed=seed)
+    made.factors["cotangent"] = kind
+    return made.accompanied(row.companions(row.claim()), row.inputs[0])
+
+
+def judged(row, inputs, output, **options):
+    given = {name: lift(name, x) for name, x in inputs.items()}
+    found = {row.outputs[0]: lift(row.outputs[0], output)}
+    return judge(row, given, found, precision=precision_of(inputs["x"].dtype.name), **options)
+
+
+def reference(row, inputs):
+    return row.reference(*inputs.values())
+
+
+@over_rows
+@over_dtypes
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_definition_holds(row, dtype, shape):
+    inputs = case_of(row, shape, dtype).inputs()
+    assert [*inputs] == [*row.inputs]
+    verdict = judged(row, inputs, reference(row, inputs))
+    assert verdict.state == "holds", verdict.text("")
+    assert all(check.ratio <= 1 for check in verdict.checks)
+
+
+@over_rows
+@pytest.mark.parametrize("kind", ["zero", "1e-8", "10", "horizontal", "vertical"])
+def test_the_definition_holds_for_every_kind_of_tangent(row, kind):
+    if kind not in row.levels.cotangent:
+        pytest.skip("no such tangents")
+    inputs = case_of(row, (6, 3), "complex128", kind).inputs()
+    assert judged(row, inputs, reference(row, inputs)).holds
+
+
+@over_rows
+def test_an_error_far_above_rounding_does_not_hold(row):
+    """1e-9 of the whole in binary64, 1e-2 in binary32, in every direction, and where nothing else is wrong."""
+    for dtype, size in (("float64", 1e-9), ("complex64", 1e-2)):
+        inputs = case_of(row, (6, 3), dtype).inputs()
+        right = reference(row, inputs)
+        wrong = right + size * np.roll(right, 1, axis=0)
+        verdict = judged(row, inputs, wrong.astype(dtype))
+        assert not verdict.holds and verdict.reasons
+
+
+@over_rows
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_nonsense_does_not_hold(row, value):
+    inputs = case_of(row, (6, 3)).inputs()
+    wrong = reference(row, inputs)
+    wrong[...] = value
+    assert judged(row, inputs, wrong).state == "fails"
+
+
+@over_rows
+def test_a_single_entry_does_not_pass(row):
+    inputs = case_of(row, (2, 6, 3)).inputs()
+    wrong = reference(row, inputs)
+    wrong[1, 4, 2] = np.nan
+    verdict = judged(row, inputs, wrong)
+    assert not verdict.holds and all(check.index == (1,) for check in verdict.checks if not check.holds)
+
+
+@over_rows
+@pytest.mark.parametrize("spoil", [lambda x: 2 * x, lambda x: 0 * x, lambda x: np.swapaxes(x, -1, -2).copy()])
+def test_what_is_no_point_is_not_judged(row, spoil):
+    """Off the manifold, or with more columns than rows; other members of a stack are."""
+    inputs = case_of(row, (6, 3)).inputs()
+    spoiled = {name: spoil(x) for name, x in inputs.items()}
+    verdict = judged(row, spoiled, np.ones_like(spoiled["x"]))
+    assert verdict.state == "not judged" and "x" in verdict.notes[0]
+    given = {name: lift(name, x) for name, x in spoiled.items()}
+    assert row.outside(given, row.claim()).startswith("not judged: x")
+    if spoiled["x"].shape == (6, 3):
+        stacked = {name: np.stack([inputs[name], spoiled[name]]) for name in inputs}
+        right = np.stack([reference(row, inputs)] * 2)
+        right[1] = 7
+        assert judged(row, stacked, right).judged == (1, 2) and judged(row, stacked, right).holds
+        right[0] = 7
+        assert not judged(row, stacked, right).holds
+
+
+@over_rows
+def test_what_is_not_tangent_is_not_judged(row):
+    tangents = [name for name, like in row.companions(row.claim()).items() if like == "tangent"]
+    if not tangents:
+        pytest.skip("takes no tangent")
+    inputs = case_of(row, (6, 3)).inputs()
+    inputs[tangents[0]] = inputs[tangents[0]] + inputs["x"]
+    verdict = judged(row, inputs, np.ones((6, 3)))
+    assert verdict.state == "not judged" and "not tangent" in verdict.notes[0]
+
+
+@over_rows
+def test_a_wrong_shape_is_a_fault(row):
+    inputs = case_of(row, (6, 3)).inputs()
+    assert "has shape (3, 6), not (6, 3)" in judged(row, inputs, np.ones((3, 6))).faults[0]
+
+
+@over_rows
+def test_a_conformance_run(row):
+    report = conformance.check(row.reference, row.name, shapes=[(4, 4), (5, 2)], dtypes=["float64"], max_cases=3,
+                               progress=False, skip=LAWLESS)  # fmt: skip
+    assert report.status == "HOLDS", report.text()
+
+
+@over_rows
+def test_every_line_recreates_its_inputs(row):
+    import orthoref
+
+    case = case_of(row, (2, 5, 3), "complex64", structure="permutation")
+    names = {"orthoref": orthoref}
+    exec(case.recreate, names)
+    for name, x in case.inputs().items():
+        np.testing.assert_array_equal(names[name], x)
+
+
+@over_rows
+def test_the_battery(row):
+    found = conformance.battery(row.name)
+    assert all(case.shape[-2] >= case.shape[-1] for case in found)
+    seen = {name: {case.factors[name] for case in found} for name in found[0].factors}
+    assert seen["cotangent"] == set(row.levels.cotangent)
+    assert {"square", "tall", "column", "1x1", "very tall", "empty"} <= seen["class"]
+    assert {"orthonormal", "permutation", "diagonal", "monomial"} <= seen["structure"]
+    for case in found[:: len(found) // 12]:
+        if "empty" not in case.factors["class"] and case.factors["batch"] != "length 0":
+            inputs = case.inputs()
+            given = {name: lift(name, x) for name, x in inputs.items()}
+            assert row.outside(given, row.claim()) == ""
+
+
+def test_the_skew_part_is_never_small():
+    """|X^H V| of generic tangents is 1/sqrt(2) wherever there is a part outside, 1 where there is none."""
+    for shape, dtype in (((40, 2), "float64"), ((40, 2), "complex128"), ((5, 5), "float32"), ((9, 1), "complex64")):
+        x = drawn(shape, None, None, dtype, structure="permutation").matrix()
+        v = cotangent(x, like="tangent", dtype=dtype, seed=1)
+        inside = np.linalg.norm(np.conj(x).T @ v)
+        assert inside == pytest.approx(1 if shape[0] == shape[1] else 0.5**0.5, rel=1e-5, abs=0)
+        assert np.linalg.norm(v) == pytest.approx(1, rel=1e-5, abs=0)
+
+
+def test_a_port_on_the_command_line(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mymanifold.py").write_text("def retract(x, v):\n    return x + v\n")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["check", "mymanifold:retract", "--op", "stiefel.retract", "--metric", "canonical", "--order", "2",
+                 "--shape", "4x2", "--dtype", "float64", "--max-cases", "4"]  # fmt: skip
+    assert main(arguments) == 1
+    assert "columns are not orthonormal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("claims", "words"), [
+    ({"metric": "hyperbolic"}, "is not euclidean"), ({"metric": -1}, "alpha > -1"), ({"metric": True}, "is not"),
+    ({"metric": float("nan")}, "alpha"), ({"order": 3}, "is not 1 or 2"), ({"order": True}, "is not 1 or 2"),
+])  # fmt: skip
+def test_claims_are_checked(claims, words):
+    with pytest.raises(ValueError, match=words):
+        GEOMETRY["stiefel.retract"].claim(**claims)
+
+
+def test_the_family_of_metrics():
+    claim = GEOMETRY["stiefel.gradient"].claim
+    assert claim("euclidean").c == claim(-0.5).c == 1 and claim("canonical").c == claim(0).c == 0.5
+    assert claim("0.25").c == 0.4 and str(claim("canonical")) == "metric=canonical"
+
