@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from orthoref.stiefel.geodesic import exp_jvp as exp_jvp
     from orthoref.stiefel.geodesic import exp_vjp as exp_vjp
     from orthoref.stiefel.geodesic import log as log
-    from orthoref.stiefel.geodesic import PointsCotangent as PointsCotangent
+    from orthoref.stiefel.geodesic import log_jvp as log_jvp
+    from orthoref.stiefel.geodesic import log_vjp as log_vjp
     from orthoref.stiefel.inverse_retraction import inverse_retract as inverse_retract
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley as inverse_retract_cayley
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley_jvp as inverse_retract_cayley_jvp
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from orthoref.stiefel.riemannian import weingarten as weingarten
     from orthoref.stiefel.riemannian import weingarten_jvp as weingarten_jvp
     from orthoref.stiefel.riemannian import weingarten_vjp as weingarten_vjp
+    from orthoref.stiefel.rotation import PointsCotangent as PointsCotangent
     from orthoref.stiefel.rotation import RetractionCotangent as RetractionCotangent
     from orthoref.stiefel.sampling import component as component
     from orthoref.stiefel.sampling import random_point as random_point
@@ -178,7 +180,7 @@ _HOME = {
     "exp_vjp": "geodesic",
     "log": "geodesic",
     "distance": "geodesic",
-    "PointsCotangent": "inverse_retraction",
+    "PointsCotangent": "rotation",
     "inverse_retract_qr": "inverse_retraction",
     "inverse_retract_qr_jvp": "inverse_retraction",
     "inverse_retract_qr_vjp": "inverse_retraction",
@@ -205,6 +207,8 @@ _HOME = {
     "retract_jvp": "retraction",
     "retract_vjp": "retraction",
     "RetractionCotangent": "rotation",
+    "log_jvp": "geodesic",
+    "log_vjp": "geodesic",
 }
 
 __all__ = list(_HOME)
