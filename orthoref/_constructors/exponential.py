@@ -141,7 +141,7 @@ def skew_log(q: Array) -> Array:
 
     Notes
     -----
-    Equation (LOG): eigenvectors of a Hermitian Cayley transform of a multiple e^{it} Q, t such that the widest gap of
+    Equation (SKEW-LOG): eigenvectors of a Hermitian Cayley transform of a multiple e^{it} Q, t such that the widest gap of
     the spectrum lies at -1. The error is n eps times :func:`skew_log_jvp`'s norm: at most pi/2 as long as no two
     eigenvalues differ by more than pi on the circle cut at -1, and growing like 1/(2 pi - |w_i - w_j|).
     """
@@ -273,7 +273,7 @@ def _sinc(x: Array, xp: Namespace) -> Array:
 
 
 def _angles(q: Array, xp: Namespace, *, real: bool) -> tuple[Array, Array]:
-    """(LOG) Q = V diag(e^{iw}) V^H, -pi < w <= pi; ``real``: refused where w is pi to working precision."""
+    """(SKEW-LOG) Q = V diag(e^{iw}) V^H, -pi < w <= pi; ``real``: refused where w is pi to working precision."""
     z = to_complex(q, xp)
     w, v = xp.linalg.eigh(_tangents(z * _opposite_the_gap(z, xp), xp))
     # Rayleigh quotients: what is wrong in V enters them by its square

@@ -269,10 +269,8 @@ def givens_matrix(theta: Array, n: int, phase: Array | None = None, *, i: int, j
     --------
     >>> import numpy as np
     >>> import orthoref
-    >>> orthoref.givens_matrix(np.asarray(np.pi / 2), 3, i=0, j=2).round(12) + 0.0
-    array([[ 0.,  0., -1.],
-           [ 0.,  1.,  0.],
-           [ 1.,  0.,  0.]])
+    >>> np.rint(orthoref.givens_matrix(np.asarray(np.pi / 2), 3, i=0, j=2)).astype(int).tolist()
+    [[0, 0, -1], [0, 1, 0], [1, 0, 0]]
     """
     return givens_product(_last(theta), n, _last(phase), order=[(i, j)])
 
@@ -377,10 +375,8 @@ def givens_product(theta: Array, n: int, phase: Array | None = None, *, order: O
     --------
     >>> import numpy as np
     >>> import orthoref
-    >>> orthoref.givens_product(np.asarray([np.pi / 2, 0.0, np.pi / 2]), 3).round(12) + 0.0
-    array([[ 0.,  0.,  1.],
-           [ 1.,  0.,  0.],
-           [ 0.,  1.,  0.]])
+    >>> np.rint(orthoref.givens_product(np.asarray([np.pi / 2, 0.0, np.pi / 2]), 3)).astype(int).tolist()
+    [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     """
     xp = _enter_angles(theta, phase, n, order)
     return givens_apply(theta, _identity(theta, phase, n, xp), phase, order=order)
