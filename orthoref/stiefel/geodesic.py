@@ -1,0 +1,433 @@
+"""Geodesics of the Stiefel manifold: exp, log, distance. Derivations: docs/derivations/retractions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import isfinite, pi
+from typing import Any, Literal
+
+import numpy as np
+
+from orthoref._polar.decomposition import polar, svd
+from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace
+from orthoref.errors import OutsideDomain
+from orthoref.linalg import (
+    UNSCALED,
+    eps,
+    eye_like,
+    frobenius,
+    hermitian_part,
+    inner,
+    inverse,
+    rescale_derivative,
+    skew_part,
+    unit_scale,
+)
+from orthoref.stiefel.manifold import enter_point
+from orthoref.stiefel.rotation import (
+    EXP,
+    Frame,
+    RetractionCotangent,
+    complement,
+    enter_pair,
+    frame,
+    rotate,
+    rotate_jvp,
+    rotate_vjp,
+    spectral,
+    times,
+    xp_eye,
+)
+
+Metric = Literal["euclidean", "canonical"] | float
+
+
+def weight(metric: Any) -> float:
+    """The weight beta = 1/(2 (alpha + 1)) of the part of a tangent in the range of X: 1 Euclidean, 1/2 canonical."""
+    if isinstance(metric, str):
+        if metric in ("euclidean", "canonical"):
+            return 1.0 if metric == "euclidean" else 0.5
+    elif isinstance(metric, (int, float)) and not isinstance(metric, bool) and isfinite(metric) and metric > -1:
+        return 1 / (2 * (metric + 1))
+    raise ValueError(f"metric={metric!r} is not 'euclidean', 'canonical' or a number alpha > -1")
+
+
+def exp(x: Array, v: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
+    r"""Point at time 1 of the geodesic through x with velocity v.
+
+    Parameters
+    ----------
+    x : array of shape (..., n, p), n >= p
+        Point, X^H X = c^2 I.
+    v : array of the shape of x
+        Tangent vector at x, of any length.
+    metric : {"euclidean", "canonical"} or float
+        A number is alpha > -1 in <U, V> = Re tr(U^H (I - (2 alpha + 1)/(2 (alpha + 1)) X X^H) V) for c = 1:
+        -1/2 is the Euclidean metric, 0 the canonical one.
+    scale : float
+        c.
+    check : bool
+        Whether to refuse a point off the manifold and a vector that is not tangent.
+
+    Returns
+    -------
+    array of the shape of x
+
+    Raises
+    ------
+    OutsideDomain
+        NaN or infinity; x off the manifold or v not tangent, with the defect and the batch index; v / scale overflows.
+    NotConverged
+        The eigendecomposition of the library failed.
+    TypeError, ValueError
+        As :func:`orthoref.arrays.enter`; wide x, another shape, ``scale`` not positive, an unknown metric.
+
+    Notes
+    -----
+    exp(W) X exp((1 - 2 beta) skew(G)), W = T X^H - X T^H, T = V - (1 - beta) X G, G = X^H V, beta = 1/(2 (alpha + 1)):
+    equations (GEODESIC) and (FRAME) of the derivation page. The exponential of a skew-Hermitian matrix of order
+    min(2p, n) by its eigendecomposition: |I - Y^H Y| is a small multiple of n eps for every step; the error is a
+    multiple of n eps (1 + |V/c|). About 16 n p^2 flops and 25 (2p)^3 complex ones.
+
+    References
+    ----------
+    [EdelmanAriasSmith1998]_ for the Euclidean and canonical metric, [HuperMarkinaSilvaLeite2021]_,
+    [ZimmermannHuper2022]_ for the family.
+    """
+    beta = weight(metric)
+    xp, x, v = enter_pair(x, v, scale, check)
+    if 0 in x.shape:
+        return xp.zeros_like(x)
+    with np.errstate(all="ignore"):
+        return times(rotate(EXP, frame(x, v, beta)), scale)
+
+
+def exp_jvp(
+    x: Array, v: Array, x_dot: Array, v_dot: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
+) -> Array:
+    r"""Derivative of :func:`exp` along (x_dot, v_dot): Jacobi fields.
+
+    Parameters
+    ----------
+    x, v : arrays of shape (..., n, p)
+        The pair, as in :func:`exp`.
+    x_dot, v_dot : arrays of the shape of x
+        Any directions: the formula in the notes of :func:`exp` is differentiated as a function of two matrices.
+    metric, scale, check
+        As in :func:`exp`.
+
+    Returns
+    -------
+    array of the shape of x
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`exp`; a result that overflows.
+
+    Notes
+    -----
+    Equation (FRAME-D) with the divided differences (SINC): nothing is divided by differences of eigenvalues.
+    """
+    beta = weight(metric)
+    xp, x, v = enter_pair(x, v, scale, check, x_dot=x_dot, v_dot=v_dot)
+    if 0 in x.shape:
+        return xp.zeros_like(x)
+    with np.errstate(all="ignore"):
+        e_scale = unit_scale(xp.concat([x_dot, v_dot], axis=-1))
+        y_dot = rotate_jvp(EXP, frame(x, v, beta), e_scale.apply(x_dot), e_scale.apply(v_dot))
+        return rescale_derivative(y_dot, UNSCALED, e_scale)
+
+
+def exp_vjp(
+    x: Array, v: Array, y_bar: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
+) -> RetractionCotangent:
+    r"""Adjoint of :func:`exp_jvp` for the real inner product Re tr(X^H Y), whatever the metric.
+
+    Parameters
+    ----------
+    x, v : arrays of shape (..., n, p)
+        The pair, as in :func:`exp`.
+    y_bar : array of the shape of x
+        Cotangent of the result.
+    metric, scale, check
+        As in :func:`exp`.
+
+    Returns
+    -------
+    RetractionCotangent
+        ``x_bar`` and ``v_bar``.
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`exp_jvp`.
+
+    Notes
+    -----
+    Equation (FRAME-D*).
+    """
+    beta = weight(metric)
+    xp, x, v = enter_pair(x, v, scale, check, y_bar=y_bar)
+    if 0 in x.shape:
+        return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
+    with np.errstate(all="ignore"):
+        y_scale = unit_scale(y_bar)
+        pulled = rotate_vjp(EXP, frame(x, v, beta), y_scale.apply(y_bar))
+        return RetractionCotangent(*(rescale_derivative(y, UNSCALED, y_scale) for y in pulled))
+
+
+def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
+    r"""Velocity at x of the geodesic that reaches y at time 1: exp(x, v) = y.
+
+    Parameters
+    ----------
+    x, y : arrays of shape (..., n, p), n >= p
+        Points, X^H X = Y^H Y = c^2 I.
+    metric
+        As in :func:`exp`.
+    scale : float
+        c.
+    check : bool
+        Whether to refuse points off the manifold.
+
+    Returns
+    -------
+    array of the shape of x
+
+    Raises
+    ------
+    OutsideDomain
+        NaN or infinity; a point off the manifold; real square matrices with determinants of different sign; a geodesic
+        longer than the injectivity radius can be (see the notes), or none found.
+    NotConverged
+        A decomposition of the library failed.
+    TypeError, ValueError
+        As :func:`exp`.
+
+    Notes
+    -----
+    Newton's method for exp(x, v) = y on a manifold of min(2p, n) rows, equation (LOG). What is returned has
+    a residual |exp(x, v) - y| <= 10 n eps along the manifold. Below the injectivity radius there is one such v, and it
+    is the shortest. The radius is pi for the Euclidean metric (proof on the derivation page) and at least
+    (4/5)^(1/2) pi for the canonical one of real matrices [Rentmeesters2013]_; for every metric it is at most pi,
+    (2 beta)^(1/2) pi for real p > 1 and beta^(1/2) pi for complex matrices, and a v that is not shorter than this is
+    refused.
+    """
+    beta = weight(metric)
+    xp, x, y = enter_points(x, y, scale, check)
+    if 0 in x.shape:
+        return xp.zeros_like(x)
+    with np.errstate(all="ignore"):
+        v = _log(x, y, beta)
+        _require_near(v, x, beta, xp)
+        return times(v, scale)
+
+
+def distance(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
+    """Length of the geodesic that :func:`log` finds.
+
+    Parameters
+    ----------
+    x, y, metric, scale, check
+        As in :func:`log`.
+
+    Returns
+    -------
+    real array of shape (...)
+        Its error is a multiple of n eps c, also for points that are close to each other.
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`log`.
+    """
+    v = log(x, y, metric, scale=scale, check=check)
+    xp = namespace(x)
+    if 0 in x.shape:
+        return xp.sum(xp.abs(x), axis=(-2, -1))
+    return times(_length(v / scale, x / scale, weight(metric)), scale)
+
+
+def enter_points(x: Array, y: Array, scale: float, check: bool, **vectors: Array) -> tuple[Namespace, Array, Array]:
+    """Take in two points and what comes with them; x/c and y/c."""
+    xp = enter_point(x, scale=scale, check=check, y=y, **vectors)
+    try:
+        enter_point(y, scale=scale, check=check)
+    except OutsideDomain as error:
+        raise OutsideDomain(str(error).replace("x is", "y is", 1)) from None
+    return (xp, x, y) if scale == 1 else (xp, x / scale, y / scale)
+
+
+def _length(v: Array, x: Array, beta: float) -> Array:
+    """(beta |G|^2 + |V - X G|^2)^(1/2), G = X^H V."""
+    g = inner(x, v)
+    xp = namespace(g)
+    return xp.hypot(beta**0.5 * frobenius(g), frobenius(v - x @ g))[..., 0, 0]
+
+
+def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
+    """OutsideDomain for a geodesic longer than half of a closed one."""
+    loops = [1.0] if x.shape[-2] > x.shape[-1] or not is_complex(x) else []  # a great circle
+    loops += [beta**0.5] if is_complex(x) else [(2 * beta) ** 0.5]  # a phase, a rotation of two columns
+    radius, length = pi * min(loops), _length(v, x, beta)
+    near = length <= radius * (1 + 8 * x.shape[-1] * eps(x))
+    if not bool(xp.all(near)):
+        index = first_index(~near, xp)
+        raise OutsideDomain(
+            f"the geodesic found has length {float(length[index]):.6g} c: beyond {radius:.6g} c none is the only "
+            "shortest one" + at_batch(index)
+        )
+
+
+MAX_NEWTON = 12
+MESHES = (1, 4, 16, 64)  # of the curve from x to y along which the logarithm is followed
+KRYLOV, GCR_RESIDUAL = 30, 1e-4  # of the linear system of a Newton step
+
+
+def _log(x: Array, y: Array, beta: float) -> Array:
+    n, p = x.shape[-2:]
+    xp = namespace(x)
+    if n <= 2 * p:
+        return _shoot(x, y, beta)
+    # (LOG) with [X, Q] of 2p columns that span X and Y, V = [X, Q] V', V' the logarithm between [I; 0] and [X, Q]^H Y
+    q = complement(x, y)
+    top, bottom = inner(x, y), inner(q, y)
+    e = xp.concat([xp_eye(top), xp.zeros_like(bottom)], axis=-2)
+    v = _shoot(e, xp.concat([top, bottom], axis=-2), beta)
+    return x @ v[..., :p, :] + q @ v[..., p:, :]
+
+
+def _shoot(x: Array, y: Array, beta: float) -> Array:
+    """The logarithm followed along curves from X to Y, on finer meshes until Newton's method converges."""
+    xp, limit = namespace(x), max(x.shape[-2], 8) * eps(x)
+    curves: list[Callable[[float], Array]] = [_turning(x, y), lambda t: polar(x + t * (y - x)).u]
+    if beta >= 0.75:  # the one that is nearer to the geodesic first
+        curves.reverse()
+    answer: Array = None
+    best: Array = None
+    for mesh in MESHES:
+        for curve in curves[: 1 if mesh == 1 else 2]:
+            before, v = xp.zeros_like(x), _chord(x, curve(1 / mesh) if mesh > 1 else y)
+            for step in range(1, mesh):
+                v, _ = _newton(x, curve(step / mesh), v, beta, 1e-2)
+                before, v = v, 2 * v - before
+            v, size = _newton(x, y, v, beta, limit)
+            if answer is None:
+                answer, best = v, size
+            else:
+                answer, best = xp.where(size < best, v, answer), xp.where(size < best, size, best)
+            if bool(xp.all(best <= 10 * limit)):
+                return answer
+    index = first_index(~(best[..., 0, 0] <= 10 * limit), xp)
+    raise OutsideDomain(
+        f"no geodesic from x to y was found: |exp(x, v) - y| >= {float(best[(*index, 0, 0)]):.1e} c" + at_batch(index)
+    )
+
+
+def _chord(x: Array, y: Array) -> Array:
+    """P_X Y with the length of Y - X."""
+    xp, v = namespace(x), y - x @ hermitian_part(inner(x, y))
+    size = frobenius(v)
+    return v * (frobenius(y - x) / xp.where(size > 0, size, xp.ones_like(size)))
+
+
+def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Array, Array]:
+    """The best V found, and the residual r = P_X e^-W (Y - exp(X, V)) e^-D of each, turned back to X."""
+    xp = namespace(x)
+    answer: Array = None
+    best: Array = None
+    for _ in range(MAX_NEWTON):
+        at = frame(x, v, beta)
+        r = _turn_back(at, y - rotate(EXP, at))
+        size = frobenius(r)
+        if best is None:
+            answer, best = v, size
+        else:
+            better = size < best
+            answer, best = xp.where(better, v, answer), xp.where(better, size, best)
+        if bool(xp.all((best <= limit) | (size > 2 * best))):  # that far, or not getting better
+            break
+        v = v + _gcr(partial(_jacobian, at), r)
+    return answer, best
+
+
+def _jacobian(at: Frame, d: Array) -> Array:
+    """The derivative of exp along D in T_X, turned back to X."""
+    return _turn_back(at, rotate_jvp(EXP, at, namespace(d).zeros_like(d), d))
+
+
+def _turn_back(at: Frame, r: Array) -> Array:
+    """P_X e^-W R e^-D, an isomorphism of the tangent space at exp(X, V) onto that at X."""
+    xp = namespace(r)
+    r = at.lift(at.s.apply(xp.exp(-1j * at.s.complex(at.s.w)), at.components(r)))
+    if at.d is not None:
+        r = r @ at.d.apply(xp.exp(-1j * at.d.complex(at.d.w)))
+    return r - at.x @ hermitian_part(inner(at.x, r))
+
+
+def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:
+    """Generalized conjugate residuals: D with |R - apply(D)| <= GCR_RESIDUAL |R|, or what KRYLOV steps find."""
+    xp = namespace(r)
+    solution, target = xp.zeros_like(r), GCR_RESIDUAL * frobenius(r)
+    pairs: list[tuple[Array, Array]] = []
+    for _ in range(KRYLOV):
+        d, image = r, apply(r)
+        for _ in range(2):  # orthogonal to rounding
+            for old, old_image in pairs:
+                h = _dot(old_image, image)
+                d, image = d - h * old, image - h * old_image
+        size = frobenius(image)
+        down = xp.where(size > 0, 1 / xp.where(size > 0, size, xp.ones_like(size)), xp.zeros_like(size))
+        d, image = d * down, image * down
+        pairs.append((d, image))
+        h = _dot(image, r)
+        solution, r = solution + h * d, r - h * image
+        if bool(xp.all(frobenius(r) <= target)):
+            break
+    return solution
+
+
+def _dot(x: Array, y: Array) -> Array:
+    """Re tr(X^H Y), with the axes kept."""
+    xp = namespace(x)
+    product = xp.real(xp.conj(x) * y) if is_complex(x) else x * y
+    return xp.sum(product, axis=(-2, -1), keepdims=True)
+
+
+def _turning(x: Array, y: Array) -> Callable[[float], Array]:
+    """The curve t -> [X, Q] U^t [I; 0] with the unitary U that turns [X, Q] to [Y, C], C as near to Q as it can be."""
+    xp, p = namespace(x), x.shape[-1]
+    q, c = complement(x, y), complement(y, x)
+    if q is None:
+        turned = inner(x, y)
+        if not is_complex(x):
+            _require_same_component(turned, xp)
+    else:
+        left, _, right = svd(inner(c, q))
+        old, c = xp.concat([x, q], axis=-1), c @ left
+        turned = inner(old, xp.concat([y, c @ right], axis=-1))
+        if not is_complex(x):  # a rotation; the last column of C is the one whose sign matters least
+            sign = xp.sign(xp.linalg.det(turned))[..., None, None]
+            c = xp.concat([c[..., :, :-1], sign * c[..., :, -1:]], axis=-1)
+            turned = inner(old, xp.concat([y, c @ right], axis=-1))
+    # (UNITARY-LOG) U = (I + K)(I - K)^-1, log U = 2 artanh K = 2 i arctan(-i K)
+    eye = eye_like(turned)
+    k = skew_part((turned - eye) @ inverse(turned + eye))
+    k = spectral(xp.where(xp.isfinite(k), k, xp.zeros_like(k)))
+
+    def at(t: float) -> Array:
+        c = k.apply(EXP.value(2 * t * xp.atan(k.w)))[..., :, :p]
+        return x @ c[..., :p, :] + (0.0 if q is None else q @ c[..., p:, :])
+
+    return at
+
+
+def _require_same_component(m: Array, xp: Namespace) -> None:
+    det = xp.linalg.det(m)
+    if not bool(xp.all(det > 0)):
+        raise OutsideDomain(
+            "x and y have determinants of different sign: no geodesic joins them"
+            + at_batch(first_index(~(det > 0), xp))
+        )
