@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from orthoref.stiefel.coordinates import vector as vector
     from orthoref.stiefel.coordinates import vector_jvp as vector_jvp
     from orthoref.stiefel.coordinates import vector_vjp as vector_vjp
+    from orthoref.stiefel.geodesic import distance as distance
+    from orthoref.stiefel.geodesic import exp as exp
+    from orthoref.stiefel.geodesic import exp_jvp as exp_jvp
+    from orthoref.stiefel.geodesic import exp_vjp as exp_vjp
+    from orthoref.stiefel.geodesic import log as log
+    from orthoref.stiefel.inverse_retraction import PointsCotangent as PointsCotangent
+    from orthoref.stiefel.inverse_retraction import inverse_retract as inverse_retract
+    from orthoref.stiefel.inverse_retraction import inverse_retract_cayley as inverse_retract_cayley
+    from orthoref.stiefel.inverse_retraction import inverse_retract_cayley_jvp as inverse_retract_cayley_jvp
+    from orthoref.stiefel.inverse_retraction import inverse_retract_cayley_vjp as inverse_retract_cayley_vjp
+    from orthoref.stiefel.inverse_retraction import inverse_retract_polar as inverse_retract_polar
+    from orthoref.stiefel.inverse_retraction import inverse_retract_polar_jvp as inverse_retract_polar_jvp
+    from orthoref.stiefel.inverse_retraction import inverse_retract_polar_vjp as inverse_retract_polar_vjp
+    from orthoref.stiefel.inverse_retraction import inverse_retract_qr as inverse_retract_qr
+    from orthoref.stiefel.inverse_retraction import inverse_retract_qr_jvp as inverse_retract_qr_jvp
+    from orthoref.stiefel.inverse_retraction import inverse_retract_qr_vjp as inverse_retract_qr_vjp
     from orthoref.stiefel.landing_field import LandingCotangents as LandingCotangents
     from orthoref.stiefel.landing_field import landing as landing
     from orthoref.stiefel.landing_field import landing_jvp as landing_jvp
@@ -41,6 +57,21 @@ if TYPE_CHECKING:
     from orthoref.stiefel.parallel import transport_parallel as transport_parallel
     from orthoref.stiefel.parallel import transport_parallel_jvp as transport_parallel_jvp
     from orthoref.stiefel.parallel import transport_parallel_vjp as transport_parallel_vjp
+    from orthoref.stiefel.retraction import retract as retract
+    from orthoref.stiefel.retraction import retract_cayley as retract_cayley
+    from orthoref.stiefel.retraction import retract_cayley_jvp as retract_cayley_jvp
+    from orthoref.stiefel.retraction import retract_cayley_vjp as retract_cayley_vjp
+    from orthoref.stiefel.retraction import retract_cholesky_qr as retract_cholesky_qr
+    from orthoref.stiefel.retraction import retract_cholesky_qr_jvp as retract_cholesky_qr_jvp
+    from orthoref.stiefel.retraction import retract_cholesky_qr_vjp as retract_cholesky_qr_vjp
+    from orthoref.stiefel.retraction import retract_jvp as retract_jvp
+    from orthoref.stiefel.retraction import retract_polar as retract_polar
+    from orthoref.stiefel.retraction import retract_polar_jvp as retract_polar_jvp
+    from orthoref.stiefel.retraction import retract_polar_vjp as retract_polar_vjp
+    from orthoref.stiefel.retraction import retract_qr as retract_qr
+    from orthoref.stiefel.retraction import retract_qr_jvp as retract_qr_jvp
+    from orthoref.stiefel.retraction import retract_qr_vjp as retract_qr_vjp
+    from orthoref.stiefel.retraction import retract_vjp as retract_vjp
     from orthoref.stiefel.riemannian import GradientCotangents as GradientCotangents
     from orthoref.stiefel.riemannian import HessianCotangents as HessianCotangents
     from orthoref.stiefel.riemannian import WeingartenCotangents as WeingartenCotangents
@@ -53,6 +84,7 @@ if TYPE_CHECKING:
     from orthoref.stiefel.riemannian import weingarten as weingarten
     from orthoref.stiefel.riemannian import weingarten_jvp as weingarten_jvp
     from orthoref.stiefel.riemannian import weingarten_vjp as weingarten_vjp
+    from orthoref.stiefel.rotation import RetractionCotangent as RetractionCotangent
     from orthoref.stiefel.sampling import component as component
     from orthoref.stiefel.sampling import random_point as random_point
     from orthoref.stiefel.sampling import random_tangent as random_tangent
@@ -148,6 +180,38 @@ _HOME = {
     "transport_parallel": "parallel",
     "transport_parallel_jvp": "parallel",
     "transport_parallel_vjp": "parallel",
+    "retract_qr": "retraction",
+    "retract_qr_jvp": "retraction",
+    "retract_qr_vjp": "retraction",
+    "retract_cholesky_qr": "retraction",
+    "retract_cholesky_qr_jvp": "retraction",
+    "retract_cholesky_qr_vjp": "retraction",
+    "retract_polar": "retraction",
+    "retract_polar_jvp": "retraction",
+    "retract_polar_vjp": "retraction",
+    "retract_cayley": "retraction",
+    "retract_cayley_jvp": "retraction",
+    "retract_cayley_vjp": "retraction",
+    "retract": "retraction",
+    "retract_jvp": "retraction",
+    "retract_vjp": "retraction",
+    "PointsCotangent": "inverse_retraction",
+    "inverse_retract_qr": "inverse_retraction",
+    "inverse_retract_qr_jvp": "inverse_retraction",
+    "inverse_retract_qr_vjp": "inverse_retraction",
+    "inverse_retract_polar": "inverse_retraction",
+    "inverse_retract_polar_jvp": "inverse_retraction",
+    "inverse_retract_polar_vjp": "inverse_retraction",
+    "inverse_retract_cayley": "inverse_retraction",
+    "inverse_retract_cayley_jvp": "inverse_retraction",
+    "inverse_retract_cayley_vjp": "inverse_retraction",
+    "inverse_retract": "inverse_retraction",
+    "exp": "geodesic",
+    "exp_jvp": "geodesic",
+    "exp_vjp": "geodesic",
+    "log": "geodesic",
+    "distance": "geodesic",
+    "RetractionCotangent": "rotation",
 }
 
 __all__ = list(_HOME)
