@@ -58,9 +58,11 @@ def test_derivatives_take_the_arguments_of_their_function(name):
     function = list(inspect.signature(getattr(stiefel, name[:-4])).parameters.values())
     arrays = [p.name for p in function if p.annotation == "Array"]
     derivative = list(inspect.signature(getattr(stiefel, name)).parameters)
-    expected = [f"{a}_dot" for a in arrays] if name.endswith("_jvp") else ["y_bar"]
-    assert derivative == arrays + expected + [p.name for p in function if p.annotation != "Array"]
-    if name.endswith("_vjp"):
-        result = inspect.signature(getattr(stiefel, name)).return_annotation
-        fields = getattr(stiefel, result)._fields
-        assert len(fields) == len(arrays) and fields[0] == "x_bar"
+    options = [p.name for p in function if p.annotation != "Array"]
+    if name.endswith("_jvp"):
+        assert derivative == [*arrays, *(f"{a}_dot" for a in arrays), *options]
+        return
+    bar = derivative.pop(len(arrays))
+    assert bar.endswith("_bar") and derivative == [*arrays, *options]
+    result = inspect.signature(getattr(stiefel, name)).return_annotation
+    assert getattr(stiefel, result)._fields == tuple(f"{a}_bar" for a in arrays)
