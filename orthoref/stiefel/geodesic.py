@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import isfinite, pi
+from math import cos, isfinite, pi, sin
 from typing import Any, Literal
 
 import numpy as np
@@ -208,19 +208,20 @@ def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool =
 
     Notes
     -----
-    Newton's method for exp(x, v) = y on a manifold of min(2p, n) rows, equation (LOG). What is returned has
-    a residual |exp(x, v) - y| <= 10 n eps along the manifold. Below the injectivity radius there is one such v, and it
-    is the shortest. The radius is pi for the Euclidean metric (proof on the derivation page) and at least
-    (4/5)^(1/2) pi for the canonical one of real matrices [Rentmeesters2013]_; for every metric it is at most pi,
-    (2 beta)^(1/2) pi for real p > 1 and beta^(1/2) pi for complex matrices, and a v that is not shorter than this is
-    refused.
+    Newton's method for exp(x, v) = y on a manifold of min(2p, n) rows, equation (LOG), started along curves from x to
+    y. What is returned has a residual |exp(x, v) - y| <= 10 max(n, 8) eps c, besides what y is off the manifold. Below
+    the injectivity radius there is one such v, and it is the shortest. The radius is pi c for the Euclidean metric
+    (proof on the derivation page) and at least (4/5)^(1/2) pi c for the canonical one of real matrices
+    [Rentmeesters2013]_. For every metric it is at most pi c (p < n), (2 beta)^(1/2) pi c for real p > 1,
+    beta^(1/2) pi c for complex matrices, equation (LOOPS), and what (CONJUGATE) says, 0.913 pi c for the canonical
+    metric [AbsilMataigne2024]_. A v longer than that is refused.
     """
     beta = weight(metric)
     xp, x, y = enter_points(x, y, scale, check)
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        v = _log(x, y, beta)
+        v = clean(x, _log(x, y, beta))
         _require_near(v, x, beta, xp)
         return times(v, scale)
 
@@ -260,6 +261,18 @@ def enter_points(x: Array, y: Array, scale: float, check: bool, **vectors: Array
     return (xp, x, y) if scale == 1 else (xp, x / scale, y / scale)
 
 
+def tangent_part(x: Array, v: Array) -> Array:
+    """V - X herm(X^H V)."""
+    return v - x @ hermitian_part(inner(x, v))
+
+
+def clean(x: Array, v: Array) -> Array:
+    """Tangent to rounding of V itself: projected twice, as X^H X is I to rounding only; zero if no digit is left."""
+    t = tangent_part(x, tangent_part(x, v))
+    xp, left = namespace(x), frobenius(t) > 10 * x.shape[-2] * eps(x) * frobenius(v)
+    return xp.where(left, t, xp.zeros_like(t))
+
+
 def _length(v: Array, x: Array, beta: float) -> Array:
     """(beta |G|^2 + |V - X G|^2)^(1/2), G = X^H V."""
     g = inner(x, v)
@@ -269,9 +282,12 @@ def _length(v: Array, x: Array, beta: float) -> Array:
 
 def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
     """OutsideDomain for a geodesic longer than half of a closed one."""
-    loops = [1.0] if x.shape[-2] > x.shape[-1] or not is_complex(x) else []  # a great circle
-    loops += [beta**0.5] if is_complex(x) else [(2 * beta) ** 0.5]  # a phase, a rotation of two columns
-    radius, length = pi * min(loops), _length(v, x, beta)
+    n, p = x.shape[-2:]
+    # (LOOPS) half of a great circle, of a phase, of a rotation of two columns
+    loops = [1.0] if p < n else []
+    loops += [beta**0.5] if is_complex(x) else [(2 * beta) ** 0.5] if p > 1 else []
+    loops += [_conjugate(1 / beta - 1) / pi] if 2 <= p <= n - 2 and beta < 1 else []
+    radius, length = pi * min(loops, default=1.0), _length(v, x, beta)
     near = length <= radius * (1 + 8 * x.shape[-1] * eps(x))
     if not bool(xp.all(near)):
         index = first_index(~near, xp)
@@ -279,6 +295,15 @@ def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
             f"the geodesic found has length {float(length[index]):.6g} c: beyond {radius:.6g} c none is the only "
             "shortest one" + at_batch(index)
         )
+
+
+def _conjugate(k: float) -> float:
+    """(CONJUGATE) 2^(1/2) t with the root t in [pi/2, pi] of sin(t)/t + k cos(t), k > 0: a conjugate point."""
+    low, high = pi / 2, pi
+    for _ in range(60):
+        t = (low + high) / 2
+        low, high = (t, high) if sin(t) / t + k * cos(t) > 0 else (low, t)
+    return 2**0.5 * low
 
 
 MAX_NEWTON = 12
@@ -301,7 +326,8 @@ def _log(x: Array, y: Array, beta: float) -> Array:
 
 def _shoot(x: Array, y: Array, beta: float) -> Array:
     """The logarithm followed along curves from X to Y, on finer meshes until Newton's method converges."""
-    xp, limit = namespace(x), max(x.shape[-2], 8) * eps(x)
+    xp = namespace(x)
+    limit = max(x.shape[-2], 8) * eps(x) + frobenius(inner(y, y) - eye_like(y))  # rounding, and what Y is off
     curves: list[Callable[[float], Array]] = [_turning(x, y), lambda t: polar(x + t * (y - x)).u]
     if beta >= 0.75:  # the one that is nearer to the geodesic first
         curves.reverse()
@@ -320,7 +346,7 @@ def _shoot(x: Array, y: Array, beta: float) -> Array:
                 answer, best = xp.where(size < best, v, answer), xp.where(size < best, size, best)
             if bool(xp.all(best <= 10 * limit)):
                 return answer
-    index = first_index(~(best[..., 0, 0] <= 10 * limit), xp)
+    index = first_index(~(best <= 10 * limit)[..., 0, 0], xp)
     raise OutsideDomain(
         f"no geodesic from x to y was found: |exp(x, v) - y| >= {float(best[(*index, 0, 0)]):.1e} c" + at_batch(index)
     )
@@ -328,19 +354,19 @@ def _shoot(x: Array, y: Array, beta: float) -> Array:
 
 def _chord(x: Array, y: Array) -> Array:
     """P_X Y with the length of Y - X."""
-    xp, v = namespace(x), y - x @ hermitian_part(inner(x, y))
+    xp, v = namespace(x), tangent_part(x, y)
     size = frobenius(v)
     return v * (frobenius(y - x) / xp.where(size > 0, size, xp.ones_like(size)))
 
 
-def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Array, Array]:
-    """The best V found, and the residual r = P_X e^-W (Y - exp(X, V)) e^-D of each, turned back to X."""
+def _newton(x: Array, y: Array, v: Array, beta: float, limit: Array | float) -> tuple[Array, Array]:
+    """The best V found, and the size of its residual Y - exp(X, V)."""
     xp = namespace(x)
     answer: Array = None
     best: Array = None
     for _ in range(MAX_NEWTON):
         at = frame(x, v, beta)
-        r = _turn_back(at, y - rotate(EXP, at))
+        r = y - rotate(EXP, at)
         size = frobenius(r)
         if best is None:
             answer, best = v, size
@@ -349,7 +375,7 @@ def _newton(x: Array, y: Array, v: Array, beta: float, limit: float) -> tuple[Ar
             answer, best = xp.where(better, v, answer), xp.where(better, size, best)
         if bool(xp.all((best <= limit) | (size > 2 * best))):  # that far, or not getting better
             break
-        v = v + _gcr(partial(_jacobian, at), r)
+        v = v + _gcr(partial(_jacobian, at), _turn_back(at, r))
     return answer, best
 
 
@@ -364,7 +390,7 @@ def _turn_back(at: Frame, r: Array) -> Array:
     r = at.lift(at.s.apply(xp.exp(-1j * at.s.complex(at.s.w)), at.components(r)))
     if at.d is not None:
         r = r @ at.d.apply(xp.exp(-1j * at.d.complex(at.d.w)))
-    return r - at.x @ hermitian_part(inner(at.x, r))
+    return tangent_part(at.x, r)
 
 
 def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:
@@ -374,10 +400,9 @@ def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:
     pairs: list[tuple[Array, Array]] = []
     for _ in range(KRYLOV):
         d, image = r, apply(r)
-        for _ in range(2):  # orthogonal to rounding
-            for old, old_image in pairs:
-                h = _dot(old_image, image)
-                d, image = d - h * old, image - h * old_image
+        for old, old_image in pairs:
+            h = _dot(old_image, image)
+            d, image = d - h * old, image - h * old_image
         size = frobenius(image)
         down = xp.where(size > 0, 1 / xp.where(size > 0, size, xp.ones_like(size)), xp.zeros_like(size))
         d, image = d * down, image * down

@@ -9,7 +9,7 @@ import numpy as np
 from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace, require_choice
 from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eps, eye_like, frobenius, hermitian_part, inner, inverse
-from orthoref.stiefel.geodesic import Metric, enter_points, log
+from orthoref.stiefel.geodesic import Metric, clean, enter_points, log
 from orthoref.stiefel.rotation import times
 
 MAX_STEPS = 60  # of the matrix sign iteration: an eigenvalue at an angle of eps to the imaginary axis takes 52
@@ -40,7 +40,7 @@ def inverse_retract_qr(x: Array, y: Array, *, scale: float = 1.0, check: bool = 
     Returns
     -------
     array of the shape of x
-        c (Y R - X) for c = 1.
+        Y R - X for c = 1, tangent to rounding of V.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def inverse_retract_qr(x: Array, y: Array, *, scale: float = 1.0, check: bool = 
     Notes
     -----
     Equation (INV-QR): M R + R^H M^H = 2 I with M = X^H Y for the upper triangular R with positive diagonal, column by
-    column, a system with each leading principal submatrix of M. 4 n p^2 + p^4/6 flops, real.
+    column, a system with each leading principal submatrix of M. 12 n p^2 + p^4/6 flops, real.
 
     References
     ----------
@@ -63,7 +63,7 @@ def inverse_retract_qr(x: Array, y: Array, *, scale: float = 1.0, check: bool = 
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        return times(y @ _qr_factor(x, y)[1] - x, scale)
+        return times(clean(x, y @ _qr_factor(x, y)[1] - x), scale)
 
 
 def inverse_retract_qr_jvp(
@@ -232,7 +232,7 @@ def inverse_retract_polar(x: Array, y: Array, *, scale: float = 1.0, check: bool
     Returns
     -------
     array of the shape of x
-        Y S - X for c = 1.
+        Y S - X for c = 1, tangent to rounding of V.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def inverse_retract_polar(x: Array, y: Array, *, scale: float = 1.0, check: bool
     -----
     Equation (INV-POLAR): the Lyapunov equation M S + S M^H = 2 I, M = X^H Y, by the matrix sign iteration and one step
     of refinement. It has a positive definite solution if and only if the eigenvalues of M have positive real parts.
-    4 n p^2 flops and about 10 p^3 a step, real; 6 to 10 steps for moderate V.
+    12 n p^2 flops and about 10 p^3 a step, real; 6 to 10 steps for moderate V.
 
     References
     ----------
@@ -256,7 +256,7 @@ def inverse_retract_polar(x: Array, y: Array, *, scale: float = 1.0, check: bool
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        return times(y @ _polar_factor(x, y)[1] - x, scale)
+        return times(clean(x, y @ _polar_factor(x, y)[1] - x), scale)
 
 
 def inverse_retract_polar_jvp(
@@ -382,7 +382,7 @@ def inverse_retract_cayley(x: Array, y: Array, *, scale: float = 1.0, check: boo
     Returns
     -------
     array of the shape of x
-        Y M + X M^H - 2 X, M = 2 (I + X^H Y)^-1, for c = 1.
+        Y M + X M^H - 2 X, M = 2 (I + X^H Y)^-1, for c = 1; tangent to rounding of V.
 
     Raises
     ------
@@ -394,7 +394,7 @@ def inverse_retract_cayley(x: Array, y: Array, *, scale: float = 1.0, check: boo
 
     Notes
     -----
-    Equation (INV-CAYLEY); 6 n p^2 flops and an inverse of order p. Error a multiple of n eps |M|^2.
+    Equation (INV-CAYLEY); 14 n p^2 flops and an inverse of order p. Error a multiple of n eps |M|^2.
     """
     xp, x, y = enter_points(x, y, scale, check)
     if 0 in x.shape:
@@ -402,7 +402,8 @@ def inverse_retract_cayley(x: Array, y: Array, *, scale: float = 1.0, check: boo
     with np.errstate(all="ignore"):
         # (INV-CAYLEY) V = Y M + X M^H - 2 X = (Y - X) M + X (M + M^H - 2 I)
         m = _cayley_factor(x, y)
-        return times((y - x) @ m + x @ (2 * hermitian_part(m - eye_like(m))), scale)
+        v = (y - x) @ m + x @ (2 * hermitian_part(m - eye_like(m)))
+        return times(clean(x, v), scale)
 
 
 def inverse_retract_cayley_jvp(

@@ -12,7 +12,7 @@ import numpy as np
 
 from orthoref.arrays import Array, Namespace, at_batch, dtype_name, first_index, is_complex, namespace
 from orthoref.errors import NotConverged, OutsideDomain
-from orthoref.linalg import ct, eye_like, inner, skew_part
+from orthoref.linalg import ct, eps, eye_like, inner, skew_part
 from orthoref.stiefel.manifold import enter_point, require_tangent
 
 
@@ -41,6 +41,19 @@ def enter_pair(x: Array, v: Array, scale: float, check: bool, **vectors: Array) 
 def times(y: Array, scale: float) -> Array:
     """Back to the manifold of c: c Y."""
     return y if scale == 1 else y * scale
+
+
+def householder(b: Array) -> tuple[Array, Array]:
+    """Q and R of B = Q R, diag(R) >= 0 and real."""
+    # (RETR-QR) Q D, D^H R with D = diag(r_ii/|r_ii|), 1 where r_ii = 0
+    xp = namespace(b)
+    q, r = xp.linalg.qr(b, mode="reduced")
+    d = xp.linalg.diagonal(r) * 2.0**60  # subnormal numbers have no phase to full precision
+    size = xp.abs(d)
+    phase = xp.where(size > 0, d, xp.ones_like(d)) / xp.where(size > 0, size, xp.ones_like(size))
+    if is_complex(b):
+        return q * phase[..., None, :], r * xp.conj(phase)[..., :, None]
+    return q * phase[..., None, :], r * phase[..., :, None]
 
 
 def eigh(x: Array) -> tuple[Array, Array]:
@@ -215,7 +228,21 @@ def frame(x: Array, v: Array, beta: float) -> Frame:
 def rotate(f: Function, at: Frame) -> Array:
     """(FRAME) Y = f(W) X e^D = [X, Q] f(S) E e^D."""
     c = at.s.apply(f.value(at.s.w), at.unit())
-    return at.lift(c if at.d is None else c @ at.d.apply(_exp(at.d.w)))
+    if at.d is not None:
+        c = c @ at.d.apply(_exp(at.d.w))
+    return at.lift(_orthonormal(c, at) if at.s.real else c)
+
+
+def _orthonormal(c: Array, at: Frame) -> Array:
+    """Real C with orthonormal columns.
+
+    The eigenvalues of real S come in pairs +-w but for eps |w|: that much is the imaginary part that was left out, and
+    its square, below eps for |w| <= eps^(-1/2), is what the columns of the real part lack in length.
+    """
+    xp = namespace(c)
+    w = at.s.w if at.d is None else xp.concat([at.s.w, at.d.w], axis=-1)
+    far = (xp.max(xp.abs(w), axis=-1) > eps(c) ** -0.5)[..., None, None]
+    return xp.where(far, householder(c)[0], c) if bool(xp.any(far)) else c
 
 
 def rotate_jvp(f: Function, at: Frame, x_dot: Array, v_dot: Array) -> Array:
