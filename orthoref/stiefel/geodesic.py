@@ -24,10 +24,11 @@ from orthoref.linalg import (
     skew_part,
     unit_scale,
 )
-from orthoref.stiefel.manifold import enter_point
+from orthoref.stiefel.manifold import enter_point, require_tangent
 from orthoref.stiefel.rotation import (
     EXP,
     Frame,
+    PointsCotangent,
     RetractionCotangent,
     complement,
     enter_pair,
@@ -221,9 +222,101 @@ def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool =
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        v = clean(x, _log(x, y, beta))
-        _require_near(v, x, beta, xp)
-        return times(v, scale)
+        return times(_near_log(x, y, beta), scale)
+
+
+def log_jvp(
+    x: Array, y: Array, x_dot: Array, y_dot: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
+) -> Array:
+    r"""Derivative of :func:`log` along tangent vectors of the manifold.
+
+    Parameters
+    ----------
+    x, y : arrays of shape (..., n, p)
+        Points, as in :func:`log`.
+    x_dot, y_dot : arrays of the shape of x
+        Tangent vectors at x and at y: the logarithm is defined on the manifold only.
+    metric, scale
+        As in :func:`log`.
+    check : bool
+        Whether to refuse points off the manifold and directions that are not tangent.
+
+    Returns
+    -------
+    array of the shape of x
+        Such that ``exp_jvp(x, v, x_dot, v_dot)`` is y_dot. Not tangent at x: X_dot^H V + X^H V_dot is skew-Hermitian.
+
+    Raises
+    ------
+    OutsideDomain
+        As :func:`log`; a direction that is not tangent; no derivative to working precision (conjugate points).
+    NotConverged, TypeError, ValueError
+        As :func:`log`.
+
+    Notes
+    -----
+    By the inverse function theorem, equation (LOG-D). Its condition is that of the logarithm.
+    """
+    beta = weight(metric)
+    xp, x, y = enter_points(x, y, scale, check, x_dot=x_dot, y_dot=y_dot)
+    if check:
+        require_tangent(x, xp, x_dot=x_dot)
+        require_tangent(y, xp, y_dot=y_dot)
+    if 0 in x.shape:
+        return xp.zeros_like(x)
+    with np.errstate(all="ignore"):
+        scales = unit_scale(xp.concat([x_dot, y_dot], axis=-1))
+        x_dot, y_dot = scales.apply(x_dot), scales.apply(y_dot)
+        v = _near_log(x, y, beta)
+        at = frame(x, v, beta)
+        # (LOG-D) V_dot = N + D, N = -X herm(X_dot^H V), J D = P_X e^-W (Y_dot - Dexp(X, V)[X_dot, N]) e^-D
+        normal = -(x @ hermitian_part(inner(x_dot, v)))
+        r = _turn_back(at, y_dot - rotate_jvp(EXP, at, x_dot, normal))
+        return rescale_derivative(normal + _solve(at, partial(_jacobian, at), r), UNSCALED, scales)
+
+
+def log_vjp(
+    x: Array, y: Array, v_bar: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
+) -> PointsCotangent:
+    r"""Adjoint of :func:`log_jvp` for the real inner product Re tr(X^H Y).
+
+    Parameters
+    ----------
+    x, y : arrays of shape (..., n, p)
+        Points, as in :func:`log`.
+    v_bar : array of the shape of x
+        Cotangent of the result.
+    metric, scale, check
+        As in :func:`log`.
+
+    Returns
+    -------
+    PointsCotangent
+        ``x_bar`` and ``y_bar``, tangent at x and at y.
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`log_jvp`.
+
+    Notes
+    -----
+    Equation (LOG-D*).
+    """
+    beta = weight(metric)
+    xp, x, y = enter_points(x, y, scale, check, v_bar=v_bar)
+    if 0 in x.shape:
+        return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
+    with np.errstate(all="ignore"):
+        scales = unit_scale(v_bar)
+        v_bar = scales.apply(v_bar)
+        v = _near_log(x, y, beta)
+        at = frame(x, v, beta)
+        # (LOG-D*) J* L = P_X V_bar, Y_bar = e^W L e^D, X_bar = -P_X (E_X*[Y_bar] + V herm(X^H (V_bar - E_V*[Y_bar])))
+        y_bar = _turn(at, _solve(at, partial(_jacobian_adjoint, at), tangent_part(x, v_bar)))
+        pulled = rotate_vjp(EXP, at, y_bar)
+        x_bar = -pulled.x_bar - v @ hermitian_part(inner(x, v_bar - pulled.v_bar))
+        return PointsCotangent(*(rescale_derivative(z, UNSCALED, scales) for z in (tangent_part(x, x_bar), y_bar)))
 
 
 def distance(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -278,6 +371,13 @@ def _length(v: Array, x: Array, beta: float) -> Array:
     g = inner(x, v)
     xp = namespace(g)
     return xp.hypot(beta**0.5 * frobenius(g), frobenius(v - x @ g))[..., 0, 0]
+
+
+def _near_log(x: Array, y: Array, beta: float) -> Array:
+    """The logarithm for c = 1, not longer than the injectivity radius can be."""
+    v = clean(x, _log(x, y, beta))
+    _require_near(v, x, beta, namespace(x))
+    return v
 
 
 def _require_near(v: Array, x: Array, beta: float, xp: Namespace) -> None:
@@ -384,13 +484,37 @@ def _jacobian(at: Frame, d: Array) -> Array:
     return _turn_back(at, rotate_jvp(EXP, at, namespace(d).zeros_like(d), d))
 
 
+def _jacobian_adjoint(at: Frame, d: Array) -> Array:
+    """The adjoint of :func:`_jacobian` on T_X."""
+    return tangent_part(at.x, rotate_vjp(EXP, at, _turn(at, d)).v_bar)
+
+
+def _turn(at: Frame, r: Array, direction: int = 1) -> Array:
+    """e^W R e^D, which maps the tangent space at X onto that at exp(X, V); with -1 the inverse."""
+    inside = at.components(r)
+    r = at.lift(at.s.apply(EXP.value(direction * at.s.w), inside)) + at.outside(r, inside)
+    return r if at.d is None else r @ at.d.apply(EXP.value(direction * at.d.w))
+
+
 def _turn_back(at: Frame, r: Array) -> Array:
-    """P_X e^-W R e^-D, an isomorphism of the tangent space at exp(X, V) onto that at X."""
-    xp = namespace(r)
-    r = at.lift(at.s.apply(xp.exp(-1j * at.s.complex(at.s.w)), at.components(r)))
-    if at.d is not None:
-        r = r @ at.d.apply(xp.exp(-1j * at.d.complex(at.d.w)))
-    return tangent_part(at.x, r)
+    """P_X e^-W R e^-D."""
+    return tangent_part(at.x, _turn(at, r, -1))
+
+
+def _solve(at: Frame, apply: Callable[[Array], Array], r: Array) -> Array:
+    """D with apply(D) = R to rounding, by refinement; OutsideDomain where that does not succeed."""
+    xp, limit = namespace(r), max(r.shape[-2], 8) * eps(r) * frobenius(r)
+    d, rest = xp.zeros_like(r), r
+    for _ in range(MAX_NEWTON):
+        if bool(xp.all(frobenius(rest) <= limit)):
+            break
+        d = d + _gcr(apply, rest)
+        rest = tangent_part(at.x, r - apply(d))  # what is normal is rounding, and apply would take it for nearly zero
+    solved = frobenius(rest) <= 10 * limit
+    if not bool(xp.all(solved)):
+        index = first_index(~solved[..., 0, 0], xp)
+        raise OutsideDomain("the logarithm has no derivative to working precision" + at_batch(index))
+    return d
 
 
 def _gcr(apply: Callable[[Array], Array], r: Array) -> Array:

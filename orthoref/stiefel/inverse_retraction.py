@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -10,16 +10,9 @@ from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex,
 from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eps, eye_like, frobenius, hermitian_part, inner, inverse
 from orthoref.stiefel.geodesic import Metric, clean, enter_points, log
-from orthoref.stiefel.rotation import times
+from orthoref.stiefel.rotation import PointsCotangent, times
 
 MAX_STEPS = 60  # of the matrix sign iteration: an eigenvalue at an angle of eps to the imaginary axis takes 52
-
-
-class PointsCotangent(NamedTuple):
-    """Cotangents of the two points, both of the shape of x."""
-
-    x_bar: Array
-    y_bar: Array
 
 
 # --- QR -----------------------------------------------------------------------------------------------------------
@@ -344,7 +337,7 @@ def _polar_factor(x: Array, y: Array) -> tuple[Array, Array]:
 def lyapunov(m: Array, h: Array) -> tuple[Array, Array]:
     """Hermitian S with M S + S M^H = H, and |sign(M) - I|, at least 1 or NaN where M is not positive stable."""
     xp, n = namespace(m), m.shape[-1]
-    # (SIGN) sign([[M, H], [0, -M^H]]) = [[I, 2 S], [0, -I]]: M <- (t M + M^-1/t)/2, H <- (t H + M^-1 H M^-H/t)/2
+    # (LYAPUNOV) sign([[M, H], [0, -M^H]]) = [[I, 2 S], [0, -I]]: M <- (t M + M^-1/t)/2, H <- (t H + M^-1 H M^-H/t)/2
     steps, a = [], m
     for _ in range(MAX_STEPS):
         down = inverse(a)

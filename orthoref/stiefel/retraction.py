@@ -682,7 +682,7 @@ def _cayley_push(at: _CayleySystem, x: Array, v: Array, x_dot: Array, v_dot: Arr
 def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> RetractionCotangent:
     # (RETR-CAYLEY-D*) G = (I + W/2)^-1 Y_bar = Y_bar + X (U - F) - Z U/2, U = M^-H (F + Z^H Y_bar/2), F = X^H Y_bar,
     # T_bar = G M^-H - S U^H/2, V_bar = T_bar - X K/2, K = X^H T_bar = U M^-H - M^-1 U^H,
-    # X_bar = 2 G - Y_bar + (S (T^H G)^H - G (T^H S)^H - T_bar (X^H V)^H - V K^H)/2, all of it p x p but the last products
+    # X_bar = 2 G - Y_bar + (S (T^H G)^H - G (T^H S)^H - T_bar (X^H V)^H - V K^H)/2; p x p but the last products
     f, up = inner(x, y_bar), ct(at.inverse)
     twice_herm = at.g + ct(at.g)
     if x.shape[-2] == x.shape[-1]:

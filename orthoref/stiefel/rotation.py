@@ -23,6 +23,13 @@ class RetractionCotangent(NamedTuple):
     v_bar: Array
 
 
+class PointsCotangent(NamedTuple):
+    """Cotangents of the two points, both of the shape of x."""
+
+    x_bar: Array
+    y_bar: Array
+
+
 def enter_pair(x: Array, v: Array, scale: float, check: bool, **vectors: Array) -> tuple[Namespace, Array, Array]:
     """Take in a tangent vector v at x and what comes with it; the pair (x/c, v/c) on the manifold of c = 1."""
     xp = enter_point(x, scale=scale, check=check, v=v, **vectors)

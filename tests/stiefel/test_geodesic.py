@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from backends import JAX_LATE, NUMPY, ct, isometry, norm
 from exact import BITS, adjoint_hp, lift, size_hp
-from retractions import SHAPES, exp_hp, eye_hp, pair, point
+from retractions import SHAPES, exp_hp, eye_hp, inner, pair, point, tangent
 
 from orthoref import OutsideDomain
-from orthoref.stiefel.geodesic import _conjugate, distance, exp, exp_jvp, log, weight
+from orthoref.stiefel.geodesic import _conjugate, distance, exp, exp_jvp, log, log_jvp, log_vjp, weight
 
 METRICS = ["euclidean", "canonical", 0.7]
 
@@ -148,7 +148,7 @@ def test_euclidean_and_canonical_agree_where_they_must():
 @JAX_LATE
 def test_stacks_in_every_namespace(backend, metric):
     dtype = backend.dtypes[-1]
-    pairs = [pair((3, 2), dtype, size, seed=20) for size in (1e-6, 0.3)]
+    pairs = [pair((3, 1), dtype, size, seed=20) for size in (1e-6, 0.3)]
     x, v = (np.stack(z) for z in zip(*pairs, strict=True))
     y = exp(x, v, metric)
     X, Y = backend.asarray(x), backend.asarray(y)
@@ -171,6 +171,8 @@ def test_scaled(c):
 def test_empty(shape):
     x = np.zeros(shape)
     assert log(x, x, "canonical").shape == shape
+    assert log_jvp(x, x, x, x, "canonical").shape == shape
+    assert [z.shape for z in log_vjp(x, x, x, "canonical")] == [shape, shape]
     assert distance(x, x, "euclidean").shape == shape[:1] and not distance(x, x, "euclidean").any()
 
 
@@ -233,7 +235,7 @@ def test_wrong_points():
 
 
 def test_the_conjugate_point_is_one():
-    """Canonical metric, V = [0; I]/2^(1/2) in St(4, 2): the derivative of exp is singular at that length, not before."""
+    """Canonical, V = [0; I]/2^(1/2) in St(4, 2): the derivative of exp is singular at that length, not before."""
     x = np.eye(4, 2)
     basis = [np.eye(1, 8, k).reshape(4, 2) for k in range(4, 8)] + [np.asarray([[0, -1.0], [1, 0], [0, 0], [0, 0]])]
     v = np.zeros((4, 2))
@@ -245,3 +247,44 @@ def test_the_conjugate_point_is_one():
 
     assert smallest(_conjugate(1.0)) <= 1e-6 and _conjugate(1.0) / pi == pytest.approx(0.9133, rel=1e-3, abs=0)
     assert min(smallest(t) for t in np.linspace(0.1, 0.9 * pi, 12)) >= 1e-3
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("shape", [*SHAPES, (9, 2)])
+def test_derivative_of_log(shape, dtype, metric):
+    """exp after log is the identity: D exp(X, V)[X_dot, D log[X_dot, Y_dot]] = Y_dot, and V_dot keeps V tangent.
+
+    The derivative of exp, whose truth is known in 400 bits, decides; the VJP is its adjoint on tangent vectors.
+    """
+    x, v = pair(shape, dtype, 1.0, seed=30)
+    y = exp(x, v, metric)
+    x_dot, y_dot, v_bar = tangent(x, 1.0, 31), tangent(y, 1.0, 32, 0.3), tangent(x, 1.0, 33) + x
+    v_dot = log_jvp(x, y, x_dot, y_dot, metric)
+    limit = 1000 * n_eps(x)
+    assert norm(exp_jvp(x, log(x, y, metric), x_dot, v_dot, metric) - y_dot) <= limit
+    h = ct(x_dot) @ v + ct(x) @ v_dot
+    assert norm(h + ct(h)) <= limit
+    x_bar, y_bar = log_vjp(x, y, v_bar, metric)
+    assert abs(inner(v_dot, v_bar) - inner(x_dot, x_bar) - inner(y_dot, y_bar)) <= limit
+    for z, z_bar in ((x, x_bar), (y, y_bar)):
+        assert norm(ct(z) @ z_bar + ct(z_bar) @ z) <= limit
+
+
+def test_derivative_of_log_refuses_directions_off_the_manifold():
+    x, v = pair((5, 2), "float64", 1.0, seed=34)
+    y = exp(x, v, "canonical")
+    with pytest.raises(OutsideDomain, match="x_dot is not tangent"):
+        log_jvp(x, y, x, 0 * y, "canonical")
+    with pytest.raises(OutsideDomain, match="y_dot is not tangent"):
+        log_jvp(x, y, v, y, "canonical")
+
+
+def test_derivative_of_log_scaled():
+    x, v = pair((5, 2), "float64", 1.0, seed=35)
+    y, w = exp(x, v, "euclidean"), tangent(x, 1.0, 36)
+    one, scaled = log_jvp(x, y, w, 0 * y, "euclidean"), log_jvp(8 * x, 8 * y, w, 0 * y, "euclidean", scale=8.0)
+    np.testing.assert_array_equal(one, scaled)
+    for a, b in zip(log_vjp(x, y, w, 0.7), log_vjp(8 * x, 8 * y, w, 0.7, scale=8.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(log_jvp(x, y, w * 2.0**900, 0 * y, "euclidean"), one * 2.0**900)
