@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from orthoref.stiefel.geodesic import exp_jvp as exp_jvp
     from orthoref.stiefel.geodesic import exp_vjp as exp_vjp
     from orthoref.stiefel.geodesic import log as log
+    from orthoref.stiefel.geodesic import log_jvp as log_jvp
+    from orthoref.stiefel.geodesic import log_vjp as log_vjp
     from orthoref.stiefel.inverse_retraction import PointsCotangent as PointsCotangent
     from orthoref.stiefel.inverse_retraction import inverse_retract as inverse_retract
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley as inverse_retract_cayley
@@ -212,6 +214,8 @@ _HOME = {
     "log": "geodesic",
     "distance": "geodesic",
     "RetractionCotangent": "rotation",
+    "log_jvp": "geodesic",
+    "log_vjp": "geodesic",
 }
 
 __all__ = list(_HOME)
