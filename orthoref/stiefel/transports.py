@@ -625,7 +625,7 @@ def _qr_adjoint(x: Array, v: Array, w: Array, bar: Array) -> tuple[Array, Array,
     t = w @ down
     m_bar = -_sigma_adjoint(inner(q, bar))
     t_bar = bar + q @ m_bar
-    q_bar = t @ ct(m_bar) - bar @ ct(_sigma(inner(q, t)))
+    q_bar = t @ m_bar - bar @ ct(_sigma(inner(q, t)))  # m_bar is Hermitian
     psi_bar = -inner(t, t_bar) - inner(q, q_bar)
     e_bar = (q_bar + q @ _sigma_adjoint(psi_bar)) @ ct(down)
     return e_bar, e_bar, t_bar @ ct(down)
