@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from orthoref.stiefel.geodesic import log as log
     from orthoref.stiefel.geodesic import log_jvp as log_jvp
     from orthoref.stiefel.geodesic import log_vjp as log_vjp
-    from orthoref.stiefel.inverse_retraction import PointsCotangent as PointsCotangent
     from orthoref.stiefel.inverse_retraction import inverse_retract as inverse_retract
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley as inverse_retract_cayley
     from orthoref.stiefel.inverse_retraction import inverse_retract_cayley_jvp as inverse_retract_cayley_jvp
@@ -86,6 +85,7 @@ if TYPE_CHECKING:
     from orthoref.stiefel.riemannian import weingarten as weingarten
     from orthoref.stiefel.riemannian import weingarten_jvp as weingarten_jvp
     from orthoref.stiefel.riemannian import weingarten_vjp as weingarten_vjp
+    from orthoref.stiefel.rotation import PointsCotangent as PointsCotangent
     from orthoref.stiefel.rotation import RetractionCotangent as RetractionCotangent
     from orthoref.stiefel.sampling import component as component
     from orthoref.stiefel.sampling import random_point as random_point
@@ -197,7 +197,7 @@ _HOME = {
     "retract": "retraction",
     "retract_jvp": "retraction",
     "retract_vjp": "retraction",
-    "PointsCotangent": "inverse_retraction",
+    "PointsCotangent": "rotation",
     "inverse_retract_qr": "inverse_retraction",
     "inverse_retract_qr_jvp": "inverse_retraction",
     "inverse_retract_qr_vjp": "inverse_retraction",
