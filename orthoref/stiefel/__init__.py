@@ -107,6 +107,9 @@ if TYPE_CHECKING:
     from orthoref.stiefel.transports import transport_polar as transport_polar
     from orthoref.stiefel.transports import transport_polar_jvp as transport_polar_jvp
     from orthoref.stiefel.transports import transport_polar_vjp as transport_polar_vjp
+    from orthoref.stiefel.transports import transport_projection as transport_projection
+    from orthoref.stiefel.transports import transport_projection_jvp as transport_projection_jvp
+    from orthoref.stiefel.transports import transport_projection_vjp as transport_projection_vjp
     from orthoref.stiefel.transports import transport_qr as transport_qr
     from orthoref.stiefel.transports import transport_qr_jvp as transport_qr_jvp
     from orthoref.stiefel.transports import transport_qr_vjp as transport_qr_vjp
@@ -209,6 +212,9 @@ _HOME = {
     "RetractionCotangent": "rotation",
     "log_jvp": "geodesic",
     "log_vjp": "geodesic",
+    "transport_projection": "transports",
+    "transport_projection_jvp": "transports",
+    "transport_projection_vjp": "transports",
 }
 
 __all__ = list(_HOME)

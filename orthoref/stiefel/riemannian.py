@@ -216,10 +216,11 @@ def hessian(
     if 0 in x.shape:
         return xp.zeros_like(x)
     tau, (v, vs), (g, gs), (e, es) = raising(metric), scaled(v, scale), scaled(egrad), scaled(ehess)
-    return collect(
-        (settled(y, raised(y, e, tau), check), (es,)),
-        (settled(y, raised(y, bent(y, v, g, 1 - beta), tau), check), (vs, gs)),
-    )
+    h = collect((raised(y, e, tau), (es,)), (raised(y, bent(y, v, g, 1 - beta), tau), (vs, gs)))
+    if not check:
+        return h
+    h, hs = scaled(h)  # the sum may be much smaller than its terms
+    return collect((tangential(y, h), (hs,)))
 
 
 def hessian_jvp(

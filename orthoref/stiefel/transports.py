@@ -20,8 +20,11 @@ from orthoref.stiefel.parallel import (
     transport_parallel_jvp,
     transport_parallel_vjp,
 )
+from orthoref.stiefel.retraction import Method as Retraction
+from orthoref.stiefel.retraction import retract, retract_jvp, retract_vjp
+from orthoref.stiefel.tangent import project, project_jvp, project_vjp
 
-Method = Literal["qr", "polar", "cayley", "isometric", "parallel"]
+Method = Literal["projection", "qr", "polar", "cayley", "isometric", "parallel"]
 
 
 def transport_qr(x: Array, v: Array, w: Array, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -388,6 +391,126 @@ def transport_isometric_vjp(
     return _transport_vjp(_ISOMETRIC, x, v, w, y_bar, scale, check)
 
 
+def transport_projection(
+    x: Array,
+    v: Array,
+    w: Array,
+    retraction: Retraction,
+    *,
+    metric: Metric | None = None,
+    scale: float = 1.0,
+    check: bool = True,
+) -> Array:
+    """Projection of w onto the tangent space at the retraction of v; between two points x and y, ``project(y, w)``.
+
+    Parameters
+    ----------
+    x, v, w : arrays of shape (..., n, p)
+        Point, the tangent along which, and the tangent that is transported.
+    retraction : {"qr", "cholesky_qr", "polar", "cayley", "exp"}
+        As in :func:`retract`.
+    metric : {"euclidean", "canonical"} or float, optional
+        Of ``retraction="exp"``, which needs it; the others have none.
+    scale : float
+        c of the manifold X^H X = c^2 I.
+    check : bool
+        Whether to refuse points off the manifold and vectors that are not tangent.
+
+    Returns
+    -------
+    array of shape (..., n, p)
+        Linear in w; never longer than w in the Euclidean norm.
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`retract` and :func:`project`.
+
+    Notes
+    -----
+    Equation (ST-PROJ) at the end of the step.
+    """
+    enter_unit(x, {"v": v, "w": w}, {}, scale, check)
+    y = retract(x, v, retraction, metric=metric, scale=scale, check=False)
+    return project(y, w, scale=scale, check=check)
+
+
+def transport_projection_jvp(
+    x: Array,
+    v: Array,
+    w: Array,
+    x_dot: Array,
+    v_dot: Array,
+    w_dot: Array,
+    retraction: Retraction,
+    *,
+    metric: Metric | None = None,
+    scale: float = 1.0,
+    check: bool = True,
+) -> Array:
+    """Derivative of the formula of :func:`transport_projection` along any directions of the ambient space.
+
+    Parameters
+    ----------
+    x, v, w : arrays of shape (..., n, p)
+        As in :func:`transport_projection`.
+    x_dot, v_dot, w_dot : arrays of the shape of x
+        Directions, independent of each other.
+    retraction, metric, scale, check
+        As in :func:`transport_projection`.
+
+    Returns
+    -------
+    array of shape (..., n, p)
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`retract_jvp` and :func:`project_jvp`.
+    """
+    enter_unit(x, {"v": v, "w": w}, {"x_dot": x_dot, "v_dot": v_dot, "w_dot": w_dot}, scale, check)
+    y = retract(x, v, retraction, metric=metric, scale=scale, check=False)
+    y_dot = retract_jvp(x, v, x_dot, v_dot, retraction, metric=metric, scale=scale, check=False)
+    return project_jvp(y, w, y_dot, w_dot, scale=scale, check=check)
+
+
+def transport_projection_vjp(
+    x: Array,
+    v: Array,
+    w: Array,
+    y_bar: Array,
+    retraction: Retraction,
+    *,
+    metric: Metric | None = None,
+    scale: float = 1.0,
+    check: bool = True,
+) -> TransportCotangents:
+    """Adjoint of :func:`transport_projection_jvp` for the real inner product Re tr(X^H Y).
+
+    Parameters
+    ----------
+    x, v, w, y_bar : arrays of shape (..., n, p)
+        As in :func:`transport_projection`, and the cotangent of the result.
+    retraction, metric, scale, check
+        As in :func:`transport_projection`.
+
+    Returns
+    -------
+    TransportCotangents
+        ``x_bar``, ``v_bar``, ``w_bar`` in the ambient space.
+
+    Raises
+    ------
+    OutsideDomain, NotConverged, TypeError, ValueError
+        As :func:`retract_vjp` and :func:`project_vjp`.
+    """
+    enter_unit(x, {"v": v, "w": w}, {"y_bar": y_bar}, scale, check)
+    y = retract(x, v, retraction, metric=metric, scale=scale, check=False)
+    onto = project_vjp(y, w, y_bar, scale=scale, check=check)
+    along = retract_vjp(x, v, onto.x_bar, retraction, metric=metric, scale=scale, check=False)
+    return TransportCotangents(along.x_bar, along.v_bar, onto.v_bar)
+
+
 # --- what they share: T(X/c, V/c, W), linear in W ---------------------------------------------------------------------
 
 
@@ -502,7 +625,7 @@ def _qr_adjoint(x: Array, v: Array, w: Array, bar: Array) -> tuple[Array, Array,
     t = w @ down
     m_bar = -_sigma_adjoint(inner(q, bar))
     t_bar = bar + q @ m_bar
-    q_bar = t @ ct(m_bar) - bar @ ct(_sigma(inner(q, t)))
+    q_bar = t @ m_bar - bar @ ct(_sigma(inner(q, t)))  # m_bar is Hermitian
     psi_bar = -inner(t, t_bar) - inner(q, q_bar)
     e_bar = (q_bar + q @ _sigma_adjoint(psi_bar)) @ ct(down)
     return e_bar, e_bar, t_bar @ ct(down)
@@ -645,22 +768,24 @@ def transport(
     w: Array,
     method: Method,
     *,
+    retraction: Retraction | None = None,
     metric: Metric | None = None,
     scale: float = 1.0,
     check: bool = True,
 ) -> Array:
     """The transport of that name: ``transport_qr``, ``transport_polar`` and so on.
 
-    The projection onto the tangent space at another point y is ``project(y, w)``.
-
     Parameters
     ----------
     x, v, w : arrays of shape (..., n, p)
         Point, the tangent along which, and the tangent that is transported.
-    method : {"qr", "polar", "cayley", "isometric", "parallel"}
-        Differentiated retractions; the rotation of the Cayley retraction; parallel along the geodesic of the metric.
+    method : {"projection", "qr", "polar", "cayley", "isometric", "parallel"}
+        Projection at the end of ``retraction``; differentiated retractions; the rotation of the Cayley retraction;
+        parallel along the geodesic of the metric.
+    retraction : {"qr", "cholesky_qr", "polar", "cayley", "exp"}, optional
+        Of ``method="projection"``, which needs it; the others have none.
     metric : {"euclidean", "canonical"} or float, optional
-        Of ``method="parallel"``, which needs it; the others have none.
+        Of ``method="parallel"`` and ``retraction="exp"``, which need it; the others have none.
     scale, check
         As in :func:`transport_qr`.
 
@@ -673,6 +798,8 @@ def transport(
     OutsideDomain, TypeError, ValueError
         As the function of that name.
     """
+    if _projected(method, retraction):
+        return transport_projection(x, v, w, retraction, metric=metric, scale=scale, check=check)  # type: ignore[arg-type]
     if _parallel(method, metric):
         return transport_parallel(x, v, w, metric, scale=scale, check=check)  # type: ignore[arg-type]
     return _transport(_OF[method], x, v, w, scale, check)
@@ -687,6 +814,7 @@ def transport_jvp(
     w_dot: Array,
     method: Method,
     *,
+    retraction: Retraction | None = None,
     metric: Metric | None = None,
     scale: float = 1.0,
     check: bool = True,
@@ -697,7 +825,7 @@ def transport_jvp(
     ----------
     x, v, w, x_dot, v_dot, w_dot : arrays of shape (..., n, p)
         As in :func:`transport_qr_jvp`.
-    method, metric, scale, check
+    method, retraction, metric, scale, check
         As in :func:`transport`.
 
     Returns
@@ -709,6 +837,19 @@ def transport_jvp(
     OutsideDomain, TypeError, ValueError
         As the function of that name.
     """
+    if _projected(method, retraction):
+        return transport_projection_jvp(
+            x,
+            v,
+            w,
+            x_dot,
+            v_dot,
+            w_dot,
+            retraction,  # type: ignore[arg-type]
+            metric=metric,
+            scale=scale,
+            check=check,
+        )
     if _parallel(method, metric):
         return transport_parallel_jvp(
             x,
@@ -731,6 +872,7 @@ def transport_vjp(
     y_bar: Array,
     method: Method,
     *,
+    retraction: Retraction | None = None,
     metric: Metric | None = None,
     scale: float = 1.0,
     check: bool = True,
@@ -741,7 +883,7 @@ def transport_vjp(
     ----------
     x, v, w, y_bar : arrays of shape (..., n, p)
         As in :func:`transport_qr_vjp`.
-    method, metric, scale, check
+    method, retraction, metric, scale, check
         As in :func:`transport`.
 
     Returns
@@ -753,6 +895,17 @@ def transport_vjp(
     OutsideDomain, TypeError, ValueError
         As the function of that name.
     """
+    if _projected(method, retraction):
+        return transport_projection_vjp(
+            x,
+            v,
+            w,
+            y_bar,
+            retraction,  # type: ignore[arg-type]
+            metric=metric,
+            scale=scale,
+            check=check,
+        )
     if _parallel(method, metric):
         return transport_parallel_vjp(x, v, w, y_bar, metric, scale=scale, check=check)  # type: ignore[arg-type]
     return _transport_vjp(_OF[method], x, v, w, y_bar, scale, check)
@@ -761,8 +914,16 @@ def transport_vjp(
 _OF = {"qr": _QR, "polar": _POLAR, "cayley": _CAYLEY, "isometric": _ISOMETRIC}
 
 
+def _projected(method: str, retraction: str | None) -> bool:
+    require_choice("method", method, ("projection", *_OF, "parallel"))
+    if (retraction is not None) != (method == "projection"):
+        raise ValueError(
+            f"retraction={retraction!r} with method={method!r}: projection needs a retraction, the others have none"
+        )
+    return method == "projection"
+
+
 def _parallel(method: str, metric: Metric | None) -> bool:
-    require_choice("method", method, (*_OF, "parallel"))
     if (metric is not None) != (method == "parallel"):
         raise ValueError(f"metric={metric!r} with method={method!r}: parallel needs a metric, the others have none")
     return method == "parallel"

@@ -70,6 +70,17 @@ def test_range_and_null_space_of_the_projection(shape, dtype):
     assert np.all(abs(s - (s > 0.5)) <= unit(x))
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_hessian_whose_terms_cancel_is_tangent_to_rounding_of_its_own_size(metric):
+    x = point((7, 3), "complex128")
+    v, g = tangent(x, 1), gaussian((7, 3), "complex128", 2)
+    rest = stiefel.hessian(x, g, np.zeros_like(g), v, metric)
+    e = beta(metric) * x @ (ct(x) @ rest) + rest - x @ (ct(x) @ rest)  # the gradient map takes it to rest
+    got = stiefel.hessian(x, g, -e, v, metric)
+    assert norm(got) <= unit(x, metric) * norm(rest)
+    assert norm(ct(x) @ got + ct(got) @ x) <= unit(x) * norm(got)
+
+
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 

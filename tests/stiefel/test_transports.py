@@ -365,6 +365,67 @@ def test_no_derivative_of_qr():
         stiefel.transport_qr(x, v, w, check=False)
 
 
+RETRACTIONS = [
+    ("qr", None),
+    ("cholesky_qr", None),
+    ("polar", None),
+    ("cayley", None),
+    ("exp", "canonical"),
+    ("exp", 1.5),
+]
+
+
+@pytest.mark.parametrize(("retraction", "metric"), RETRACTIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("c", [1.0, 3.0])
+def test_projection_transport(retraction, metric, dtype, c):
+    """Projection at the point of n x n formulas; the adjoint identity; the names."""
+    end_kind = {"cholesky_qr": "qr", "exp": metric}.get(retraction, retraction)
+    for shape in SHAPES[:3]:
+        x, v, w = draw(shape, dtype, c=c)
+        options = {"metric": metric, "scale": c}
+        y = end(end_kind, x, v, c)
+        got = stiefel.transport_projection(x, v, w, retraction, **options)
+        m = ct(y) @ w
+        assert norm(got - (w - y @ (m + ct(m)) / 2)) <= value_limit(end_kind, x, v, w, c)
+        assert norm(got) <= norm(w) * (1 + unit(x))
+        d, bar = directions(shape, dtype), gaussian(shape, dtype, 60)
+        pulled = stiefel.transport_projection_vjp(x, v, w, bar, retraction, **options)
+        for i in range(3):
+            alone = [z if j == i else np.zeros_like(z) for j, z in enumerate(d)]
+            left = np.vdot(stiefel.transport_projection_jvp(x, v, w, *alone, retraction, **options), bar).real
+            limit = 2 * jvp_limit(end_kind, x, v, w, alone, c) * norm(bar)
+            assert abs(left - np.vdot(d[i], pulled[i]).real) <= limit, (shape, i)
+        along = stiefel.transport(x, v, w, "projection", retraction=retraction, **options)
+        np.testing.assert_array_equal(along, got)
+        whole = stiefel.transport_jvp(x, v, w, *d, "projection", retraction=retraction, **options)
+        parts = stiefel.transport_projection_jvp(x, v, w, *d, retraction, **options)
+        np.testing.assert_array_equal(whole, parts)
+        by_name = stiefel.transport_vjp(x, v, w, bar, "projection", retraction=retraction, **options)
+        np.testing.assert_array_equal(by_name.x_bar, pulled.x_bar)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("retraction", ["qr", "polar"])
+def test_projection_transport_in_400_bits(retraction, dtype):
+    pytest.importorskip("flint", reason="python-flint gives the reference")
+    of = exact(retraction)
+    a, d = draw((4, 2), dtype), directions((4, 2), dtype)
+    expected = truth.derivative(lambda x, v, w: truth.project(of(x, v), w), a, d, (1, 1, 1))
+    got = stiefel.transport_projection_jvp(*a, *d, retraction)
+    assert norm(got - expected) <= jvp_limit(retraction, *a, d)
+
+
+def test_projection_needs_a_retraction():
+    a = draw((5, 3), "float64")
+    with pytest.raises(ValueError, match="projection needs a retraction"):
+        stiefel.transport(*a, "projection")
+    with pytest.raises(ValueError, match="the others have none"):
+        stiefel.transport(*a, "qr", retraction="qr")
+    with pytest.raises(OutsideDomain, match="w is not tangent"):
+        stiefel.transport_projection(a[0], a[1], a[2] + 1e-9 * a[0], "qr")
+
+
 def test_signatures():
     for kind in (*NAMES, "parallel"):
         names = list(signature(getattr(stiefel, f"transport_{kind}")).parameters)
