@@ -76,6 +76,24 @@ def test_vjp_is_the_adjoint(shape, dtype, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_the_formula_off_the_tangent_space(shape, dtype, name):
+    """Unchecked, V is any matrix: the same formulas, value, derivative and adjoint."""
+    pytest.importorskip("flint", reason="python-flint gives the reference")
+    x, v = point(shape, dtype, 15), 0.3 * gaussian(shape, dtype, 16)
+    x_dot, v_dot, y_bar = (gaussian(shape, dtype, seed) for seed in (17, 18, 19))
+    limit, derivative_limit = (z * condition(x, v) for z in limits(name, x, v))  # X + V may shrink here
+    how = options(name) | {"check": False}
+    assert norm(retract(x, v, **how) - value_hp(name, x, v)) <= limit
+    y_dot = retract_jvp(x, v, x_dot, v_dot, **how)
+    size = derivative_limit * condition(x, v) * (norm(x_dot) + norm(v_dot))
+    assert norm(y_dot - derivative_hp(name, x, v, x_dot, v_dot)) <= size
+    x_bar, v_bar = retract_vjp(x, v, y_bar, **how)
+    assert abs(inner(y_dot, y_bar) - inner(x_dot, x_bar) - inner(v_dot, v_bar)) <= 2 * size * norm(y_bar)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [*SHAPES, (7, 3), (3, 3)])
 @pytest.mark.parametrize("dtype", NUMPY.dtypes)
 def test_orthonormal_for_every_step(shape, dtype, name):
