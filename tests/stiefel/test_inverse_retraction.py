@@ -49,6 +49,14 @@ def test_near_where_there_is_none(shape, dtype, method):
     assert norm(retract(x, inverse_retract(x, y, method), method, check=False) - y) <= limit(x, v) / 1e4
 
 
+def test_residual_of_the_lyapunov_equation():
+    """At eigenvalues near the imaginary axis the sign iteration alone leaves a thousand times more."""
+    x, v = pair((5, 5), "complex128", 1e4, seed=2)
+    m = ct(x) @ retract(x, v, "polar")
+    s, _ = inverse_retraction.lyapunov(m, 2 * np.eye(5) + 0 * m)
+    assert norm(m @ s + s @ ct(m) - 2 * np.eye(5)) <= 10 * 5 * np.finfo(float).eps * norm(s)
+
+
 def truth(method, x, y):
     """V by definition, real systems of all unknowns at once; x, y of 400-bit balls."""
     import flint

@@ -11,7 +11,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from backends import JAX_LATE, NUMPY, ct, gaussian, norm
+from backends import JAX_LATE, NUMPY, ct, draw, gaussian, norm
 from exact import residual
 from retractions import SHAPES, condition, derivative_hp, inner, pair, point, tangent, value_hp
 
@@ -73,6 +73,24 @@ def test_vjp_is_the_adjoint(shape, dtype, name):
         forward = inner(retract_jvp(x, v, x_dot, v_dot, **options(name)), y_bar)
         limit = 2 * limits(name, x, v)[1] * (norm(x_dot) + norm(v_dot)) * norm(y_bar)
         assert abs(forward - inner(x_dot, x_bar) - inner(v_dot, v_bar)) <= limit, size
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_the_formula_off_the_tangent_space(shape, dtype, name):
+    """Unchecked, V is any matrix: the same formulas, value, derivative and adjoint."""
+    pytest.importorskip("flint", reason="python-flint gives the reference")
+    x, v = point(shape, dtype, 15), 0.3 * gaussian(shape, dtype, 16)
+    x_dot, v_dot, y_bar = (gaussian(shape, dtype, seed) for seed in (17, 18, 19))
+    limit, derivative_limit = (z * condition(x, v) for z in limits(name, x, v))  # X + V may shrink here
+    how = options(name) | {"check": False}
+    assert norm(retract(x, v, **how) - value_hp(name, x, v)) <= limit
+    y_dot = retract_jvp(x, v, x_dot, v_dot, **how)
+    size = derivative_limit * condition(x, v) * (norm(x_dot) + norm(v_dot))
+    assert norm(y_dot - derivative_hp(name, x, v, x_dot, v_dot)) <= size
+    x_bar, v_bar = retract_vjp(x, v, y_bar, **how)
+    assert abs(inner(y_dot, y_bar) - inner(x_dot, x_bar) - inner(v_dot, v_bar)) <= 2 * size * norm(y_bar)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -180,6 +198,24 @@ def test_derivatives_of_huge_steps(dtype):
     for method in METHODS[:3]:
         near, far = (retract_jvp(x, v * 2.0**k, e, e, method) for k in (300, 900))
         assert norm(far * 2.0**600 - near) <= 10 * n_eps(x) * norm(near)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_the_second_pass_of_cholesky_qr(dtype):
+    """At condition 1e3 the first pass leaves a defect of about eps 1e6, the second one its square."""
+    b = draw((9, 4), dtype, cond=1e3, seed=82)
+    q, down, _ = retraction._cholesky_qr(b)
+    assert defect(q) <= 10 * n_eps(b)
+    r = np.linalg.inv(down)
+    assert norm(np.tril(r, -1)) <= 10 * n_eps(b) * norm(r) and (np.diagonal(r).real > 0).all()
+    assert norm(q @ r - b) <= 10 * n_eps(b) * 1e3 * norm(b)
+
+
+def test_a_diagonal_entry_below_the_normal_numbers_has_a_phase():
+    """Its real and imaginary part have three bits: divided by its absolute value it would not have modulus 1."""
+    b = np.asarray([[1, 0], [0, (3 + 4j) * 2.0**-1073], [0, 0]])
+    y = retraction.retract_qr(np.zeros_like(b), b, check=False)
+    assert defect(y) <= 10 * n_eps(y) and abs(y[1, 1]) > 0.99
 
 
 def test_the_phase_is_1_where_a_column_vanishes():
