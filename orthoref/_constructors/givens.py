@@ -47,7 +47,7 @@ def givens_rotation(a: Array, b: Array, *, convention: Convention = "lartg") -> 
     a, b : arrays of one shape
     convention : {"lartg", "rotg", "positive"}
         Sign of r. ``"lartg"`` (LAPACK 3.10 and later): c >= 0, r with the sign, or phase, of a; for a = 0 c = 0
-        and r = |b|. ``"rotg"``, of the BLAS: r with the sign of the larger of a and b, of b if they are equal in modulus;
+        and r = |b|. ``"rotg"``, of the BLAS: r with the sign of the larger of a and b, of b if their moduli are equal;
         complex as ``"lartg"``. ``"positive"``: r >= 0, real only.
 
     Returns
@@ -378,9 +378,9 @@ def givens_product(theta: Array, n: int, phase: Array | None = None, *, order: O
     >>> import numpy as np
     >>> import orthoref
     >>> orthoref.givens_product(np.asarray([np.pi / 2, 0.0, np.pi / 2]), 3).round(12) + 0.0
-    array([[ 0.,  0.,  1.],
-           [ 1.,  0.,  0.],
-           [ 0.,  1.,  0.]])
+    array([[0., 0., 1.],
+           [1., 0., 0.],
+           [0., 1., 0.]])
     """
     xp = _enter_angles(theta, phase, n, order)
     return givens_apply(theta, _identity(theta, phase, n, xp), phase, order=order)
