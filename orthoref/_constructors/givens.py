@@ -671,7 +671,7 @@ def plan_of(n: int, order: Order) -> Plan:
     return _plan(n, order if isinstance(order, str) else tuple(givens_pairs(n, order=order)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)
 def _plan(n: int, order: str | tuple[tuple[int, int], ...]) -> Plan:
     pairs = givens_pairs(n, order=order)
     free, level = [0] * n, []

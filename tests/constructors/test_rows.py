@@ -124,3 +124,12 @@ def test_what_is_refused(row):
                 row.jvp(xs, (*dots[:k], dots[k][..., :0], *dots[k + 1 :]))
     with pytest.raises((TypeError, ValueError)):
         row.vjp(xs, (bars[0][..., :0, :0] if bars[0].ndim > 1 else bars[0][..., None, None], *bars[1:]))
+
+
+@over_rows
+def test_empty_stacks(row):
+    xs, dots = row.draw((0, 2), row.dtypes[0], 1)
+    values = tuple_of(row.f(*xs))
+    assert all(y.shape[:2] == (0, 2) for y in (*values, *tuple_of(row.jvp(xs, dots))))
+    for x, x_bar in zip(xs, tuple_of(row.vjp(xs, cotangents(values))), strict=True):
+        assert x_bar.shape == x.shape and x_bar.dtype == x.dtype
