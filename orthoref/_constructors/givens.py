@@ -47,7 +47,7 @@ def givens_rotation(a: Array, b: Array, *, convention: Convention = "lartg") -> 
     a, b : arrays of one shape
     convention : {"lartg", "rotg", "positive"}
         Sign of r. ``"lartg"`` (LAPACK 3.10 and later): c >= 0, r with the sign, or phase, of a; for a = 0 c = 0
-        and r = |b|. ``"rotg"``, of the BLAS: r with the sign of the larger of a and b, of b if they are equal in modulus;
+        and r = |b|. ``"rotg"``, of the BLAS: r with the sign of the larger of a and b, of b if their moduli are equal;
         complex as ``"lartg"``. ``"positive"``: r >= 0, real only.
 
     Returns
@@ -667,7 +667,7 @@ def plan_of(n: int, order: Order) -> Plan:
     return _plan(n, order if isinstance(order, str) else tuple(givens_pairs(n, order=order)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)
 def _plan(n: int, order: str | tuple[tuple[int, int], ...]) -> Plan:
     pairs = givens_pairs(n, order=order)
     free, level = [0] * n, []

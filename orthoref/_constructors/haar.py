@@ -37,7 +37,7 @@ def haar(
         n rows, p <= n columns, n if not given.
     rng : int or numpy.random.Generator, optional
         Seed or source of the normal numbers; the system's randomness if not given.
-    normal : array of shape (*batch, n, p), optional
+    normal : array of shape (..., n, p), optional
         Independent standard normal numbers (real and imaginary parts of one variance) to use in the place of rng. The
         result is in its namespace, dtype and device.
     batch : tuple of int
@@ -55,7 +55,7 @@ def haar(
 
     Returns
     -------
-    array of shape (*batch, n, p)
+    array of shape (..., n, p)
 
     Raises
     ------

@@ -9,7 +9,7 @@ import array_api_compat as compat
 import numpy as np
 
 from orthoref._constructors.door import enter_any, require_count
-from orthoref.arrays import Array, Namespace, is_complex, namespace, require_choice, require_shape
+from orthoref.arrays import Array, Namespace, enter, is_complex, namespace, require_choice, require_shape
 from orthoref.linalg import UNSCALED, Scale, ct, inner, unit_scale
 
 Order = Literal["forward", "backward"]
@@ -109,6 +109,8 @@ def householder_matrix_vjp(v: Array, h_bar: Array, tau: Array | None = None) -> 
         As :func:`householder_product_vjp`.
     """
     one, tau_one = _one(v, tau)
+    enter(h_bar=h_bar)
+    require_shape("h_bar", h_bar, (*v.shape, v.shape[-1]))
     v_bar, tau_bar, _ = householder_product_vjp(one, h_bar, tau_one, storage="full")
     return HouseholderCotangent(v_bar[..., 0], None if tau_bar is None else tau_bar[..., 0])
 

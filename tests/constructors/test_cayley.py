@@ -20,6 +20,7 @@ from orthoref import (
     cayley_vjp,
     inverse_cayley,
     inverse_cayley_jvp,
+    skew_exp,
     skew_from_vector,
 )
 
@@ -73,6 +74,16 @@ def test_torch_parametrization_forward_and_backward(dtype):
     assert norm(base @ cayley(a, **options) - layer.weight.detach().numpy()) <= limit(a)
     x_bar = np.tril(2 * cayley_vjp(a, ct(base) @ bar, **options))
     assert norm(x_bar - x.grad.numpy()) <= limit(a) * norm(bar) * (1 + norm(a))
+
+
+@pytest.mark.parametrize("dtype", FIELDS)
+def test_half_is_exp_to_second_order(dtype):
+    """cayley(tA, factor=1/2) - exp(-tA) = -t^3 A^3/12 + O(t^4): without the 1/2 they differ in the first order."""
+    a = skew((4, 4), dtype, 12)
+    for t in (1e-2, 5e-3):
+        difference = cayley(t * a, factor=0.5) - skew_exp(-t * a)
+        assert norm(difference + t**3 * a @ a @ a / 12) <= t**4 * norm(a) ** 4
+        assert norm(cayley(t * a) - skew_exp(-t * a)) >= t * norm(a) / 2
 
 
 def test_other_triangles():

@@ -144,11 +144,8 @@ def test_levels_are_the_product_to_the_last_bit(order, phases):
     np.testing.assert_array_equal(givens_product(theta, n, phase, order=order), x)
 
 
-def test_exact_on_quarter_turns():
-    """Angles 0 and multiples of pi/2 are no dyadic numbers; (3, 4, 5) has dyadic multiples: sin and cos are given.
-
-    Here the pattern of the product is exact: signed permutations by rounding cos and sin to integers.
-    """
+def test_quarter_turns():
+    """Quarter turns make signed permutations: the product in rational arithmetic, ours but for the rounding of pi/2."""
     rng = np.random.default_rng(9)
     pairs = givens_pairs(5)
     quarter = rng.integers(-1, 3, len(pairs))
@@ -309,8 +306,9 @@ def test_empty_and_wrong():
         givens_product(theta, 3, order="fft")
     with pytest.raises(ValueError, match=r"\(2, 1\) is no pair"):
         givens_pairs(3, order=[(2, 1)])
-    with pytest.raises(ValueError, match="n=-1"):
-        givens_pairs(-1)
+    for n in (-1, 3.0, True):
+        with pytest.raises(ValueError, match=f"n={n}"):
+            givens_product(theta, n)
     with pytest.raises(TypeError, match="theta must be real"):
         givens_product(theta + 0j, 3)
     with pytest.raises(TypeError, match="x must be complex"):

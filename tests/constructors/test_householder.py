@@ -15,6 +15,7 @@ from orthoref import (
     householder_factor_jvp,
     householder_log_jacobian,
     householder_matrix,
+    householder_matrix_vjp,
     householder_product,
     householder_product_jvp,
     householder_product_vjp,
@@ -358,6 +359,8 @@ def test_wrong_options():
         householder_matrix(np.asarray(1.0))
     with pytest.raises(TypeError, match="must be an array"):
         householder_matrix([1.0])
+    with pytest.raises(ValueError, match=r"h_bar has shape \(3, 2\)"):
+        householder_matrix_vjp(np.ones(3), np.ones((3, 2)))
 
 
 def test_the_identity_in_400_bits_is_one():

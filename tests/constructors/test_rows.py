@@ -6,7 +6,7 @@ the sum of the terms of the derivative that the table states with every row; ten
 
 import numpy as np
 import pytest
-from backends import BACKENDS, NUMPY, gaussian, late, norm
+from backends import BACKENDS, NUMPY, ct, gaussian, late, norm
 from constructor_rows import ROWS, derivative_hp, inner, tuple_of, value_hp
 
 from orthoref import OutsideDomain
@@ -124,3 +124,26 @@ def test_what_is_refused(row):
                 row.jvp(xs, (*dots[:k], dots[k][..., :0], *dots[k + 1 :]))
     with pytest.raises((TypeError, ValueError)):
         row.vjp(xs, (bars[0][..., :0, :0] if bars[0].ndim > 1 else bars[0][..., None, None], *bars[1:]))
+
+
+@over_rows
+def test_empty_stacks(row):
+    xs, dots = row.draw((0, 2), row.dtypes[0], 1)
+    values = tuple_of(row.f(*xs))
+    assert all(y.shape[:2] == (0, 2) for y in (*values, *tuple_of(row.jvp(xs, dots))))
+    for x, x_bar in zip(xs, tuple_of(row.vjp(xs, cotangents(values))), strict=True):
+        assert x_bar.shape == x.shape and x_bar.dtype == x.dtype
+
+
+SKEW = ("cayley ", "cayley_neumann", "skew_exp", "vector_from_skew")
+TANGENT = ("inverse_cayley", "skew_log", "householder_factor", "givens_factor")
+
+
+@pytest.mark.parametrize(("row", "dtype"), [case for case in DOUBLE if case.values[0].name.startswith(SKEW + TANGENT)])
+def test_cotangents_lie_in_their_space(row, dtype):
+    """Of a skew-Hermitian argument skew-Hermitian, of a unitary one tangent, for every cotangent of the result."""
+    xs, _ = row.draw((), dtype, 61)
+    bars = cotangents(tuple_of(row.f(*xs)))
+    (x,), (x_bar,) = xs, tuple_of(row.vjp(xs, bars))
+    g = x_bar if row.name.startswith(SKEW) else ct(x) @ x_bar
+    assert norm(g + ct(g)) <= limit(row, dtype, row.size(xs, (x_bar,)) * (1 + sum(map(norm, bars))))
