@@ -220,18 +220,7 @@ def assert_vjp(
     __tracebackhide__ = True
     row = _derivative(operation, "vjp")
     given = _named("cotangents", cotangents, row.inputs[1:])
-    if row.name.startswith("polar"):
-        claims["factor"] = "both" if len(given) == 2 else next(iter(given))[0]
-    _assert(
-        row,
-        {"a": a, **given},
-        {"a_bar": a_bar},
-        row.claim(**claims),
-        precision,
-        _limit(row, limit),
-        recreate,
-        f"assert_vjp({operation!r})",
-    )
+    _assert_derivative(row, given, {"a": a, **given}, {"a_bar": a_bar}, claims, precision, limit, recreate)
 
 
 def assert_jvp(
@@ -265,18 +254,20 @@ def assert_jvp(
     __tracebackhide__ = True
     row = _derivative(operation, "jvp")
     given = _named("tangents", tangents, row.outputs)
+    _assert_derivative(row, given, {"a": a, "a_dot": a_dot}, given, claims, precision, limit, recreate)
+
+
+def _assert_derivative(
+    row: Operation, given: dict[str, Any], inputs: dict[str, Any], outputs: dict[str, Any], claims: dict[str, Any],
+    precision: str | None, limit: float | None, recreate: str | None,
+) -> None:  # fmt: skip
+    """``given`` says which factors of a polar decomposition are differentiated."""
+    __tracebackhide__ = True
     if row.name.startswith("polar"):
         claims["factor"] = "both" if len(given) == 2 else next(iter(given))[0]
-    _assert(
-        row,
-        {"a": a, "a_dot": a_dot},
-        given,
-        row.claim(**claims),
-        precision,
-        _limit(row, limit),
-        recreate,
-        f"assert_jvp({operation!r})",
-    )
+    operation, _, kind = row.name.rpartition("_")
+    caller = f"assert_{kind}({operation!r})"
+    _assert(row, inputs, outputs, row.claim(**claims), precision, _limit(row, limit), recreate, caller)
 
 
 def _derivative(operation: str, kind: str) -> Operation:

@@ -13,23 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from orthoref._newton_schulz.normalization import normalized
+from orthoref._newton_schulz.normalization import norm, normalized
 from orthoref._newton_schulz.rounding import store
 from orthoref._schedules import presets
-from orthoref._schedules.schedule import Row
+from orthoref._schedules.schedule import Normalization, Row
 from orthoref.errors import OutsideDomain
 from orthoref.oracle.newton_schulz.claim import Iteration
+from orthoref.oracle.newton_schulz.emulation import ORDERS, orders
 from orthoref.oracle.newton_schulz.ratios import Points
+from orthoref.oracle.newton_schulz.repeated import Guess, Map, repeated
 from orthoref.oracle.operation import Measured, Measurement
 from orthoref.oracle.precision import Precision
 
 EMULATED = ("bfloat16", "float16")
 FALSE_ALARM = 1e-6  # a run
 SPREAD = 1 / (8 * np.log(2))  # mean square of a rounding error, over u^2: the logarithm uniformly distributed
-ORDERS = {  # how a step is put together, and what of it is stored: sums with products, sums, everything
-    "standard": tuple((how, kept) for how in ("horner", "powers", "chain", "shifted") for kept in (0, 1, 2)),
-    "gram": tuple((how, kept) for how in ("horner", "powers", "separate") for kept in (0, 1, 2)),
-}
 UNSEEN = 1.5  # times the limit: an order of evaluation that was not among the emulated ones reached 1.42 of it
 SAFETY = 1.5  # on variances that are seen
 FLOOR = 16.0  # a port that is the emulation bit by bit shows no errors at all
@@ -53,8 +51,7 @@ class Member:
     emulated: np.ndarray  # one row for every order of evaluation
     common: float
     divisor: float
-    stored: bytes
-    norms: dict[tuple[str, float, str], float]  # of the normalized matrix, over that of the claim
+    norms: dict[tuple[Any, float, str], float]  # of the normalized matrix, over that of the claim
 
     @property
     def differences(self) -> np.ndarray:
@@ -71,13 +68,15 @@ class Member:
 class Alternative:
     """Another map: a direction ``away`` per matrix from the claimed one, and how it reads.
 
-    ``free`` ones have a size to be fitted, ``text`` takes it; of the others there is as much as there is.
+    ``free`` ones have a size to be fitted, ``text`` takes it; of the others there is as much as there is. ``other`` is
+    what computes it: an iteration, or the row and the coefficient that are off, (-1, 0) for the norm.
     """
 
     text: str
     away: list[np.ndarray]
     free: bool = True
     bin: tuple[float, float] | None = None
+    other: Map | tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,31 +107,39 @@ def pool(observed: Iterable[Any], claimed: Iteration, precision: Precision) -> M
         members = _members(chosen, claimed, precision)
         if not members:
             return Measured([], np.zeros((), bool), [f"no map to pool: nothing is determined in {precision.name}"])
-        found = _judged(members, claimed, precision)
+        found, guesses = _judged(members, claimed, precision)
         if len(chosen) < len(points):  # one reason for all that fail, if there is one
-            of_all = _judged(_members(points, claimed, precision), claimed, precision, only_if_it_fits=True)
+            of_all, _ = _judged(_members(points, claimed, precision), claimed, precision, only_if_it_fits=True)
             found = replace(found, notes=of_all.notes or found.notes)
-        return found
+        bits = repeated(points, claimed, precision, guesses)
+        if bits is None:
+            return found
+        measurement, notes = bits  # what is repeated bit for bit is sure, the others are likely
+        return replace(found, measurements=[*found.measurements, measurement], notes=notes or found.notes)
 
 
 def _members(points: Iterable[Points], claimed: Iteration, precision: Precision) -> list[Member]:
     """Each stored matrix once: in another dtype it has the same rounding errors."""
-    found = [member for each in points if (member := _member(each, claimed, precision)) is not None]
-    return list({member.stored: member for member in found}.values())
+    found: dict[bytes, Member | None] = {}
+    for each in points:
+        if not np.isfinite(each.seen).all() or not np.all(each.deviation > 0) or np.iscomplexobj(each.a):
+            continue
+        tall = each.a if each.a.shape[0] > each.a.shape[1] else each.a.T
+        how = (claimed.normalization, claimed.eps, claimed.eps_rule)
+        try:
+            stored = normalized(store(tall, precision.name), *how, precision=precision.name)
+        except OutsideDomain:
+            continue
+        if (key := stored.tobytes()) not in found:
+            found[key] = _member(each, tall.astype(np.float64), stored, claimed, precision)
+    return [member for member in found.values() if member is not None]
 
 
-def _member(points: Points, claimed: Iteration, precision: Precision) -> Member | None:
-    """With its emulations; None where they overflow, or there is nothing finite."""
-    a = points.a
-    if not np.isfinite(points.seen).all() or not np.all(points.deviation > 0) or np.iscomplexobj(a):
-        return None
+def _member(
+    points: Points, tall: np.ndarray, stored: np.ndarray, claimed: Iteration, precision: Precision
+) -> Member | None:
+    """With its emulations; None where they overflow."""
     how = (claimed.normalization, claimed.eps, claimed.eps_rule)
-    tall = a if a.shape[0] > a.shape[1] else a.T
-    try:
-        stored = normalized(store(tall, precision.name), *how, precision=precision.name)
-    except OutsideDomain:
-        return None
-    tall = tall.astype(np.float64)
     start = normalized(tall, *how)
     p, _, vh = np.linalg.svd(start, full_matrices=False)
     p, vh = p[:, points.determined], vh[points.determined]
@@ -146,145 +153,54 @@ def _member(points: Points, claimed: Iteration, precision: Precision) -> Member 
     if claimed.normalization.factor == 1 and not claimed.eps and claimed.normalization.kind != "aol":
         significand = 2 * float(np.frexp(divisor)[0])
         common = points.common**2 / (3 * significand**2)  # one rounding, of a number that is known
-    return Member(points, emulated, common, divisor, stored.tobytes(), _norms(tall, size, claimed))
+    return Member(points, emulated, common, divisor, _norms(tall, claimed))
 
 
-def orders(x: np.ndarray, claimed: Iteration, precision: str) -> Iterator[np.ndarray]:
-    """Results of a normalized tall float32 matrix in the orders of evaluation ``ORDERS``."""
-    rows = [[np.float32(c) for c in row] for row in claimed.schedule.coefficients(claimed.steps)]
-    for how, kept in ORDERS[claimed.form]:
-        arithmetic, y = _Arithmetic(precision, kept), x
-        if claimed.form == "gram":
-            yield arithmetic.gram(x, rows, claimed.restart, how)
-            continue
-        for c in rows:
-            y = arithmetic.step(y, c, how)
-        yield y
-
-
-def _rounded(x: np.ndarray, precision: str) -> np.ndarray:
-    """To nearest, ties to even: bit by bit for bfloat16, which is a float32 cut short."""
-    if precision == "float16":
-        return x.astype(np.float16).astype(np.float32)
-    bits = x.view(np.uint32)
-    even = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(0xFFFF0000)
-    return np.where(np.isfinite(x), even.view(np.float32), x)
-
-
-class _Arithmetic:
-    """Products and sums of which ``kept`` says what is stored: 0 sums with their products, 1 products, 2 everything."""
-
-    def __init__(self, precision: str, kept: int) -> None:
-        self.precision, self.kept = precision, kept
-
-    def store(self, x: np.ndarray) -> np.ndarray:
-        """Rounded."""
-        return _rounded(x, self.precision)
-
-    def product(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """X Y, which is added to something."""
-        return self.store(x @ y) if self.kept else x @ y
-
-    def times(self, c: np.float32, x: np.ndarray) -> np.ndarray:
-        """C X, which is added to something."""
-        return self.store(c * x) if self.kept == 2 else c * x
-
-    def tail(self, g: np.ndarray, c: Sequence[np.float32], powers: bool) -> np.ndarray:
-        """S = c_1 G + ... + c_q G^q, by Horner's rule or by powers."""
-        if len(c) == 2:
-            return self.store(c[1] * g)
-        if powers:
-            s, power = self.times(c[1], g), g
-            for a in c[2:]:
-                power = self.store(g @ power)
-                s = self.store(s + self.times(a, power))
-            return s
-        if self.kept:
-            s = self.store(c[-1] * g)
-            for a in c[-2:0:-1]:
-                s = self.store(self.times(a, g) + self.product(g, s))
-            return s
-        s = self.store(c[-2] * g + c[-1] * (g @ g))
-        for a in c[-3:0:-1]:
-            s = self.store(a * g + g @ s)
-        return s
-
-    def step(self, x: np.ndarray, c: Sequence[np.float32], how: str) -> np.ndarray:
-        """One step of the standard form."""
-        if len(c) == 1:
-            return self.store(c[0] * x)
-        g = self.store(x.T @ x)
-        if how == "chain":
-            y, z = self.times(c[0], x), x
-            for a in c[1:]:
-                z = self.store(z @ g)
-                y = self.store(y + self.times(a, z))
-            return y
-        s = self.tail(g, c, how == "powers")
-        if how == "shifted":
-            return self.store(x @ self.shifted(s, c[0]))
-        return self.store(self.times(c[0], x) + self.product(x, s))
-
-    def shifted(self, s: np.ndarray, c: np.float32) -> np.ndarray:
-        """P = c I + S."""
-        return self.store(s + self.times(c, np.eye(len(s), dtype=np.float32)))
-
-    def gram(self, x: np.ndarray, rows: Sequence[Sequence[np.float32]], restart: Sequence[int], how: str) -> np.ndarray:
-        """The Gram form; with P formed, or c_0 Q + Q S."""
-        g, q = self.store(x.T @ x), None
-        for k, c in enumerate(rows):
-            if k in restart and q is not None:
-                x, q = self.store(x @ q), None
-                g = self.store(x.T @ x)
-            s = self.tail(g, c, how == "powers") if len(c) > 1 else 0 * g
-            p = self.shifted(s, c[0])
-            if how == "separate":
-                q = p if q is None else self.store(self.times(c[0], q) + self.product(q, s))
-                y = self.store(self.times(c[0], g) + self.product(s, g))
-                g = self.store(self.times(c[0], y) + self.product(y, s))
-            else:
-                q = p if q is None else self.store(q @ p)
-                g = self.store(p @ self.store(g @ p))
-        return x if q is None else self.store(x @ q)
-
-
-def _norms(a: np.ndarray, size: float, claimed: Iteration) -> dict[tuple[str, float, str], float]:
+def _norms(a: np.ndarray, claimed: Iteration) -> dict[tuple[Any, float, str], float]:
     """How much larger the normalized matrix is under another eps, rule or kind of norm."""
     how = claimed.normalization
-    found: dict[tuple[str, float, str], float] = {}
-    if how.kind == "aol":  # which turns the singular vectors
+    if how.kind in ("aol", "none"):  # the former turns the singular vectors
         return {}
-    for eps in {*EPSILONS, claimed.eps}:
-        for rule in ("add", "clamp"):
-            found[how.kind, eps, rule] = float(np.linalg.norm(normalized(a, how, eps, rule))) / size
-    for kind in ("frobenius", "schatten4", "spectral"):
-        other = replace(how, kind=kind)
-        found[kind, claimed.eps, claimed.eps_rule] = (
-            float(np.linalg.norm(normalized(a, other, claimed.eps, claimed.eps_rule))) / size
-        )
-    return found
+    sizes = {kind: float(how.factor) * norm(a, kind).item() for kind in ("frobenius", "schatten4", "spectral")}
+
+    def divisor(kind: str, eps: float, rule: str) -> float:
+        return sizes[kind] + eps if rule == "add" else max(sizes[kind], eps)
+
+    own = (how.kind, claimed.eps, claimed.eps_rule)
+    tried = [(how.kind, eps, rule) for eps in {*EPSILONS, claimed.eps} for rule in ("add", "clamp")]
+    return {each: divisor(*own) / divisor(*each) for each in (*tried, *((kind, *own[1:]) for kind in sizes))}
 
 
 def _alternatives(members: Sequence[Member], claimed: Iteration) -> Iterator[Alternative]:
     """Every coefficient, the norm, the multiple; other numbers of steps, factors, eps, norms, schedules; bins of s."""
     rows = claimed.schedule.steps(claimed.steps)
     distinct = list(dict.fromkeys(rows))
-    singular = [member.points.s for member in members]
-    exact = [member.points.f for member in members]
+    singular = np.concatenate([member.points.s for member in members])
+    exact = np.concatenate([member.points.f for member in members])
+    ends = np.cumsum([len(member.points.s) for member in members])[:-1]
+    how, eps, rule = claimed.normalization, claimed.eps, claimed.eps_rule
 
-    def other(text: str, rows: Sequence[Row], of: Sequence[np.ndarray] = singular) -> Alternative:
-        return Alternative(text, [_applied(rows, s) - f for s, f in zip(of, exact, strict=True)], free=False)
+    def of(x: np.ndarray) -> list[np.ndarray]:
+        return np.split(x, ends)
+
+    def other(
+        text: str, rows: Sequence[Row], s: np.ndarray = singular, how: Normalization = how, eps: float = eps,
+        rule: str = rule,
+    ) -> Alternative:  # fmt: skip
+        return Alternative(text, of(_applied(rows, s) - exact), free=False, other=Map.of(rows, how, eps, rule))
 
     for number, row in enumerate(distinct, start=1):
         for k in range(len(row.numerator)):
             of_row = f" of row {number}" if len(distinct) > 1 else ""
             text = f"coefficient {NAMES[k]}{of_row} is off by {{:+.2g}} of it"
-            yield Alternative(text, [_by_coefficient(rows, row, k, s) for s in singular])
-    yield Alternative("the norm is {:.4f} times what is claimed", [-member.points.slope for member in members])
-    for factor in (1.01, 1.02, 1.05):
-        for times in (factor, 1 / factor):
-            yield other(f"the norm is {times:.4f} times what is claimed", rows, [s / times for s in singular])
-    yield Alternative("x is {:.4f} times what it should be", exact)
+            yield Alternative(text, of(_by_coefficient(rows, row, k, singular)), other=(number - 1, k))
+    slopes = [-member.points.slope for member in members]
+    yield Alternative("the norm is {:.4f} times what is claimed", slopes, other=(-1, 0))
+    for factor in ("1.01", "1.02", "1.05"):
+        for times in (Fraction(factor), 1 / Fraction(factor)):
+            text = f"the norm is {float(times):.4f} times what is claimed"
+            yield other(text, rows, singular / float(times), replace(how, factor=how.factor * times))
+    yield Alternative("x is {:.4f} times what it should be", of(exact))
     for steps in range(max(claimed.steps - 3, 0), claimed.steps + 4):
         if steps != claimed.steps:
             try:
@@ -292,6 +208,9 @@ def _alternatives(members: Sequence[Member], claimed: Iteration) -> Iterator[Alt
             except ValueError:
                 continue
             yield other(f"{steps} steps, not {claimed.steps}", more)
+    for k in range(len(rows) - 1):  # without the last it is a step less
+        if rows[k] != rows[k + 1]:
+            yield other(f"step {k + 1} is left out", rows[:k] + rows[k + 1 :])
     for safety in ("1.01", "1.02", "1.05"):
         for last, which in ((True, "every row"), (False, "every row but the last")):
             for by, text in ((1 / Fraction(safety), "without its"), (Fraction(safety), "with a")):
@@ -299,28 +218,30 @@ def _alternatives(members: Sequence[Member], claimed: Iteration) -> Iterator[Alt
                 yield other(f"the schedule {text} safety factor {safety} (in {which})", scaled.steps(claimed.steps))
     for short in EMULATED:
         yield other(f"the coefficients are rounded to {short}", [row.rounded(short) for row in rows])
-    for kind, eps, rule in members[0].norms:
-        sizes = [member.norms[kind, eps, rule] for member in members]
-        text = f"the norm is {kind}" if kind != claimed.normalization.kind else f"eps is {eps:g} ({rule})"
-        yield other(text, rows, [s * size for s, size in zip(singular, sizes, strict=True)])
+    for kind, least, way in members[0].norms:
+        sizes = np.concatenate([member.points.s * member.norms[kind, least, way] for member in members])
+        text = f"the norm is {kind}" if kind != how.kind else f"eps is {least:g} ({way})"
+        yield other(text, rows, sizes, replace(how, kind=kind), least, way)
     for name in presets.names():
         if name != claimed.schedule.name and presets.get(name).rows[0].polynomial:
             try:
                 yield other(f"the coefficients of {name}", presets.get(name).steps(claimed.steps))
             except ValueError:
                 continue
-    for low in sorted({float(2.0 ** np.floor(np.log2(value))) for s in singular for value in s}):
-        inside = [(low <= s) & (s < 2 * low) for s in singular]
-        away = [f * here for f, here in zip(exact, inside, strict=True)]
+    for low in np.unique(2.0 ** np.floor(np.log2(singular))).tolist():
+        inside = (low <= singular) & (singular < 2 * low)
         text = f"singular values from {low:.2g} to {2 * low:.2g} are off by {{:+.2g}} of what they should be"
-        yield Alternative(text, away, bin=(low, 2 * low))
+        yield Alternative(text, of(exact * inside), bin=(low, 2 * low))
 
 
 def _judged(
     members: Sequence[Member], claimed: Iteration, precision: Precision, only_if_it_fits: bool = False
-) -> Measured:
-    """(SCORE) of all alternatives, and what the best one reads like."""
-    tried = [each for each in _alternatives(members, claimed) if _moves(each)]
+) -> tuple[Measured, list[Guess]]:
+    """(SCORE) of all alternatives, and what the best one reads like; all that another program may compute."""
+    tried: list[Alternative] = []
+    unseen: list[Alternative] = []
+    for each in _alternatives(members, claimed):
+        (tried if _moves(each) else unseen).append(each)
     count, ways = len(tried), len(members[0].emulated)
     own: list[np.ndarray] = []
     shared: list[np.ndarray] = []
@@ -367,7 +288,12 @@ def _judged(
     notes: list[str] = []
     if not z[worst] <= rare:
         notes = _named(tried, weight, score[:, way], z, float(totals[way]), points, rare, only_if_it_fits)
-    return Measured([measurement], np.ones((), bool), notes, (), bins)
+    guesses = [
+        Guess(each.text, each.other, score[k] / weight[k])
+        for k, each in enumerate(tried) if each.other is not None
+    ]  # fmt: skip
+    guesses += [Guess(each.text, each.other, np.zeros(ways)) for each in unseen if each.other is not None]
+    return Measured([measurement], np.ones((), bool), notes, (), bins), guesses
 
 
 def _named(

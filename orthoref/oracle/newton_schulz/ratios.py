@@ -50,6 +50,9 @@ MULTIPLE = 5.0  # root mean squares of its rounding error that the multiple may 
 RARE = 2.0**-30  # probability with which one entry of a matrix may exceed its limit
 
 
+SMALL = 9  # order of matrices whose results can be repeated bit for bit, whatever the order of accumulation
+
+
 SHORT = ("bfloat16", "float16", "tf32")  # formats in which the errors of storing hide those of accumulation
 
 
@@ -59,7 +62,7 @@ class Points:
 
     ``s`` are the normalized singular values there, ``f`` the map, ``slope`` s f'(s), ``seen`` Re p_i^H X v_i over the
     update scale, ``deviation`` their standard deviations. ``common`` is that of the relative error of the norm. Results
-    that are refused by themselves do not ``hold``.
+    that are refused by themselves do not ``hold``. Small results ``x`` that are not square are kept as they are.
     """
 
     a: np.ndarray
@@ -71,6 +74,7 @@ class Points:
     deviation: np.ndarray
     common: float
     holds: bool
+    x: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,10 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
     if precision.name not in SHORT or not np.isfinite(x).all():
         return found
     local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error)
-    return local.whitened(found, upright / factor, a)
+    found = local.whitened(found, upright / factor, a)
+    # in square ones the side of the Gram matrix is the port's
+    small = m != n and 2 <= min(m, n) <= SMALL and max(m, n) <= 4 * SMALL and not np.iscomplexobj(x)
+    return replace(found, points=replace(found.points, x=x)) if small and found.points is not None else found
 
 
 @np.errstate(all="ignore")  # what overflows is infinite
@@ -403,7 +410,7 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
         for one, other in zip(grams[::2], grams[1::2], strict=True):
             bent += bend(one, other) * n / max(4, 2 * n**0.5) ** 2
         return worst, bent, runs, float("inf")
-    top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u)
+    top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u) + error.longest[0]
     for k, c in enumerate(coefficients, start=1):
         grid = np.linspace(0, top, 1025)
         top = float(np.max(np.abs(grid * value(c, grid**2)))) * (1 + 4 * u)

@@ -104,7 +104,7 @@ class Expected(NamedTuple):
     The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V,
     ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P. ``stored`` are the standard
     deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k; ``longest`` their
-    largest row and column, together.
+    largest row and column, together, and for X_0 those of storing.
     """
 
     p: np.ndarray
@@ -220,7 +220,7 @@ def expected(
     start = sources.nothing().of_all(2 * u**2 * _square(s) / x.size + underflow)
     error = carry.to_end(0, start.of_diagonal(2 * u**2 * sources.entries_alike * s**2))
     error = error._replace(inside=error.inside + norm.error(sources, carry, exact))
-    stored, longest = {}, {}
+    stored, longest = {}, {0: start.longest(len(x))}
     for k, end in exact.segments():
         local = _step if form == "standard" else _segment
         made = local(exact.values[k : end + 1], exact.coefficients[k:end], sources)

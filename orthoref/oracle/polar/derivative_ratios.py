@@ -102,7 +102,7 @@ def _truth(kind: str, inputs: Mapping[str, np.ndarray], claimed: PolarDerivative
             changed = operator_norm(
                 lambda x: second(near, e_dot, x, left), near.a, lambda y: pull_along(near, e_dot, None, y, left)
             )
-            # U^H A, differentiated with a U that errs by itself: more only where the direction is normal
+            # (HDOT-UNIT) U^H A, differentiated with a U that errs by itself: terms that cancel do not err alike
             found["h_dot"] = done(h_dot, f, changed + of_u * length, of_h * length)
         return found
 

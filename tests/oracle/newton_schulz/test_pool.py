@@ -15,9 +15,11 @@ from orthoref._newton_schulz.rounding import store
 from orthoref._schedules.schedule import Row
 from orthoref.errors import OutsideDomain
 from orthoref.oracle import cases
+from orthoref.oracle.newton_schulz import emulation
 from orthoref.oracle.newton_schulz import pool as module
 from orthoref.oracle.newton_schulz.claim import iteration
-from orthoref.oracle.newton_schulz.pool import ORDERS, Alternative, _rounded, orders, pool
+from orthoref.oracle.newton_schulz.emulation import ORDERS, orders, rounded
+from orthoref.oracle.newton_schulz.pool import Alternative, pool
 from orthoref.oracle.newton_schulz.ratios import compare
 from orthoref.oracle.precision import PRECISIONS
 
@@ -207,12 +209,12 @@ def test_derivatives_by_coefficients():
 def test_rounding_bit_by_bit(precision):
     x = np.random.RandomState(0).standard_normal(2000).astype("float32") * 10.0 ** np.linspace(-4, 4, 2000)
     x = np.concatenate([x, [0, 1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-11]]).astype("float32")
-    assert np.array_equal(_rounded(x, precision), store(x, precision))
+    assert np.array_equal(rounded(x, precision), store(x, precision))
 
 
 @pytest.mark.parametrize("form", ["standard", "gram"])
 def test_orders_agree_in_exact_arithmetic(form, monkeypatch):
-    monkeypatch.setattr(module, "_rounded", lambda x, precision: x)
+    monkeypatch.setattr(emulation, "rounded", lambda x, precision: x)
     a = cases.matrix((9, 5), cond=5.0, seed=1, dtype="float32")
     for name in ("jordan", "newton-schulz-3", "newton-schulz-9"):
         claimed = iteration(name, steps=3, form=form, restart=(2,) if form == "gram" else ())

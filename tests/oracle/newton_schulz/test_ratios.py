@@ -612,3 +612,12 @@ def test_a_curved_map_moves_all_equal_singular_values_one_way():
     claimed = {"schedule": "cans-5", "form": "gram", "restart": (2, 4)}
     one = judged(a, newton_schulz(a, precision="float16", **claimed), "float16", **claimed)
     assert one.decided and one.multiple <= one.most / 2
+
+
+def test_the_largest_result_of_what_is_subnormal_in_the_format():
+    """What storing A adds is most of it: a right port of such matrices was refused, eps in the place of the norm."""
+    a = cases.matrix((96, 32), scale=1.4693679385278594e-39, seed=202, dtype="float32", structure="orthonormal")
+    claimed, bfloat16 = iteration("jordan", eps=1e-7), PRECISIONS["bfloat16"]
+    x = newton_schulz(a, "jordan", eps=1e-7)
+    assert compare(a.astype("float64"), x.astype("float64"), claimed, bfloat16).largest <= 0.8
+    assert compare(a.astype("float64"), 2 * x.astype("float64"), claimed, bfloat16).largest > 1
