@@ -141,9 +141,7 @@ def assert_retraction(
         raise ValueError(f"kind={kind!r} is not one of any, {', '.join(named)}, exp")
 
 
-def assert_transport(
-    transport: Port, *, kind: Literal["qr", "polar", "cayley", "isometric"], **options: Any
-) -> None:
+def assert_transport(transport: Port, *, kind: Literal["qr", "polar", "cayley", "isometric"], **options: Any) -> None:
     """Assert that transport(x, v, w) is the derivative of a retraction at v along w, or the isometric one of Cayley's.
 
     Parameters
@@ -196,4 +194,3 @@ def _check(caller: str, port: Port, operation: str, options: dict[str, Any]) -> 
     report = conformance.check(port, operation, **given)
     if not report.holds:
         raise PortFailure(f"orthoref.testing.{caller}: {report.text()}")
-
