@@ -1,3 +1,4 @@
+# ruff: noqa: E402
 """Judge manifolds of other libraries and write the table of the page on them: python docs/make_stiefel_ports.py
 
 Needs torch, pymanopt, geotorch, geoopt and geomstats (with joblib, scikit-learn and matplotlib).
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-np.trapz = np.trapezoid  # which geomstats 2.8 asks for
+setattr(np, "trapz", np.trapezoid)  # noqa: B010 - which geomstats 2.8 asks for
 
 import geomstats.geometry.stiefel
 import geoopt
@@ -26,7 +27,8 @@ from torch.nn.utils import parametrizations
 
 import orthoref
 from orthoref.oracle import conformance
-from orthoref.oracle.stiefel.adapters import algebra, point_last, pymanopt as of_pymanopt, trivialization
+from orthoref.oracle.stiefel.adapters import algebra, point_last, trivialization
+from orthoref.oracle.stiefel.adapters import pymanopt as of_pymanopt
 
 warnings.simplefilter("ignore")
 REAL = {"dtypes": ("float32", "float64")}
@@ -55,12 +57,18 @@ def real_where_x_is(port):
 def pymanopt_ports():
     qr, polar = stiefel, partial(stiefel, retraction="polar")
     yield "Stiefel.projection", "stiefel.project", of_pymanopt(qr, "projection"), REAL
-    yield "Stiefel.euclidean_to_riemannian_gradient", "stiefel.gradient", of_pymanopt(
-        qr, "euclidean_to_riemannian_gradient"
-    ), REAL
-    yield "Stiefel.euclidean_to_riemannian_hessian", "stiefel.hessian", of_pymanopt(
-        qr, "euclidean_to_riemannian_hessian"
-    ), REAL
+    yield (
+        "Stiefel.euclidean_to_riemannian_gradient",
+        "stiefel.gradient",
+        of_pymanopt(qr, "euclidean_to_riemannian_gradient"),
+        REAL,
+    )
+    yield (
+        "Stiefel.euclidean_to_riemannian_hessian",
+        "stiefel.hessian",
+        of_pymanopt(qr, "euclidean_to_riemannian_hessian"),
+        REAL,
+    )
     yield 'Stiefel(retraction="qr").retraction', "stiefel.retract_qr", of_pymanopt(qr, "retraction"), REAL
     yield 'Stiefel(retraction="qr").retraction', "stiefel.retract", of_pymanopt(qr, "retraction"), REAL
     yield 'Stiefel(retraction="polar").retraction', "stiefel.retract_polar", of_pymanopt(polar, "retraction"), REAL
@@ -68,22 +76,37 @@ def pymanopt_ports():
         "order": 2, **REAL,
     }  # fmt: skip
     yield "Stiefel.exp", "stiefel.exp", of_pymanopt(qr, "exp"), ONE
-    for name, dtypes in (("SpecialOrthogonalGroup", ("float32", "float64")), ("UnitaryGroup", ("complex64", "complex128"))):
+    for name, dtypes in (
+        ("SpecialOrthogonalGroup", ("float32", "float64")),
+        ("UnitaryGroup", ("complex64", "complex128")),
+    ):
         made, claimed = group(name), {"dtypes": dtypes, **SQUARE}
         polar = partial(made, retraction="polar")
         yield f"{name}.projection", "stiefel.project", algebra(of_pymanopt(made, "projection"), result=True), claimed
-        yield f"{name}.euclidean_to_riemannian_gradient", "stiefel.gradient", algebra(
-            of_pymanopt(made, "euclidean_to_riemannian_gradient"), result=True
-        ), claimed
-        yield f"{name}.euclidean_to_riemannian_hessian", "stiefel.hessian", algebra(
-            of_pymanopt(made, "euclidean_to_riemannian_hessian"), tangent=(2,), result=True
-        ), claimed
-        yield f'{name}(retraction="qr").retraction', "stiefel.retract_qr", algebra(
-            of_pymanopt(made, "retraction"), tangent=(0,)
-        ), claimed
-        yield f'{name}(retraction="polar").retraction', "stiefel.retract_polar", algebra(
-            of_pymanopt(polar, "retraction"), tangent=(0,)
-        ), claimed
+        yield (
+            f"{name}.euclidean_to_riemannian_gradient",
+            "stiefel.gradient",
+            algebra(of_pymanopt(made, "euclidean_to_riemannian_gradient"), result=True),
+            claimed,
+        )
+        yield (
+            f"{name}.euclidean_to_riemannian_hessian",
+            "stiefel.hessian",
+            algebra(of_pymanopt(made, "euclidean_to_riemannian_hessian"), tangent=(2,), result=True),
+            claimed,
+        )
+        yield (
+            f'{name}(retraction="qr").retraction',
+            "stiefel.retract_qr",
+            algebra(of_pymanopt(made, "retraction"), tangent=(0,)),
+            claimed,
+        )
+        yield (
+            f'{name}(retraction="polar").retraction',
+            "stiefel.retract_polar",
+            algebra(of_pymanopt(polar, "retraction"), tangent=(0,)),
+            claimed,
+        )
         yield f"{name}.exp", "stiefel.exp", algebra(of_pymanopt(made, "exp"), tangent=(0,)), claimed
         log = algebra(of_pymanopt(made, "log"), result=True)
         doubles = {**claimed, "dtypes": dtypes[1:]}
@@ -116,7 +139,12 @@ def geomstats_ports():
 
     yield "Stiefel.to_tangent", "stiefel.project", point_last(geomstats.geometry.stiefel.Stiefel, "to_tangent"), doubles
     yield "StiefelCanonicalMetric.exp", "stiefel.exp", point_last(metric, "exp"), {**doubles, **CANONICAL}
-    yield "StiefelCanonicalMetric.retraction", "stiefel.retract", point_last(metric, "retraction"), {**doubles, **CANONICAL}
+    yield (
+        "StiefelCanonicalMetric.retraction",
+        "stiefel.retract",
+        point_last(metric, "retraction"),
+        {**doubles, **CANONICAL},
+    )
     yield "StiefelCanonicalMetric.retraction", "stiefel.retract_qr", point_last(metric, "retraction"), doubles
     yield "StiefelCanonicalMetric.lifting", "stiefel.inverse_retract_qr", point_last(metric, "lifting"), doubles
     yield "StiefelCanonicalMetric.log", "stiefel.log", point_last(metric, "log"), {**doubles, **CANONICAL}
@@ -168,7 +196,9 @@ def judged(name, operation, port, claimed):
     try:
         report = conformance.check(port, operation, progress=False, name=name, **claimed)
     except Exception as error:
-        return f"| `{name}` | `{operation}` {said} | could not run | {cell(f'{type(error).__name__}: {error}'[:150])} | |"
+        return (
+            f"| `{name}` | `{operation}` {said} | could not run | {cell(f'{type(error).__name__}: {error}'[:150])} | |"
+        )
     head = f"| `{name}` | `{operation}` {said} | {report.status.lower()} "
     if report.holds:
         return f"{head}| | |"

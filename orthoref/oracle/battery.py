@@ -190,7 +190,9 @@ class Levels:
     gallery_orders: tuple[int, ...] = (1, 2, 5, 16, 33)
     cotangent: tuple[str, ...] = ()
     entries: int = ENTRIES
-    frames: bool = False  # points with orthonormal columns: no more columns than rows, a spectrum where there can be one
+    frames: bool = (
+        False  # points with orthonormal columns: no more columns than rows, a spectrum where there can be one
+    )
 
 
 TRIPLE = ("class", "batch", "dtype")
@@ -410,7 +412,12 @@ def _cases(
     triples = [TRIPLE] if shapes is None else [(first, "dtype")]
     rows: list[Row] = []
     for i in range(4 if size == "exhaustive" else 1):
-        rows += cover(kept, triples=triples, allowed=partial(allowed, entries=levels.entries, frames=levels.frames), seed=seed + 1000 * i)
+        rows += cover(
+            kept,
+            triples=triples,
+            allowed=partial(allowed, entries=levels.entries, frames=levels.frames),
+            seed=seed + 1000 * i,
+        )
     turn: dict[Any, int] = {}
     found = [_case(row, seed + number, turn, levels.frames) for number, row in enumerate(rows)]
     if size == "exhaustive":

@@ -322,7 +322,7 @@ def cotangent(
 
     Returns
     -------
-    array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny", "huge" and numbers
+    array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny", "huge", numbers
     """
     if kind not in (kinds := TANGENTS if like in ("tangent", "neighbour") else COTANGENTS):
         raise ValueError(f"kind={kind!r} is not one of {', '.join(kinds)}")

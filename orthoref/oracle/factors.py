@@ -70,7 +70,12 @@ PHRASES: dict[str, dict[str, str]] = {
         "near overflow": "near overflow",
     },
     "dtype": {d: f"in {d}" for d in ("float32", "float64", "complex64", "complex128", "float16", "bfloat16")},
-    "call": {"first": "in the first call", "second": "in the second call"},
+    "cotangent": {
+        "vertical": "for tangents X A",
+        "horizontal": "for tangents with X^H V = 0",
+        **{length: f"for tangents of length {length}" for length in ("1e-8", "1e-4", "0.1", "10")},
+    },
+    "call": {"first": "in the first call", "second": "in the second call", "steps": "in several steps"},
 }
 
 # Levels that belong together: factor -> phrase -> levels.

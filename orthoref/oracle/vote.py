@@ -115,7 +115,7 @@ def _distinct(failure: Failure) -> float:
     """
     inputs = [x.value for x in _worst(failure)[0].values()]
     found = _clusters(inputs[0])
-    if found > 1 or any(x.shape[:-1] != inputs[0].shape[:-1] for x in inputs):
+    if found > 1 or len(inputs) == 1 or any(x.shape[:-1] != inputs[0].shape[:-1] for x in inputs):
         return found
     sizes = [float(np.max(np.abs(x), initial=0.0)) or 1.0 for x in inputs]
     beside = np.concatenate([x / size for x, size in zip(inputs, sizes, strict=True)], axis=-1)

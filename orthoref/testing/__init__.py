@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
     from orthoref.testing._geometry import assert_gradient as assert_gradient
+    from orthoref.testing._geometry import assert_haar as assert_haar
     from orthoref.testing._geometry import assert_hessian as assert_hessian
     from orthoref.testing._geometry import assert_inverse as assert_inverse
     from orthoref.testing._geometry import assert_projection as assert_projection
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 JUDGING = ("assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp")
 GEOMETRY = (
     "assert_gradient",
+    "assert_haar",
     "assert_hessian",
     "assert_inverse",
     "assert_projection",

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from orthoref.errors import PortFailure
 from orthoref.oracle import conformance
+from orthoref.oracle.lift import lift
+from orthoref.oracle.stiefel.haar import marginals, reason
 from orthoref.oracle.stiefel.row import TANGENT
-from orthoref.testing._assertions import _assert
+from orthoref.testing._assertions import _assert, assert_orthonormal
 
 Port = Callable[..., Any]
 Kind = Literal["any", "qr", "polar", "cayley", "exp"]
@@ -141,9 +143,7 @@ def assert_retraction(
         raise ValueError(f"kind={kind!r} is not one of any, {', '.join(named)}, exp")
 
 
-def assert_transport(
-    transport: Port, *, kind: Literal["qr", "polar", "cayley", "isometric"], **options: Any
-) -> None:
+def assert_transport(transport: Port, *, kind: Literal["qr", "polar", "cayley", "isometric"], **options: Any) -> None:
     """Assert that transport(x, v, w) is the derivative of a retraction at v along w, or the isometric one of Cayley's.
 
     Parameters
@@ -190,10 +190,49 @@ def assert_inverse(
     _check("assert_inverse", inverse, name, options if metric is None else {"metric": metric, **options})
 
 
+def assert_haar(x: Any, *, special: bool = False, false_alarm: float = 1e-6) -> None:
+    """Assert that a sample of points has the Haar measure, as far as its marginals show.
+
+    Parameters
+    ----------
+    x : array of shape (N, n, p)
+        N points, drawn independently; 1000 and more tell something. Arrays as in :func:`assert_polar`.
+    special : bool
+        Whether determinants are to be 1 (p = n, real): the measure of the rotations.
+    false_alarm : float
+        Largest probability that a sample of the Haar measure is refused.
+
+    Raises
+    ------
+    PortFailure
+        The least likely marginal, its probability and what is seen; columns that are not orthonormal.
+    TypeError, ValueError
+        Arguments that cannot be read.
+
+    Notes
+    -----
+    Kolmogorov-Smirnov tests of Re u^H X w for axes and generic unit vectors, whose distribution is known, and the sign
+    of the determinant: equation (SR-HAAR). Each may refuse with the probability ``false_alarm`` over their number.
+    """
+    __tracebackhide__ = True
+    if isinstance(false_alarm, bool) or not 0 < false_alarm < 1:
+        raise ValueError(f"false_alarm={false_alarm!r} is not a probability")
+    values = lift("x", x).value
+    if values.ndim != 3 or 0 in values.shape or values.shape[1] < values.shape[2]:
+        raise ValueError(f"x has shape {values.shape}, not (N, n, p) with n >= p")
+    assert_orthonormal(x)
+    found = marginals(values, special=special)
+    worst = min(found, key=lambda each: each.p)
+    if not worst.p >= false_alarm / len(found):
+        raise PortFailure(
+            f"orthoref.testing.assert_haar: {worst.name} of {len(values)} points is as unlikely as {worst.p:.2g}, "
+            f"less than {false_alarm / len(found):.2g}\n  reason: {reason(values, worst)}"
+        )
+
+
 def _check(caller: str, port: Port, operation: str, options: dict[str, Any]) -> None:
     __tracebackhide__ = True
     given: dict[str, Any] = {"battery": "quick", "progress": False, **options}
     report = conformance.check(port, operation, **given)
     if not report.holds:
         raise PortFailure(f"orthoref.testing.{caller}: {report.text()}")
-

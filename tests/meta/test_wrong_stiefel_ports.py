@@ -20,7 +20,8 @@ FEW = {"shapes": [(5, 3), (4, 4)], "dtypes": ["complex128"], "max_cases": 5, "sk
 
 def named(entries):
     return pytest.mark.parametrize(
-        "entry", [pytest.param(e, id=f"{e.operation} {e.name} {' '.join(map(str, e.claims.values()))}") for e in entries]
+        "entry",
+        [pytest.param(e, id=f"{e.operation} {e.name} {' '.join(map(str, e.claims.values()))}") for e in entries],
     )
 
 

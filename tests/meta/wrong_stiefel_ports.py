@@ -413,7 +413,9 @@ def inverse_polar(x, y):
     m, p = ct(x) @ y, x.shape[-1]
     one = np.eye(p)
     k = np.einsum("...ij,kl->...ikjl", m, one) + np.einsum("ij,...kl->...ikjl", one, np.conj(m))
-    s = np.linalg.solve(k.reshape(*m.shape[:-2], p * p, p * p), np.broadcast_to(2 * one.reshape(-1, 1), (*m.shape[:-2], p * p, 1)))
+    s = np.linalg.solve(
+        k.reshape(*m.shape[:-2], p * p, p * p), np.broadcast_to(2 * one.reshape(-1, 1), (*m.shape[:-2], p * p, 1))
+    )
     return y @ s.reshape(m.shape) - x
 
 
@@ -451,7 +453,12 @@ COMPLEX = ("complex64", "complex128")
 CONJUGATE = "conjugate is missing.*: right for real, wrong for complex"
 
 _WRONG = [
-    ("canonical gradient map", "stiefel.project", canonical_gradient, "not idempotent: it doubles .* canonical gradient map"),
+    (
+        "canonical gradient map",
+        "stiefel.project",
+        canonical_gradient,
+        "not idempotent: it doubles .* canonical gradient map",
+    ),
     ("horizontal", "stiefel.project", horizontal, "horizontal .Grassmann. projection"),
     ("no half", "stiefel.project", without_half, "factor 1/2 of herm.* is lost"),
     ("half twice", "stiefel.project", half_twice, "factor 1/2 of herm.* twice"),
@@ -467,9 +474,25 @@ _WRONG = [
     ("oblique", "stiefel.project", oblique, "product of spheres"),
     ("upper triangle", "stiefel.project", upper_triangle, "upper triangle"),
     ("identity", "stiefel.project", of_v_itself, "u is v itself"),
-    ("float32 inside", "stiefel.project", lambda x, v: v - (x.astype("c8") @ herm(ct(x).astype("c8") @ v.astype("c8"))).astype(x.dtype), "accurate to float32"),
-    ("canonical for Euclidean", "stiefel.gradient", canonical_gradient, "gradient for the canonical metric, not for euclidean"),
-    ("Euclidean for canonical", "stiefel.gradient", euclidean, "gradient for the euclidean metric, not for canonical", CANONICAL),
+    (
+        "float32 inside",
+        "stiefel.project",
+        lambda x, v: v - (x.astype("c8") @ herm(ct(x).astype("c8") @ v.astype("c8"))).astype(x.dtype),
+        "accurate to float32",
+    ),
+    (
+        "canonical for Euclidean",
+        "stiefel.gradient",
+        canonical_gradient,
+        "gradient for the canonical metric, not for euclidean",
+    ),
+    (
+        "Euclidean for canonical",
+        "stiefel.gradient",
+        euclidean,
+        "gradient for the euclidean metric, not for canonical",
+        CANONICAL,
+    ),
     ("half of canonical", "stiefel.gradient", landing_field, "half of the canonical gradient", CANONICAL),
     ("Grassmann gradient", "stiefel.gradient", left_multiplied, "horizontal"),
     ("canonical by transposes", "stiefel.gradient", canonical_by_transposes, CONJUGATE, CANONICAL),
@@ -477,7 +500,13 @@ _WRONG = [
     ("canonical sign", "stiefel.gradient", canonical_sign, "sign of X G.H X is wrong", CANONICAL),
     ("ascent", "stiefel.gradient", lambda x, g: -euclidean(x, g), "wrong sign"),
     ("egrad", "stiefel.gradient", lambda x, g: g.copy(), "grad is egrad itself"),
-    ("canonical square only", "stiefel.gradient", lambda x, g: 2 * skew_part_only(x, g), "exact for p = n only", CANONICAL),
+    (
+        "canonical square only",
+        "stiefel.gradient",
+        lambda x, g: 2 * skew_part_only(x, g),
+        "exact for p = n only",
+        CANONICAL,
+    ),
     ("no curvature", "stiefel.hessian", hessian_without_curvature, "curvature term"),
     ("no herm", "stiefel.hessian", hessian_without_herm, "herm is missing"),
     ("no half", "stiefel.hessian", hessian_without_half, "1/2 of herm.*is lost"),
@@ -485,8 +514,20 @@ _WRONG = [
     ("not projected", "stiefel.hessian", hessian_not_projected, "not projected"),
     ("transposes", "stiefel.hessian", hessian_by_transposes, CONJUGATE),
     ("of rgrad", "stiefel.hessian", hessian_of_the_riemannian_gradient, "curvature term|Riemannian gradient"),
-    ("Euclidean for canonical", "stiefel.hessian", hessian, "Hessian for the euclidean metric, not for canonical", CANONICAL),
-    ("Euclidean in canonical map", "stiefel.hessian", hessian_in_the_canonical_gradient_map, "metric that is not Euclidean", CANONICAL),
+    (
+        "Euclidean for canonical",
+        "stiefel.hessian",
+        hessian,
+        "Hessian for the euclidean metric, not for canonical",
+        CANONICAL,
+    ),
+    (
+        "Euclidean in canonical map",
+        "stiefel.hessian",
+        hessian_in_the_canonical_gradient_map,
+        "metric that is not Euclidean",
+        CANONICAL,
+    ),
     ("exchanged", "stiefel.hessian", hessian_exchanged, "exchanged"),
     ("no signs", "stiefel.retract_qr", qr_without_signs, "QR without making the diagonal of R positive"),
     ("wrong signs", "stiefel.retract_qr", qr_real_signs, "QR without making|sign"),
@@ -504,7 +545,12 @@ _WRONG = [
     ("shifted", "stiefel.retract_polar", polar_by_eigh_of_a_shifted_gram, "length"),
     ("no P", "stiefel.retract_cayley", partial(cayley, p=0.0), "P_X is missing"),
     ("P without half", "stiefel.retract_cayley", partial(cayley, p=1.0), "P_X = I - X X.H"),
-    ("no half", "stiefel.retract_cayley", partial(cayley, left=1.0, right=1.0), "factors 1/2 are missing|twice too long"),
+    (
+        "no half",
+        "stiefel.retract_cayley",
+        partial(cayley, left=1.0, right=1.0),
+        "factors 1/2 are missing|twice too long",
+    ),
     ("one half", "stiefel.retract_cayley", partial(cayley, right=1.0), "only one factor 1/2 is missing"),
     ("sign", "stiefel.retract_cayley", partial(cayley, left=-0.5, right=-0.5), "sign of the step"),
     ("same sign", "stiefel.retract_cayley", partial(cayley, right=-0.5, left=0.5), "= X|x itself"),
@@ -527,9 +573,19 @@ _WRONG = [
     ("projection", "stiefel.transport_qr", transport_projection(qr_fixed), "transport by projection"),
     ("projection", "stiefel.transport_polar", transport_projection(polar), "transport by projection"),
     ("square only", "stiefel.transport_polar", partial(transport_polar, square=True), "horizontally|differs"),
-    ("projection at X", "stiefel.transport_polar", transport_projection(lambda x, v: x), "projected at X itself|u is w"),
+    (
+        "projection at X",
+        "stiefel.transport_polar",
+        transport_projection(lambda x, v: x),
+        "projected at X itself|u is w",
+    ),
     ("isometric for derivative", "stiefel.transport_cayley", transport_isometric, "isometric transport of the Cayley"),
-    ("derivative for isometric", "stiefel.transport_isometric", transport_cayley, "derivative of the Cayley retraction"),
+    (
+        "derivative for isometric",
+        "stiefel.transport_isometric",
+        transport_cayley,
+        "derivative of the Cayley retraction",
+    ),
     ("no P", "stiefel.transport_isometric", partial(transport_isometric, p=0.0), "P_X is missing"),
     ("backwards", "stiefel.transport_isometric", partial(transport_isometric, back=-1.0), "wrong sign|backwards"),
     ("exchanged", "stiefel.transport_isometric", lambda x, v, w: transport_isometric(x, w, v), "V and W are exchanged"),
@@ -539,7 +595,12 @@ _WRONG = [
     ("QR for polar", "stiefel.inverse_retract_polar", inverse_qr, "this is the inverse of the QR"),
     ("backwards", "stiefel.inverse_retract_polar", lambda x, y: -inverse_polar(x, y), "wrong sign"),
     ("exchanged", "stiefel.inverse_retract_cayley", lambda x, y: inverse_cayley(y, x), "exchanged"),
-    ("canonical map", "stiefel.inverse_retract_cayley", lambda x, y: canonical_gradient(x, y), "canonical gradient map of Y"),
+    (
+        "canonical map",
+        "stiefel.inverse_retract_cayley",
+        lambda x, y: canonical_gradient(x, y),
+        "canonical gradient map of Y",
+    ),
     ("Cayley for log", "stiefel.log", inverse_cayley, "this is the inverse of the Cayley", CANONICAL),
     ("flat", "stiefel.log", flat, "first order only"),
     ("X+V", "stiefel.retract", not_retracted, "length|orthonormal"),
@@ -550,17 +611,33 @@ _WRONG = [
     ("no P", "stiefel.retract", partial(cayley, p=0.0), "derivative at zero is V . X X.H V"),
     ("no signs", "stiefel.retract", qr_without_signs, "R.X, 0. "),
     ("QR as second order", "stiefel.retract", qr_fixed, "first order only", {"order": 2}),
-    ("polar as second order, canonical", "stiefel.retract", polar, "second order for the euclidean metric", {"order": 2, **CANONICAL}),
-    ("Cayley as second order, Euclidean", "stiefel.retract", cayley_small, "second order for the canonical metric", {"order": 2}),
+    (
+        "polar as second order, canonical",
+        "stiefel.retract",
+        polar,
+        "second order for the euclidean metric",
+        {"order": 2, **CANONICAL},
+    ),
+    (
+        "Cayley as second order, Euclidean",
+        "stiefel.retract",
+        cayley_small,
+        "second order for the canonical metric",
+        {"order": 2},
+    ),
     ("antipode", "stiefel.retract", starts_elsewhere, "R.X, 0. "),
-]  # fmt: skip
+]
 
 WRONG = [Entry(e[0], e[1], unchecked(e[2]), *e[3:]) for e in _WRONG]
 
 _RIGHT = [
     ("herm", "stiefel.project", euclidean),
     ("normal and tangent parts", "stiefel.project", lambda x, v: v - x @ (ct(x) @ v) + x @ skew(ct(x) @ v)),
-    ("einsum", "stiefel.project", lambda x, v: v - np.einsum("...ij,...jk->...ik", x, herm(np.einsum("...ji,...jk->...ik", np.conj(x), v)))),
+    (
+        "einsum",
+        "stiefel.project",
+        lambda x, v: v - np.einsum("...ij,...jk->...ik", x, herm(np.einsum("...ji,...jk->...ik", np.conj(x), v))),
+    ),
     ("half the sum", "stiefel.project", lambda x, v: (canonical_gradient(x, v) + v - x @ (ct(x) @ v)) / 2),
     ("Euclidean", "stiefel.gradient", euclidean),
     ("canonical", "stiefel.gradient", canonical_gradient, CANONICAL),
@@ -568,7 +645,11 @@ _RIGHT = [
     ("canonical by n x n", "stiefel.gradient", lambda x, g: 2 * skew(g @ ct(x)) @ x, CANONICAL),
     ("Weingarten", "stiefel.hessian", hessian),
     ("LAPACK", "stiefel.retract_qr", qr_fixed),
-    ("Cholesky", "stiefel.retract_qr", lambda x, v: t(np.linalg.solve(np.conj(np.linalg.cholesky(ct(x + v) @ (x + v))), t(x + v)))),
+    (
+        "Cholesky",
+        "stiefel.retract_qr",
+        lambda x, v: t(np.linalg.solve(np.conj(np.linalg.cholesky(ct(x + v) @ (x + v))), t(x + v))),
+    ),
     ("Gram-Schmidt twice", "stiefel.retract_qr", lambda x, v: gram_schmidt(gram_schmidt(x + v))),
     ("SVD", "stiefel.retract_polar", polar),
     ("eigh", "stiefel.retract_polar", lambda x, v: polar_by_eigh(x, v)),
@@ -588,7 +669,7 @@ _RIGHT = [
     ("polar", "stiefel.retract", polar, {"order": 2}),
     ("Cayley", "stiefel.retract", cayley_small, {"order": 2, **CANONICAL}),
     ("exp", "stiefel.retract", exp_canonical, {"order": 2, **CANONICAL}),
-]  # fmt: skip
+]
 
 
 def gram_schmidt(a):

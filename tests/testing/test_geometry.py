@@ -87,7 +87,12 @@ WRONG = [
     ("assert_retraction", ports.cayley_small, {"kind": "exp", "metric": "canonical"}, "this is the Cayley retraction"),
     ("assert_transport", ports.transport_qr, {"kind": "polar"}, "this is the derivative of the QR retraction"),
     ("assert_inverse", ports.inverse_cayley, {"kind": "polar"}, "this is the inverse of the Cayley retraction"),
-    ("assert_inverse", ports.inverse_cayley, {"kind": "log", "metric": "canonical"}, "not the logarithm of the Canonical"),
+    (
+        "assert_inverse",
+        ports.inverse_cayley,
+        {"kind": "log", "metric": "canonical"},
+        "not the logarithm of the Canonical",
+    ),
 ]
 
 

@@ -25,7 +25,7 @@ def metric(word: Any) -> str | float:
 
 
 def weight(name: str | float) -> float:
-    """c of the metric |Z|^2 + c |A|^2: (SR-METRIC) c = 1/(2 (alpha + 1)), Euclidean alpha = -1/2, canonical 0."""
+    """C of the metric |Z|^2 + c |A|^2: (SR-METRIC) c = 1/(2 (alpha + 1)), Euclidean alpha = -1/2, canonical 0."""
     return METRICS[name] if isinstance(name, str) else 1 / (2 * (name + 1))
 
 

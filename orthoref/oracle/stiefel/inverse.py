@@ -100,7 +100,10 @@ def variants(name: str, inputs: Data, outputs: Data, claimed: Any, precision: Pr
 def _mistakes(name: str, own: str, claimed: Any, x: np.ndarray, y: np.ndarray, v: np.ndarray) -> Iterator[Mistake]:
     flat = y - x
     yield "V is Y - X, not tangent", flat
-    yield "V is P_X(Y - X): that leads to Y to first order only (the inverse of the orthographic retraction)", project(x, flat)
+    yield (
+        "V is P_X(Y - X): that leads to Y to first order only (the inverse of the orthographic retraction)",
+        project(x, flat),
+    )
     yield "V is Y - X Y^H X, the canonical gradient map of Y", gradient(x, y, 0.5)
     yield "V has the wrong sign", -v
     yield "V is twice too long", 2 * v

@@ -90,7 +90,13 @@ def _candidates(x: np.ndarray, v: np.ndarray) -> Iterator[tuple[str, np.ndarray]
     yield "V - 2 X X^H V: the sign of X^H V is wrong", v - 2 * a
     yield "zero: it does not move", 0 * v
     yield "conj V: a conjugate is missing, right for real, wrong for complex", np.conj(v)
-    for words, factor in (("-V: the sign of the step is wrong", -1), ("2 V", 2), ("V/2", 0.5), ("-2 V", -2), ("-V/2", -0.5)):
+    for words, factor in (
+        ("-V: the sign of the step is wrong", -1),
+        ("2 V", 2),
+        ("V/2", 0.5),
+        ("-2 V", -2),
+        ("-V/2", -0.5),
+    ):
         yield words, factor * v
 
 

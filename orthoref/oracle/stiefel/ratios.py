@@ -91,7 +91,8 @@ def _gradient(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
 def _hessian(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
     """(SR-UNIT-HESSIAN) e (|H| + (1 + 2 |1 - c|) |G| |V|) max(1, 1/c)."""
     arrays = [values[each] for each in ("x", "egrad", "ehess", "v")]
-    value = exact_.hessian(*(lifted(each, exact) for each in arrays), c)
+    x, egrad, ehess, along = (lifted(each, exact) for each in arrays)
+    value = exact_.hessian(x, egrad, ehess, along, c)
     g, h, v = (norm(each) for each in arrays[1:])
     size = (h + (1 + 2 * abs(1 - c)) * g * v) * max(1.0, 1 / c)
     return Truth(value, _none(v), e * size, size)
@@ -151,7 +152,7 @@ def _transport_by_sum(map_: Callable[..., Any], one: float, two: float, values: 
 def _transport_cayley(values: Values, c: float, exact: bool, e: np.ndarray) -> Truth:
     """(SR-UNIT-TRANSPORT-CAYLEY) of both solutions with M."""
     x, v, w = values["x"], values["v"], norm(values["w"])
-    s, m, over, outside = exact_.cayley_parts(x, v)
+    _, m, over, outside = exact_.cayley_parts(x, v)
     inverse, size = spectral_norm(over), norm(m)
     sum_ = (norm(2 * x + outside) + 2 * size) * inverse
     dm = w * (0.5 + spectral_norm(outside) / 2)

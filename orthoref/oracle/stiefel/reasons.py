@@ -54,8 +54,7 @@ GRADIENT = {
 def _project(values: Mapping[str, np.ndarray], claimed: Any, truth: Truth, found: np.ndarray) -> Iterator[Mistake]:
     x, v = values["x"], scaled(values["v"])[0]
     yield (
-        "not idempotent: it doubles the component X skew(X^H V): this is the canonical gradient map V - X V^H X, "
-        "not a projection",
+        "not idempotent: it doubles X skew(X^H V): this is the canonical gradient map V - X V^H X, not a projection",
         gradient(x, v, 0.5),
     )
     yield from _tangential(x, v, "V")
@@ -96,7 +95,10 @@ def _tangential(x: np.ndarray, v: np.ndarray, name: str) -> Iterator[Mistake]:
     """Wrong factors and parts of V - X herm(X^H V)."""
     inside = ct(x) @ v
     p = f"X^H {name}"
-    yield f"X X^H {name} is taken out: the horizontal (Grassmann) projection, the part X skew({p}) is lost", v - x @ inside
+    yield (
+        f"X X^H {name} is taken out: the horizontal (Grassmann) projection, the part X skew({p}) is lost",
+        v - x @ inside,
+    )
     yield f"the factor 1/2 of herm({p}) = ({p} + {name}^H X)/2 is lost", v - x @ (inside + ct(inside))
     yield f"the factor 1/2 of herm({p}) is there twice", v - x @ herm(inside) / 2
     yield f"skew({p}) is taken out in place of herm({p})", v - x @ skew(inside)
@@ -104,7 +106,10 @@ def _tangential(x: np.ndarray, v: np.ndarray, name: str) -> Iterator[Mistake]:
     yield f"the normal part X herm({p}) is returned, not the tangent one", x @ herm(inside)
     yield f"the sign of X herm({p}) is wrong", v + x @ herm(inside)
     yield f"half of X X^H {name} is taken out", v - x @ inside / 2
-    yield f"the skew part is added with the wrong sign: {name} - X X^H {name} - X skew({p})", v - x @ inside - x @ skew(inside)
+    yield (
+        f"the skew part is added with the wrong sign: {name} - X X^H {name} - X skew({p})",
+        v - x @ inside - x @ skew(inside),
+    )
     yield f"the factor 1/2 of skew({p}) is lost", v - x @ inside + 2 * x @ skew(inside)
     yield f"the factor 1/2 of skew({p}) is there twice", v - x @ inside + x @ skew(inside) / 2
     yield f"the diagonal of herm({p}) alone is taken out: the product of spheres", v - x * np.diagonal(inside).real
@@ -220,13 +225,19 @@ def _retraction(name: str, values: Mapping[str, np.ndarray], claimed: Any, truth
         yield f"the part X X^H V of the step is halved{of}", map_(x, v - a / 2)
         yield f"the sign of X X^H V is wrong{of}", map_(x, v - 2 * a)
         if np.iscomplexobj(x):
-            yield f"a conjugate is missing: right for real, wrong for complex (V is conjugated){of}", map_(x, np.conj(v))
+            yield (
+                f"a conjugate is missing: right for real, wrong for complex (V is conjugated){of}",
+                map_(x, np.conj(v)),
+            )
             yield f"the result is conjugated{of}", np.conj(map_(x, v))
     yield "X + V is returned, not brought back to the manifold", x + v
     lengths = np.linalg.norm(x + v, axis=-2, keepdims=True)
     yield "the columns of X + V are normalised one by one: the product of spheres", (x + v) / lengths
     a = x + v
-    yield "one Newton-Schulz step in place of the polar factor: A (3 I - A^H A)/2", a @ (3 * np.eye(len(ct(a))) - ct(a) @ a) / 2
+    yield (
+        "one Newton-Schulz step in place of the polar factor: A (3 I - A^H A)/2",
+        a @ (3 * np.eye(len(ct(a))) - ct(a) @ a) / 2,
+    )
     turned, size = np.linalg.norm(v), np.linalg.norm(v)
     if turned:
         yield "the step is normalised: R(X, V/|V|)", claim(x, v / size)
@@ -264,8 +275,9 @@ def _cayley(x: np.ndarray, v: np.ndarray) -> Iterator[Mistake]:
             return np.full(x.shape, np.nan)
 
     yield "P_X is missing: W = V X^H - X V^H counts X^H V twice, the derivative at zero is V + X X^H V", turned(whole)
-    yield "P_X = I - X X^H, the factor 1/2 in it is lost: X^H V is lost", turned(
-        (one - x @ ct(x)) @ v @ ct(x) - x @ ct(v) @ (one - x @ ct(x))
+    yield (
+        "P_X = I - X X^H, the factor 1/2 in it is lost: X^H V is lost",
+        turned((one - x @ ct(x)) @ v @ ct(x) - x @ ct(v) @ (one - x @ ct(x))),
     )
     yield "P_X is missing, and the factors 1/2 too: (I - W)^-1 (I + W) X", turned(whole, 1.0, 1.0)
     yield "the factors 1/2 are missing: (I - W)^-1 (I + W) X", turned(w, 1.0, 1.0)
@@ -298,8 +310,14 @@ def _cayley(x: np.ndarray, v: np.ndarray) -> Iterator[Mistake]:
     ):
         m = np.eye(x.shape[-1]) + k * inside + j * inner(z, z)
         yield f"{words} in (2 X + Z)(I - A/2 + Z^H Z/4)^-1 - X", (2 * x + z) @ np.linalg.pinv(m) - x
-    yield "V^H V/4 in place of Z^H Z/4", (2 * x + z) @ np.linalg.pinv(np.eye(x.shape[-1]) - inside / 2 + inner(v, v) / 4) - x
-    yield "V in place of Z in 2 X + Z", (2 * x + v) @ np.linalg.pinv(np.eye(x.shape[-1]) - inside / 2 + inner(z, z) / 4) - x
+    yield (
+        "V^H V/4 in place of Z^H Z/4",
+        (2 * x + z) @ np.linalg.pinv(np.eye(x.shape[-1]) - inside / 2 + inner(v, v) / 4) - x,
+    )
+    yield (
+        "V in place of Z in 2 X + Z",
+        (2 * x + v) @ np.linalg.pinv(np.eye(x.shape[-1]) - inside / 2 + inner(z, z) / 4) - x,
+    )
     for q, words in ((w, ""), (whole, ", P_X is missing")):
         y = x + q @ x
         for count in range(1, 8):
@@ -326,7 +344,10 @@ def _exp(x: np.ndarray, v: np.ndarray, c: float) -> Iterator[Mistake]:
     yield "the sign of the block Z^H Z is wrong", made(2 * c * a, -s, rest)
     yield "the sign of X^H V is wrong", made(-2 * c * a, s, -rest)
     yield "X^H V is left out", made(zero, s, 0 * a)
-    yield "the Taylor polynomial X + V + (acceleration)/2 in place of the geodesic", x + v + exact.acceleration(x, v, c) / 2
+    yield (
+        "the Taylor polynomial X + V + (acceleration)/2 in place of the geodesic",
+        x + v + exact.acceleration(x, v, c) / 2,
+    )
     for count in range(1, 7):
         yield f"the series of exp is ended after {count} terms", _series(x, z, a, c, count)
 
@@ -384,7 +405,10 @@ def _transport(own: str, values: Mapping[str, np.ndarray], claimed: Any, truth: 
         yield "the adjoint is applied, P_X is missing", back
         yield "the transport is backwards: the adjoint is applied", CARRIED[own](x, -v, w)
     if np.iscomplexobj(x):
-        yield "a conjugate is missing: right for real, wrong for complex (W is conjugated)", CARRIED[own](x, v, np.conj(w))
+        yield (
+            "a conjugate is missing: right for real, wrong for complex (W is conjugated)",
+            CARRIED[own](x, v, np.conj(w)),
+        )
 
 
 OWN_POINT = dict(zip(CARRIED, (exact.qr, exact.polar, exact.cayley, exact.cayley), strict=True))
@@ -398,8 +422,9 @@ def _transport_qr(x: np.ndarray, v: np.ndarray, w: np.ndarray) -> Iterator[Mista
     turn, outside = below - ct(below), b - q @ inside
     if np.iscomplexobj(x):
         yield "i Im diag of Y^H W R^-1 is missing: right for real, wrong for complex", outside + q @ turn
-        yield "a conjugate is missing: right for real, wrong for complex (rho by transposes)", (
-            outside + q @ (below - below.T + skew(inside * np.eye(len(inside))))
+        yield (
+            "a conjugate is missing: right for real, wrong for complex (rho by transposes)",
+            (outside + q @ (below - below.T + skew(inside * np.eye(len(inside))))),
         )
     turn = turn + skew(inside * np.eye(len(inside)))
     above = np.triu(inside, 1)
@@ -421,10 +446,7 @@ MISTAKES: dict[str, Callable[..., Iterator[Mistake]]] = {
     "stiefel.project": _project,
     "stiefel.gradient": _gradient,
     "stiefel.hessian": _hessian,
-    **{
-        name: partial(_retraction, name)
-        for name in RETRACTIONS
-    },
+    **{name: partial(_retraction, name) for name in RETRACTIONS},
     **{name: partial(_transport, own) for name, own in zip(TRANSPORTS, CARRIED, strict=True)},
 }
 

@@ -1,4 +1,4 @@
-"""Rows of the Stiefel manifold: what a port's projection, gradient, Hessian, retraction or exponential map has to be."""
+"""Rows of the Stiefel manifold: what a port of a map on it has to be."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def _on_manifold(y: np.ndarray, precision: Precision, limit: float, unit: np.nda
     error, e = residuals(y, precision)["orthonormal"]
     e = np.maximum(e, unit)
     capped = np.minimum(limit, sqrt(p) / 2 / e) if p else limit
-    return Measurement("orthonormal", f"{ON_MANIFOLD.text} / ({precision.unit(p, m=n)})", ratio(error, e), capped, e, False)
+    return Measurement(
+        "orthonormal", f"{ON_MANIFOLD.text} / ({precision.unit(p, m=n)})", ratio(error, e), capped, e, False
+    )
 
 
 def _only(good: np.ndarray, note: str, measured: Measured, measurements: list[Measurement]) -> Measured:

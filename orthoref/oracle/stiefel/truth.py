@@ -78,12 +78,12 @@ def qr_factors(a: Any) -> tuple[Any, Any, np.ndarray]:
     over = np.linalg.inv(r)
     if not isinstance(a, Fixed):
         return q, r, over
-    r, gram = Fixed.of(r), ct(a) @ a
+    exact, gram = Fixed.of(r), ct(a) @ a
     for _ in range(SWEEPS):
-        rest = ct(over) @ rounded(gram - ct(r) @ r) @ over
+        rest = ct(over) @ rounded(gram - ct(exact) @ exact) @ over
         half = np.eye(rest.shape[-1]) * 0.5
-        r = r + Fixed.of(np.triu(rest, 1) + half * rest) @ r
-    return _divided(a, r, q, over), r, over
+        exact = exact + Fixed.of(np.triu(rest, 1) + half * rest) @ exact
+    return _divided(a, exact, q, over), exact, over
 
 
 def polar(x: Any, v: Any) -> Any:
@@ -121,7 +121,7 @@ def cayley_parts(x: Any, v: Any) -> tuple[Any, Any, np.ndarray, Any]:
 
 
 def transport_qr(x: Any, v: Any, w: Any) -> Any:
-    """(SR-TRANSPORT-QR) (I - Y Y^H) B + Y rho(Y^H B), B = W R^-1, rho: below the diagonal, minus its adjoint, i Im diag."""
+    """(SR-TRANSPORT-QR) (I - Y Y^H) B + Y rho(Y^H B), B = W R^-1."""
     y, r, over = qr_factors(x + v)
     b = _divided(w, r, rounded(w) @ over, over)
     inside = ct(y) @ b
@@ -142,7 +142,7 @@ def transport_polar(x: Any, v: Any, w: Any) -> Any:
     def solve(r: np.ndarray) -> np.ndarray:
         return e @ ((ct(e) @ r @ e) / sums) @ ct(e)
 
-    turn = solve(rounded(right))
+    turn: Any = solve(rounded(right))
     if isinstance(right, Fixed):
         turn = Fixed.of(turn)
         for _ in range(SWEEPS):

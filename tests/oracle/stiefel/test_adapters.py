@@ -118,5 +118,7 @@ def test_pymanopts_unitary_group_misses_a_conjugate():
     port = adapters.algebra(
         adapters.pymanopt(lambda n, p, k: manifolds.UnitaryGroup(n, k=k), "projection"), result=True
     )
-    report = conformance.check(port, "stiefel.project", shapes=[(3, 3), (2, 4, 4)], dtypes=["complex128"], progress=False)
+    report = conformance.check(
+        port, "stiefel.project", shapes=[(3, 3), (2, 4, 4)], dtypes=["complex128"], progress=False
+    )
     assert report.status == "FAILS" and "a conjugate is missing" in report.text()

@@ -185,4 +185,3 @@ def test_the_family_of_metrics():
     claim = GEOMETRY["stiefel.gradient"].claim
     assert claim("euclidean").c == claim(-0.5).c == 1 and claim("canonical").c == claim(0).c == 0.5
     assert claim("0.25").c == 0.4 and str(claim("canonical")) == "metric=canonical"
-
