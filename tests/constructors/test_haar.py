@@ -7,6 +7,7 @@ probability below 1e-6. (Kolmogorov-Smirnov p-values are exact or conservative; 
 import numpy as np
 import pytest
 from backends import BACKENDS, ct, gaussian, late, norm
+from scipy import stats
 
 from orthoref import OutsideDomain, delta_orthogonal, haar, orthogonal_init
 
@@ -25,7 +26,6 @@ def defect(q):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_scipy_for_the_same_generator(seed):
-    stats = pytest.importorskip("scipy.stats")
     limit = 10 * 4 * EPS * 4
     for options, theirs in (
         ({}, stats.ortho_group),
@@ -137,7 +137,6 @@ def samples(kind, dtype, n=3, seed=10):
 
 def worst_p_value(q):
     """The smallest p-value of phase (sign) and modulus of q_00 and moments of the trace, once more after a rotation."""
-    stats = pytest.importorskip("scipy.stats")
     n = q.shape[-1]
     turn = np.linalg.qr(gaussian((n, n), q.dtype.name, 99))[0]
     p_values = []
@@ -178,7 +177,6 @@ def test_what_is_not_haar_is_seen(kind, dtype):
 @pytest.mark.parametrize("method", ["qr", "reflectors"])
 def test_rotations(method):
     """The angle has the density (1 - cos t)/pi in space, and is uniform in the plane."""
-    stats = pytest.importorskip("scipy.stats")
     q = haar(3, batch=(DRAWS,), rng=11, special=True, method=method)
     assert abs(np.linalg.det(q) - 1).max() <= 100 * EPS
     t = np.arccos(np.clip((np.einsum("...ii->...", q) - 1) / 2, -1, 1))
@@ -194,7 +192,6 @@ def test_rotations(method):
 
 
 def test_columns_alone():
-    stats = pytest.importorskip("scipy.stats")
     for method in ("qr", "reflectors"):
         q = haar(5, 2, batch=(DRAWS,), rng=14, method=method)
         assert q.shape == (DRAWS, 5, 2) and defect(q) <= 100 * EPS * DRAWS**0.5

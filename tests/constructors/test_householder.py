@@ -70,6 +70,7 @@ def test_torch_forward_and_backward(dtype):
     assert norm(v_bar - v.grad.numpy()) <= limit * norm(bar) and norm(tau_bar - t.grad.numpy()) <= limit * norm(bar)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("value", [1.0, 0.0])
 def test_where_torch_has_no_gradient(value):
     """tau |v|^2 = 1 makes H singular, and torch undoes H; tau = 0 drops a reflection."""
@@ -84,6 +85,7 @@ def test_where_torch_has_no_gradient(value):
     assert np.isnan(t.grad.numpy()).any() == (value == 1.0)
 
 
+@pytest.mark.exhaustive
 def test_torch_parametrization():
     """tau from tril(X, -1), signs from the diagonal of X."""
     torch = pytest.importorskip("torch")
