@@ -141,7 +141,8 @@ def _factors(report: Report) -> str:
             far = sum(len(held) * (held.count(False) / len(held) - share) ** 2 for _, held in ranked)
             tables.append((len(ranked) - far / max(share * (1 - share), 1e-9), _table(factor, ranked)))
     return (
-        "<h2>Where they fail</h2><p class='soft'>Of each level of each factor of the inputs: failing of judged cases; the most telling factor first."
+        "<h2>Where they fail</h2><p class='soft'>At each level of each factor of the inputs, failing of judged cases; "
+        "the most telling factor first."
         f'</p><div class="factors">{"".join(table for _, table in sorted(tables))}</div>'
     )
 
