@@ -50,7 +50,7 @@ def _contents(reports: Sequence[Report]) -> str:
     head = "<tr><th>port</th><th>operation</th><th>verdict</th><th>hold</th><th>fail</th><th>not judged</th></tr>"
     failing = sum(not each.holds for each in reports)
     return (
-        f"<h1>{len(reports)} reports, {failing or 'none'} of them without HOLDS</h1>"
+        f"<h1>{len(reports)} reports, {f'{failing} of them do not hold' if failing else 'all hold'}</h1>"
         f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>'
     )
 

@@ -294,7 +294,7 @@ class Report:
 
     def notes(self) -> dict[str, int]:
         """Why cases were not judged, or in part, without the numbers, and how often."""
-        notes = (re.sub(r"\d[\d.e+-]*", "#", note) for o in self.outcomes for note in o.verdict.notes[:1])
+        notes = (re.sub(r"(?<![a-z])\d[\d.e+-]*", "#", note) for o in self.outcomes for note in o.verdict.notes[:1])
         return dict(Counter(notes).most_common(3))
 
     def __str__(self) -> str:
