@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import orthoref
@@ -23,6 +24,8 @@ extensions = [
     "numpydoc",
     "myst_nb",
 ]
+if find_spec("sphinx-mathjax-offline"):  # MathJax from the site itself: mathematics without a network
+    extensions.append("sphinx-mathjax-offline")
 exclude_patterns = [
     "_build",
     "ports_table.md",

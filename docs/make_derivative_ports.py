@@ -116,6 +116,7 @@ def verdict(report):
     return {
         "HOLDS": "holds",
         "FAILS": f"fails ({counts['fails']} of {counts['fails'] + counts['holds']})",
+        "HOLDS IN RANGE": f"holds but near the limits of the format ({counts['fails']} fail there)",
         "UNDECIDED": f"undecided ({counts['not judged']} of {counts['not judged'] + counts['holds']} not judged)",
     }[report.status]
 

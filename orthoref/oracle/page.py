@@ -50,7 +50,7 @@ def _contents(reports: Sequence[Report]) -> str:
     head = "<tr><th>port</th><th>operation</th><th>verdict</th><th>hold</th><th>fail</th><th>not judged</th></tr>"
     failing = sum(not each.holds for each in reports)
     return (
-        f"<h1>{len(reports)} reports, {failing or 'none'} of them without HOLDS</h1>"
+        f"<h1>{len(reports)} reports, {f'{failing} of them do not hold' if failing else 'all hold'}</h1>"
         f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>'
     )
 
@@ -141,7 +141,8 @@ def _factors(report: Report) -> str:
             far = sum(len(held) * (held.count(False) / len(held) - share) ** 2 for _, held in ranked)
             tables.append((len(ranked) - far / max(share * (1 - share), 1e-9), _table(factor, ranked)))
     return (
-        "<h2>Where they fail</h2><p class='soft'>Of each level of each factor of the inputs: failing of judged cases; the most telling factor first."
+        "<h2>Where they fail</h2><p class='soft'>At each level of each factor of the inputs, failing of judged cases; "
+        "the most telling factor first."
         f'</p><div class="factors">{"".join(table for _, table in sorted(tables))}</div>'
     )
 

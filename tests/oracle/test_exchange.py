@@ -143,7 +143,7 @@ def test_newton_schulz_and_what_all_its_cases_show_together(tmp_path):
     short = {"schedule": "you-6", "eps": 1e-7, "precision": "bfloat16"}
     results = computed(tmp_path / "e", tmp_path / "r", lambda a: orthoref.newton_schulz(a, **short))
     report = judged(tmp_path / "e", results)
-    assert report.status != "FAILS" and report.pooled is not None, report.text()
+    assert report.status in ("HOLDS", "UNDECIDED") and report.pooled is not None, report.text()
     assert "Gram form restarted at 2" in report.summary() and "precision=bfloat16" in report.summary()
     wrong = computed(tmp_path / "e", tmp_path / "w", lambda a: 1.3 * orthoref.newton_schulz(a, **short))
     assert judged(tmp_path / "e", wrong).status == "FAILS"
@@ -205,7 +205,8 @@ def test_derivatives(name, tmp_path):
     manifest = manifest_of(tmp_path / "e")
     assert manifest["inputs"][0] == "a" and set(manifest["inputs"]) <= {*row.inputs} and len(manifest["inputs"]) > 1
     assert not {"transposed", "strided"} & {case["factors"]["cotangent"] for case in manifest["cases"]}
-    assert judged(tmp_path / "e", computed(tmp_path / "e", tmp_path / "r", row.reference)).status != "FAILS"
+    right = judged(tmp_path / "e", computed(tmp_path / "e", tmp_path / "r", row.reference))
+    assert right.status in ("HOLDS", "UNDECIDED"), right.text()
 
     def twice(*inputs):
         found = row.reference(*inputs)

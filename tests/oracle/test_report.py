@@ -200,7 +200,7 @@ def test_hostile_names_and_results_are_escaped(reports):
 def test_several_reports_have_a_table_of_contents(reports):
     text = page([*reports.values()])
     assert [f'href="#r{i}"' in text and f'id="r{i}"' in text for i in range(3)] == [True] * 3
-    assert "3 reports, 2 of them without HOLDS" in text
+    assert "3 reports, 2 of them do not hold" in text
 
 
 def test_findings_differ_in_colour_and_in_shape():

@@ -451,7 +451,7 @@ def check_battery(f: Function, **battery: Any) -> None:
     claims = {claim.name for claim in f.row.claims}
     claimed = {name: value for name, value in f.options if name in claims}
     report = conformance.check(partial(f.function, **dict(f.options)), f.row.name, progress=False, **battery, **claimed)
-    assert report.status != "FAILS" and report.count("holds"), report.text()
+    assert report.status in ("HOLDS", "UNDECIDED") and report.count("holds"), report.text()
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

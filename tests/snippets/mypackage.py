@@ -16,7 +16,24 @@ def polar(a, side="right"):
 
 
 def polar_factor(a):
-    return polar(a)[0]
+    """With a backward pass of its own: through the SVD it would be wrong at equal singular values."""
+    import torch
+
+    class Polar(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.save_for_backward(a)
+            return torch.from_numpy(orthoref.polar(a.numpy()).u)
+
+        @staticmethod
+        def backward(ctx, u_bar):
+            (a,) = ctx.saved_tensors
+            try:
+                return torch.from_numpy(orthoref.polar_vjp(a.numpy(), u_bar.numpy()))
+            except orthoref.OutsideDomain:  # no derivative there
+                return torch.zeros_like(a)
+
+    return Polar.apply(a)
 
 
 def _svd(a):
