@@ -141,8 +141,8 @@ def skew_log(q: Array) -> Array:
 
     Notes
     -----
-    Equation (SKEW-LOG): eigenvectors of a Hermitian Cayley transform of a multiple e^{it} Q, t such that the widest gap of
-    the spectrum lies at -1. The error is n eps times :func:`skew_log_jvp`'s norm: at most pi/2 as long as no two
+    Equation (SKEW-LOG): eigenvectors of a Hermitian Cayley transform of a multiple e^{it} Q, t such that the widest gap
+    of the spectrum lies at -1. The error is n eps times :func:`skew_log_jvp`'s norm: at most pi/2 as long as no two
     eigenvalues differ by more than pi on the circle cut at -1, and growing like 1/(2 pi - |w_i - w_j|).
     """
     xp = _enter_log(q)
