@@ -16,6 +16,7 @@ from typing import Any, Literal
 import array_api_compat as compat
 import numpy as np
 
+from orthoref.arrays import require_choice
 from orthoref.errors import CannotRun
 from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
@@ -173,6 +174,8 @@ def _differentiated(
     """What makes the derivative of a port, the row that judges it, and which outputs are differentiated."""
     if operation not in OPERATIONS:
         raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
+    require_choice("derivative", framework, tuple(autodiff.MODES))
+    require_choice("kind", kind, autodiff.Mode._fields)
     row = OPERATIONS[operation]
     order = order_of(row, returns) or row.outputs
     if len(row.outputs) > 1:

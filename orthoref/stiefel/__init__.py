@@ -84,8 +84,8 @@ if TYPE_CHECKING:
     from orthoref.stiefel.riemannian import weingarten as weingarten
     from orthoref.stiefel.riemannian import weingarten_jvp as weingarten_jvp
     from orthoref.stiefel.riemannian import weingarten_vjp as weingarten_vjp
-    from orthoref.stiefel.rotation import PointsCotangent as PointsCotangent
-    from orthoref.stiefel.rotation import RetractionCotangent as RetractionCotangent
+    from orthoref.stiefel.rotation import PointsCotangents as PointsCotangents
+    from orthoref.stiefel.rotation import RetractionCotangents as RetractionCotangents
     from orthoref.stiefel.sampling import component as component
     from orthoref.stiefel.sampling import random_point as random_point
     from orthoref.stiefel.sampling import random_tangent as random_tangent
@@ -183,7 +183,7 @@ _HOME = {
     "exp_vjp": "geodesic",
     "log": "geodesic",
     "distance": "geodesic",
-    "PointsCotangent": "rotation",
+    "PointsCotangents": "rotation",
     "inverse_retract_qr": "inverse_retraction",
     "inverse_retract_qr_jvp": "inverse_retraction",
     "inverse_retract_qr_vjp": "inverse_retraction",
@@ -209,7 +209,7 @@ _HOME = {
     "retract": "retraction",
     "retract_jvp": "retraction",
     "retract_vjp": "retraction",
-    "RetractionCotangent": "rotation",
+    "RetractionCotangents": "rotation",
     "log_jvp": "geodesic",
     "log_vjp": "geodesic",
     "transport_projection": "transports",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import cos, isfinite, pi, sin
-from typing import Any, Literal
+from math import cos, pi, sin
 
 import numpy as np
 
@@ -25,11 +24,12 @@ from orthoref.linalg import (
     unit_scale,
 )
 from orthoref.stiefel.manifold import enter_point, require_tangent
+from orthoref.stiefel.metric import Metric, skew_weight
 from orthoref.stiefel.rotation import (
     EXP,
     Frame,
-    PointsCotangent,
-    RetractionCotangent,
+    PointsCotangents,
+    RetractionCotangents,
     complement,
     enter_pair,
     frame,
@@ -40,18 +40,6 @@ from orthoref.stiefel.rotation import (
     times,
     xp_eye,
 )
-
-Metric = Literal["euclidean", "canonical"] | float
-
-
-def weight(metric: Any) -> float:
-    """The weight beta = 1/(2 (alpha + 1)) of the part of a tangent in the range of X: 1 Euclidean, 1/2 canonical."""
-    if isinstance(metric, str):
-        if metric in ("euclidean", "canonical"):
-            return 1.0 if metric == "euclidean" else 0.5
-    elif isinstance(metric, (int, float)) and not isinstance(metric, bool) and isfinite(metric) and metric > -1:
-        return 1 / (2 * (metric + 1))
-    raise ValueError(f"metric={metric!r} is not 'euclidean', 'canonical' or a number alpha > -1")
 
 
 def exp(x: Array, v: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -96,7 +84,7 @@ def exp(x: Array, v: Array, metric: Metric, *, scale: float = 1.0, check: bool =
     [EdelmanAriasSmith1998]_ for the Euclidean and canonical metric, [HuperMarkinaSilvaLeite2021]_,
     [ZimmermannHuper2022]_ for the family.
     """
-    beta = weight(metric)
+    beta = skew_weight(metric)
     xp, x, v = enter_pair(x, v, scale, check)
     if 0 in x.shape:
         return xp.zeros_like(x)
@@ -131,7 +119,7 @@ def exp_jvp(
     -----
     Equation (FRAME-D) with the divided differences (SINC): nothing is divided by differences of eigenvalues.
     """
-    beta = weight(metric)
+    beta = skew_weight(metric)
     xp, x, v = enter_pair(x, v, scale, check, x_dot=x_dot, v_dot=v_dot)
     if 0 in x.shape:
         return xp.zeros_like(x)
@@ -143,7 +131,7 @@ def exp_jvp(
 
 def exp_vjp(
     x: Array, v: Array, y_bar: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
-) -> RetractionCotangent:
+) -> RetractionCotangents:
     r"""Adjoint of :func:`exp_jvp` for the real inner product Re tr(X^H Y), whatever the metric.
 
     Parameters
@@ -157,7 +145,7 @@ def exp_vjp(
 
     Returns
     -------
-    RetractionCotangent
+    RetractionCotangents
         ``x_bar`` and ``v_bar``.
 
     Raises
@@ -169,14 +157,14 @@ def exp_vjp(
     -----
     Equation (FRAME-D*).
     """
-    beta = weight(metric)
+    beta = skew_weight(metric)
     xp, x, v = enter_pair(x, v, scale, check, y_bar=y_bar)
     if 0 in x.shape:
-        return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return RetractionCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         y_scale = unit_scale(y_bar)
         pulled = rotate_vjp(EXP, frame(x, v, beta), y_scale.apply(y_bar))
-        return RetractionCotangent(*(rescale_derivative(y, UNSCALED, y_scale) for y in pulled))
+        return RetractionCotangents(*(rescale_derivative(y, UNSCALED, y_scale) for y in pulled))
 
 
 def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -217,7 +205,7 @@ def log(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool =
     beta^(1/2) pi c for complex matrices, equation (LOOPS), and what (CONJUGATE) says, 0.913 pi c for the canonical
     metric [AbsilMataigne2024]_. A v longer than that is refused.
     """
-    beta = weight(metric)
+    beta = skew_weight(metric)
     xp, x, y = enter_points(x, y, scale, check)
     if 0 in x.shape:
         return xp.zeros_like(x)
@@ -257,7 +245,7 @@ def log_jvp(
     -----
     By the inverse function theorem, equation (LOG-D). Its condition is that of the logarithm.
     """
-    beta = weight(metric)
+    beta = skew_weight(metric)
     xp, x, y = enter_points(x, y, scale, check, x_dot=x_dot, y_dot=y_dot)
     if check:
         require_tangent(x, xp, x_dot=x_dot)
@@ -277,7 +265,7 @@ def log_jvp(
 
 def log_vjp(
     x: Array, y: Array, v_bar: Array, metric: Metric, *, scale: float = 1.0, check: bool = True
-) -> PointsCotangent:
+) -> PointsCotangents:
     r"""Adjoint of :func:`log_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
@@ -291,7 +279,7 @@ def log_vjp(
 
     Returns
     -------
-    PointsCotangent
+    PointsCotangents
         ``x_bar`` and ``y_bar``, tangent at x and at y.
 
     Raises
@@ -303,10 +291,10 @@ def log_vjp(
     -----
     Equation (LOG-D*).
     """
-    beta = weight(metric)
+    beta = skew_weight(metric)
     xp, x, y = enter_points(x, y, scale, check, v_bar=v_bar)
     if 0 in x.shape:
-        return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return PointsCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         scales = unit_scale(v_bar)
         v_bar = scales.apply(v_bar)
@@ -316,7 +304,7 @@ def log_vjp(
         y_bar = _turn(at, _solve(at, partial(_jacobian_adjoint, at), tangent_part(x, v_bar)))
         pulled = rotate_vjp(EXP, at, y_bar)
         x_bar = -pulled.x_bar - v @ hermitian_part(inner(x, v_bar - pulled.v_bar))
-        return PointsCotangent(*(rescale_derivative(z, UNSCALED, scales) for z in (tangent_part(x, x_bar), y_bar)))
+        return PointsCotangents(*(rescale_derivative(z, UNSCALED, scales) for z in (tangent_part(x, x_bar), y_bar)))
 
 
 def distance(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: bool = True) -> Array:
@@ -341,7 +329,7 @@ def distance(x: Array, y: Array, metric: Metric, *, scale: float = 1.0, check: b
     xp = namespace(x)
     if 0 in x.shape:
         return xp.sum(xp.abs(x), axis=(-2, -1))
-    return times(_length(v / scale, x / scale, weight(metric)), scale)
+    return times(_length(v / scale, x / scale, skew_weight(metric)), scale)
 
 
 def enter_points(x: Array, y: Array, scale: float, check: bool, **vectors: Array) -> tuple[Namespace, Array, Array]:

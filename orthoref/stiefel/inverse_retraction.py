@@ -9,8 +9,9 @@ import numpy as np
 from orthoref.arrays import Array, Namespace, at_batch, first_index, is_complex, namespace, require_choice
 from orthoref.errors import OutsideDomain
 from orthoref.linalg import ct, eps, eye_like, frobenius, hermitian_part, inner, inverse
-from orthoref.stiefel.geodesic import Metric, clean, enter_points, log
-from orthoref.stiefel.rotation import PointsCotangent, times
+from orthoref.stiefel.geodesic import clean, enter_points, log
+from orthoref.stiefel.metric import Metric
+from orthoref.stiefel.rotation import PointsCotangents, times
 
 MAX_STEPS = 60  # of the matrix sign iteration: an eigenvalue at an angle of eps to the imaginary axis takes 52
 
@@ -98,7 +99,7 @@ def inverse_retract_qr_jvp(
 
 def inverse_retract_qr_vjp(
     x: Array, y: Array, v_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> PointsCotangent:
+) -> PointsCotangents:
     r"""Adjoint of :func:`inverse_retract_qr_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
@@ -112,7 +113,7 @@ def inverse_retract_qr_vjp(
 
     Returns
     -------
-    PointsCotangent
+    PointsCotangents
         ``x_bar`` and ``y_bar``.
 
     Raises
@@ -126,12 +127,12 @@ def inverse_retract_qr_vjp(
     """
     xp, x, y = enter_points(x, y, scale, check, v_bar=v_bar)
     if 0 in x.shape:
-        return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return PointsCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         m, r = _qr_factor(x, y)
         # (INV-QR-D*) M_bar = -2 herm(H_bar) R^H, H_bar the adjoint of H -> R at triu(Y^H V_bar)
         m_bar = -2 * hermitian_part(_upper_adjoint(m, inner(y, v_bar))) @ ct(r)
-        return PointsCotangent(y @ ct(m_bar) - v_bar, v_bar @ ct(r) + x @ m_bar)
+        return PointsCotangents(y @ ct(m_bar) - v_bar, v_bar @ ct(r) + x @ m_bar)
 
 
 def _qr_factor(x: Array, y: Array) -> tuple[Array, Array]:
@@ -289,7 +290,7 @@ def inverse_retract_polar_jvp(
 
 def inverse_retract_polar_vjp(
     x: Array, y: Array, v_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> PointsCotangent:
+) -> PointsCotangents:
     r"""Adjoint of :func:`inverse_retract_polar_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
@@ -301,7 +302,7 @@ def inverse_retract_polar_vjp(
 
     Returns
     -------
-    PointsCotangent
+    PointsCotangents
         ``x_bar`` and ``y_bar``.
 
     Raises
@@ -315,13 +316,13 @@ def inverse_retract_polar_vjp(
     """
     xp, x, y = enter_points(x, y, scale, check, v_bar=v_bar)
     if 0 in x.shape:
-        return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return PointsCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         m, s = _polar_factor(x, y)
         # (INV-POLAR-D*) M^H L + L M = herm(Y^H V_bar), M_bar = -2 L S, X_bar = Y M_bar^H - V_bar,
         # Y_bar = V_bar S + X M_bar
         m_bar = -2 * lyapunov(ct(m), hermitian_part(inner(y, v_bar)))[0] @ s
-        return PointsCotangent(y @ ct(m_bar) - v_bar, v_bar @ s + x @ m_bar)
+        return PointsCotangents(y @ ct(m_bar) - v_bar, v_bar @ s + x @ m_bar)
 
 
 def _polar_factor(x: Array, y: Array) -> tuple[Array, Array]:
@@ -436,7 +437,7 @@ def inverse_retract_cayley_jvp(
 
 def inverse_retract_cayley_vjp(
     x: Array, y: Array, v_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> PointsCotangent:
+) -> PointsCotangents:
     r"""Adjoint of :func:`inverse_retract_cayley_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
@@ -448,7 +449,7 @@ def inverse_retract_cayley_vjp(
 
     Returns
     -------
-    PointsCotangent
+    PointsCotangents
         ``x_bar`` and ``y_bar``.
 
     Raises
@@ -462,12 +463,12 @@ def inverse_retract_cayley_vjp(
     """
     xp, x, y = enter_points(x, y, scale, check, v_bar=v_bar)
     if 0 in x.shape:
-        return PointsCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return PointsCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         m = _cayley_factor(x, y)
         # (INV-CAYLEY-D*) P_bar = -M^H (Y^H V_bar + V_bar^H X) M^H/2
         p_bar = ct(m) @ (inner(y, v_bar) + ct(inner(x, v_bar))) @ ct(m) / -2
-        return PointsCotangent(v_bar @ m - 2 * v_bar + y @ ct(p_bar), v_bar @ ct(m) + x @ p_bar)
+        return PointsCotangents(v_bar @ m - 2 * v_bar + y @ ct(p_bar), v_bar @ ct(m) + x @ p_bar)
 
 
 def _cayley_factor(x: Array, y: Array) -> Array:

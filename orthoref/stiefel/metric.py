@@ -42,12 +42,10 @@ def alpha_of(metric: Metric) -> float:
     ValueError
         Another name; a number that is not finite or not above -1, where the metric is not positive definite.
     """
-    if isinstance(metric, str):
-        if metric not in NAMED:
-            raise ValueError(f"metric={metric!r} is not one of 'euclidean', 'canonical' or a number alpha > -1")
+    if isinstance(metric, str) and metric in NAMED:
         return NAMED[metric]
-    if isinstance(metric, bool) or not isinstance(metric, (int, float)) or not -1 < metric < inf:
-        raise ValueError(f"metric={metric!r}: alpha must be a finite number above -1")
+    if isinstance(metric, (bool, str)) or not isinstance(metric, (int, float)) or not -1 < metric < inf:
+        raise ValueError(f"metric={metric!r} is not 'euclidean', 'canonical' or a finite number alpha > -1")
     return float(metric)
 
 

@@ -24,10 +24,11 @@ from orthoref.linalg import (
     skew_part,
     unit_scale,
 )
-from orthoref.stiefel.geodesic import Metric, exp, exp_jvp, exp_vjp
+from orthoref.stiefel.geodesic import exp, exp_jvp, exp_vjp
+from orthoref.stiefel.metric import Metric
 from orthoref.stiefel.rotation import (
     CAYLEY,
-    RetractionCotangent,
+    RetractionCotangents,
     eigh,
     enter_pair,
     frame,
@@ -123,7 +124,7 @@ def retract_qr_jvp(x: Array, v: Array, x_dot: Array, v_dot: Array, *, scale: flo
         return _directed(_qr_push, b, down, x_dot, v_dot, *_factors(b))
 
 
-def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True) -> RetractionCotangent:
+def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True) -> RetractionCotangents:
     r"""Adjoint of :func:`retract_qr_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
@@ -137,7 +138,7 @@ def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, chec
 
     Returns
     -------
-    RetractionCotangent
+    RetractionCotangents
         ``x_bar`` and ``v_bar``; equal, since only X + V enters.
 
     Raises
@@ -151,7 +152,7 @@ def retract_qr_vjp(x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, chec
     """
     xp, x, v = enter_pair(x, v, scale, check, y_bar=y_bar)
     if 0 in x.shape:
-        return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return RetractionCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
         return _pulled(_qr_pull, b, down, y_bar, *_factors(b))
@@ -231,7 +232,7 @@ def retract_cholesky_qr_jvp(
 
 def retract_cholesky_qr_vjp(
     x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> RetractionCotangent:
+) -> RetractionCotangents:
     r"""Adjoint of :func:`retract_cholesky_qr_jvp`: :func:`retract_qr_vjp` with the factors of CholeskyQR2.
 
     Parameters
@@ -243,7 +244,7 @@ def retract_cholesky_qr_vjp(
 
     Returns
     -------
-    RetractionCotangent
+    RetractionCotangents
         ``x_bar`` and ``v_bar``, equal.
 
     Raises
@@ -257,7 +258,7 @@ def retract_cholesky_qr_vjp(
     """
     xp, x, v = enter_pair(x, v, scale, check, y_bar=y_bar)
     if 0 in x.shape:
-        return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return RetractionCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
         return _pulled(_qr_pull, b, down, y_bar, *_cholesky_factors(b))
@@ -354,11 +355,11 @@ def _directed(push: Callable[..., Array], b: Array, down: Scale, x_dot: Array, v
     return rescale_derivative(push(*factors, e_scale.apply(x_dot) + e_scale.apply(v_dot)), down, e_scale)
 
 
-def _pulled(pull: Callable[..., Array], b: Array, down: Scale, y_bar: Array, *factors: Array) -> RetractionCotangent:
+def _pulled(pull: Callable[..., Array], b: Array, down: Scale, y_bar: Array, *factors: Array) -> RetractionCotangents:
     """The pull-back of Y_bar to X + V."""
     y_scale = unit_scale(y_bar)
     b_bar = rescale_derivative(pull(*factors, y_scale.apply(y_bar)), down, y_scale)
-    return RetractionCotangent(b_bar, b_bar)
+    return RetractionCotangents(b_bar, b_bar)
 
 
 # --- polar --------------------------------------------------------------------------------------------------------
@@ -450,7 +451,7 @@ def retract_polar_jvp(
 
 def retract_polar_vjp(
     x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> RetractionCotangent:
+) -> RetractionCotangents:
     r"""Adjoint of :func:`retract_polar_jvp`; the derivative of the polar factor is its own.
 
     Parameters
@@ -462,7 +463,7 @@ def retract_polar_vjp(
 
     Returns
     -------
-    RetractionCotangent
+    RetractionCotangents
         ``x_bar`` and ``v_bar``, equal.
 
     Raises
@@ -476,7 +477,7 @@ def retract_polar_vjp(
     """
     xp, x, v = enter_pair(x, v, scale, check, y_bar=y_bar)
     if 0 in x.shape:
-        return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return RetractionCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         b, down = _sum(x, v)
         return _pulled(_polar_push, b, down, y_bar, b)
@@ -600,7 +601,7 @@ def retract_cayley_jvp(
 
 def retract_cayley_vjp(
     x: Array, v: Array, y_bar: Array, *, scale: float = 1.0, check: bool = True
-) -> RetractionCotangent:
+) -> RetractionCotangents:
     r"""Adjoint of :func:`retract_cayley_jvp` for the real inner product Re tr(X^H Y).
 
     Parameters
@@ -612,7 +613,7 @@ def retract_cayley_vjp(
 
     Returns
     -------
-    RetractionCotangent
+    RetractionCotangents
         ``x_bar`` and ``v_bar``.
 
     Raises
@@ -626,7 +627,7 @@ def retract_cayley_vjp(
     """
     xp, x, v = enter_pair(x, v, scale, check, y_bar=y_bar)
     if 0 in x.shape:
-        return RetractionCotangent(xp.zeros_like(x), xp.zeros_like(x))
+        return RetractionCotangents(xp.zeros_like(x), xp.zeros_like(x))
     with np.errstate(all="ignore"):
         y_scale = unit_scale(y_bar)
         y_bar = y_scale.apply(y_bar)
@@ -634,8 +635,8 @@ def retract_cayley_vjp(
         pulled = _cayley_pull(at, x, v, y_bar)
         if not bool(xp.all(at.safe)):
             far = rotate_vjp(CAYLEY, frame(x, v, 0.5), y_bar)
-            pulled = RetractionCotangent(*(xp.where(at.safe, near, y) for near, y in zip(pulled, far, strict=True)))
-        return RetractionCotangent(*(rescale_derivative(y, UNSCALED, y_scale) for y in pulled))
+            pulled = RetractionCotangents(*(xp.where(at.safe, near, y) for near, y in zip(pulled, far, strict=True)))
+        return RetractionCotangents(*(rescale_derivative(y, UNSCALED, y_scale) for y in pulled))
 
 
 class _CayleySystem(NamedTuple):
@@ -679,7 +680,7 @@ def _cayley_push(at: _CayleySystem, x: Array, v: Array, x_dot: Array, v_dot: Arr
     return f - x @ top + at.half @ (at.inverse @ (top / 2 - inner(at.z, f) / 4)) - x_dot
 
 
-def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> RetractionCotangent:
+def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> RetractionCotangents:
     # (RETR-CAYLEY-D*) G = (I + W/2)^-1 Y_bar = Y_bar + X (U - F) - Z U/2, U = M^-H (F + Z^H Y_bar/2), F = X^H Y_bar,
     # T_bar = G M^-H - S U^H/2, V_bar = T_bar - X K/2, K = X^H T_bar = U M^-H - M^-1 U^H,
     # X_bar = 2 G - Y_bar + (S (T^H G)^H - G (T^H S)^H - T_bar (X^H V)^H - V K^H)/2; p x p but the last products
@@ -688,7 +689,7 @@ def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> Retract
     if x.shape[-2] == x.shape[-1]:
         u = up @ f
         k = 2 * skew_part(u @ up)
-        return RetractionCotangent(x @ (2 * u - f + (at.g @ k - k @ twice_herm) / 2), x @ (k / 2))
+        return RetractionCotangents(x @ (2 * u - f + (at.g @ k - k @ twice_herm) / 2), x @ (k / 2))
     zy = inner(at.z, y_bar)
     u = up @ (f + zy / 2)
     uu = u @ up
@@ -702,7 +703,7 @@ def _cayley_pull(at: _CayleySystem, x: Array, v: Array, y_bar: Array) -> Retract
     x_bar = y_bar @ (eye_like(x) - b / 2)
     x_bar += x @ (2 * (u - f) + a + (f @ b - ub + at.g @ k) / 2)
     x_bar += at.z @ (a / 2 - u + ub / 4 + k / 2)
-    return RetractionCotangent(x_bar, v_bar)
+    return RetractionCotangents(x_bar, v_bar)
 
 
 # --- by name ------------------------------------------------------------------------------------------------------
@@ -788,7 +789,7 @@ def retract_vjp(
     metric: Metric | None = None,
     scale: float = 1.0,
     check: bool = True,
-) -> RetractionCotangent:
+) -> RetractionCotangents:
     """The adjoint of :func:`retract_jvp`, ``retract_qr_vjp`` and so on.
 
     Parameters
@@ -800,7 +801,7 @@ def retract_vjp(
 
     Returns
     -------
-    RetractionCotangent
+    RetractionCotangents
 
     Raises
     ------
@@ -813,7 +814,7 @@ def retract_vjp(
     return _OF[method][2](x, v, y_bar, scale=scale, check=check)
 
 
-_OF: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[..., RetractionCotangent]]] = {
+_OF: dict[str, tuple[Callable[..., Array], Callable[..., Array], Callable[..., RetractionCotangents]]] = {
     "qr": (retract_qr, retract_qr_jvp, retract_qr_vjp),
     "cholesky_qr": (retract_cholesky_qr, retract_cholesky_qr_jvp, retract_cholesky_qr_vjp),
     "polar": (retract_polar, retract_polar_jvp, retract_polar_vjp),

@@ -16,14 +16,14 @@ from orthoref.linalg import ct, eps, eye_like, inner, skew_part
 from orthoref.stiefel.manifold import enter_point, require_tangent
 
 
-class RetractionCotangent(NamedTuple):
+class RetractionCotangents(NamedTuple):
     """Cotangents of the point and of the tangent, both of the shape of x."""
 
     x_bar: Array
     v_bar: Array
 
 
-class PointsCotangent(NamedTuple):
+class PointsCotangents(NamedTuple):
     """Cotangents of the two points, both of the shape of x."""
 
     x_bar: Array
@@ -276,7 +276,7 @@ def rotate_jvp(f: Function, at: Frame, x_dot: Array, v_dot: Array) -> Array:
     return y_dot @ turn + at.lift(at.s.apply(value, unit) @ d_dot)
 
 
-def rotate_vjp(f: Function, at: Frame, y_bar: Array) -> RetractionCotangent:
+def rotate_vjp(f: Function, at: Frame, y_bar: Array) -> RetractionCotangents:
     r"""Adjoint of :func:`rotate_jvp`.
 
     (FRAME-D*) with Y_bar^ = [X, Q]^H Y_bar e^-D, K = J - J^H, J = Df(S)*[Y_bar^ E^H], N the part of Y_bar e^-D outside:
@@ -301,4 +301,4 @@ def rotate_vjp(f: Function, at: Frame, y_bar: Array) -> RetractionCotangent:
     g_bar = g_bar - (1 - at.beta) * (k @ unit)[..., :p, :]  # X^H T_bar: nothing outside the frame
     v_bar = t_bar + x @ g_bar
     x_bar = x_bar + at.v @ ct(g_bar) - (1 - at.beta) * (t_bar @ ct(at.g))
-    return RetractionCotangent(x_bar, v_bar)
+    return RetractionCotangents(x_bar, v_bar)

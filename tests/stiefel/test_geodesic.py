@@ -15,7 +15,8 @@ from exact import BITS, adjoint_hp, lift, size_hp
 from retractions import SHAPES, exp_hp, eye_hp, inner, pair, point, tangent
 
 from orthoref import OutsideDomain
-from orthoref.stiefel.geodesic import _conjugate, distance, exp, exp_jvp, log, log_jvp, log_vjp, weight
+from orthoref.stiefel.geodesic import _conjugate, distance, exp, exp_jvp, log, log_jvp, log_vjp
+from orthoref.stiefel.metric import skew_weight as weight
 
 METRICS = ["euclidean", "canonical", 0.7]
 
