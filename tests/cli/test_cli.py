@@ -106,6 +106,7 @@ def test_files(ports, capsys):
     assert "FAILS" in capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_json_of_a_run_that_holds(ports, capsys):
     assert main(["check", "someports:right", "--shape", "3x2", "--dtype", "float64", "--json", "r.json"]) == 0
     assert json.loads((ports / "r.json").read_text())["port"] == "someports:right"
@@ -135,6 +136,7 @@ def test_arrays_of_a_framework(array, ports, capsys):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("module", ["orthoref", "orthoref.cli"])
 def test_as_a_command(module):
     command = [sys.executable, "-m", module, "--version"]

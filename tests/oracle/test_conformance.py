@@ -39,6 +39,7 @@ def test_left_and_u_only(side):
     assert conformance.check(lambda a: polar(a, side=side)[0], side=side, **SMALL).holds
 
 
+@pytest.mark.exhaustive
 def test_python_code_that_hangs_is_stopped():
     def hangs(a):
         while a.shape[0] == 3:
@@ -137,6 +138,7 @@ def test_text(failing):
     assert eval(recreate, {"orthoref": orthoref}).shape == (3, 3)
 
 
+@pytest.mark.exhaustive
 def test_the_example_is_the_smallest_case_of_its_kind():
     report = conformance.check(lambda a: -a, dtypes=["float64"], shapes=[(5, 5), (2, 2)], progress=False)
     for finding in report.findings():
@@ -166,6 +168,7 @@ def test_rows_of_the_table_are_complete():
         assert row.condition is None or callable(row.condition)
 
 
+@pytest.mark.exhaustive
 def test_hostile_ports_do_not_end_the_run():
     class Broken(Exception):
         def __str__(self):

@@ -10,6 +10,7 @@ from orthoref.oracle.cases import SPECTRA
 from orthoref.testing import strategies
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(strategies.cases(dtypes=["float32", "complex128"], max_order=5, max_batch=2))
 def test_drawn_cases_are_within_what_was_asked(case):
