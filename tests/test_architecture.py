@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tokenize
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -53,12 +54,15 @@ def without_a_page(sources: dict[str, str], pages: dict[str, str]) -> list[str]:
     return cited + [f"({tag}) {count} times" for tag, count in tags.items() if count > 1]
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in PACKAGE.iterdir() if path.is_dir()))
+@pytest.mark.parametrize("folder", ["", *sorted(path.name for path in PACKAGE.iterdir() if path.is_dir())])
 def test_every_equation_label_of_the_code_is_derived_on_one_page(folder):
     pages = {path.name: path.read_text() for path in (ROOT / "docs" / "derivations").glob("*.md")}
     if not pages:
         pytest.skip("needs the checkout")
-    sources = {str(path.relative_to(PACKAGE)): path.read_text() for path in (PACKAGE / folder).rglob("*.py")}
+    sources = {
+        str(path.relative_to(PACKAGE)): path.read_text()
+        for path in (PACKAGE / folder).glob("**/*.py" if folder else "*.py")
+    }
     assert folder != "oracle" or len(set().union(*map(labels, sources.values()))) > 20
     assert without_a_page(sources, pages) == []
 
@@ -77,14 +81,22 @@ def test_the_mathematics_assigns_into_no_array():
         assert not re.search(r"^\s*\w+\[[^\]]*\]\s*[-+*/@]?=[^=]", path.read_text(), re.MULTILINE), path
 
 
+def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING``."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
+            yield child
+            yield from at_run_time(child)
+
+
 def imports(package: Path) -> dict[str, set[str]]:
-    """Who imports whom, wherever in the file the statement stands."""
+    """Who imports whom, wherever in the file the statement stands, but for what only annotations need."""
     files = {".".join(path.relative_to(package.parent).with_suffix("").parts): path for path in package.rglob("*.py")}
     files = {name.removesuffix(".__init__"): path for name, path in files.items()}
     graph = {}
     for name, path in files.items():
         asked = set()
-        for node in ast.walk(parsed(path.read_text())):
+        for node in at_run_time(parsed(path.read_text())):
             if isinstance(node, ast.Import):
                 asked |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):

@@ -11,9 +11,12 @@ from html import escape
 from importlib import resources
 from math import isfinite, log10
 from string import Template
+from typing import TYPE_CHECKING
 
-from orthoref.oracle.report import Finding, Outcome, Report
 from orthoref.oracle.verdict import Verdict
+
+if TYPE_CHECKING:
+    from orthoref.oracle.report import Finding, Outcome, Report
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 8.0, 34.0
