@@ -52,7 +52,7 @@ def truths(
             reach = reach * norm(others["a_dot"]) / norm(a)
     name = {"vjp": "a_bar", "jvp": "x_dot", "vjp_jvp": "a_bar_dot"}[kind]
     exponent = sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
-    unit = np.where(np.isfinite(unit) & smooth(a, claimed, precision), unit, np.inf)
+    unit = np.where(np.isfinite(unit) & smooth(kind, a, claimed, precision), unit, np.inf)
     return [{name: Truth(ct(value * factor) if turned else value * factor, exponent, unit, reach)}]
 
 
@@ -73,12 +73,15 @@ def exact(
     return ct(value) if turned else value, sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
 
 
-def smooth(a: np.ndarray, claimed: Iteration, precision: Precision) -> np.ndarray:
+def smooth(kind: str, a: np.ndarray, claimed: Iteration, precision: Precision) -> np.ndarray:
     """Whether the normalization has a derivative, to working precision: no kink within a backward error.
 
-    |G_ij| of "aol" has one at 0, the spectral norm where the largest singular value is repeated.
+    |G_ij| of "aol" has one at 0, the spectral norm where the largest singular value is repeated. A/(|A| + eps) has a
+    first derivative at 0 and no second one.
     """
     m, n = a.shape[-2:]
+    if kind == "vjp_jvp" and claimed.eps_rule == "add" and claimed.normalization.kind == "frobenius":
+        return norm(a) > 0
     tolerance = precision.growth(n, m) * precision.eps
     if claimed.normalization.kind == "aol":
         size = np.sqrt(np.sum(np.abs(a) ** 2, axis=-2, keepdims=True))

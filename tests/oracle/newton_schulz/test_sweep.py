@@ -152,3 +152,15 @@ def test_dual_numbers_in_float64_agree_with_fixed_point(kind):
     twice = sweep.forward(Dual(Dual(a, e), None), claimed, eps).value
     assert norm(twice.dot - outcome("jvp", a, {"a_dot": e}, claimed, eps)) <= 1e-13 * norm(twice.dot)
     assert sweep.backward(dual(a), dual(bar), claimed, eps).dot is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "known"), [("add", "vjp_jvp", False), ("add", "vjp", True), ("clamp", "vjp_jvp", True)]
+)
+def test_a_norm_with_eps_added_has_no_second_derivative_at_zero(rule, kind, known):
+    """A/(|A| + eps): |A| is not differentiable at 0, where clamping makes it a constant."""
+    a = np.stack([np.zeros((3, 2)), np.ones((3, 2))])
+    inputs = {"a": a, "x_bar": np.ones_like(a)} | ({"a_dot": np.ones_like(a)} if kind == "vjp_jvp" else {})
+    (found,) = truths(kind, inputs, iteration("jordan", eps=1e-2, eps_rule=rule), PRECISIONS["float32"])
+    (truth,) = found.values()
+    assert np.isfinite(truth.unit).tolist() == [known, True]
