@@ -48,8 +48,8 @@ def truths(
     if np.any(reach <= unit):  # nearly nothing is left: how much it could be
         with np.errstate(all="ignore"):
             reach = factor * operator_norm(pull, a, push) * norm(x_bar)
-        if kind == "vjp_jvp":  # at most the first derivative over the size of A
-            reach = reach * norm(others["a_dot"]) / norm(a)
+            if kind == "vjp_jvp":  # at most the first derivative over the size of A
+                reach = reach * norm(others["a_dot"]) / norm(a)
     name = {"vjp": "a_bar", "jvp": "x_dot", "vjp_jvp": "a_bar_dot"}[kind]
     exponent = sum(exponents.values()) - (2 * degree if kind == "vjp_jvp" else degree)
     unit = np.where(np.isfinite(unit) & smooth(kind, a, claimed, precision), unit, np.inf)
