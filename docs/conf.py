@@ -28,15 +28,7 @@ if find_spec("sphinx-mathjax-offline"):  # MathJax from the site itself: mathema
     extensions.append("sphinx-mathjax-offline")
 exclude_patterns = [
     "_build",
-    "ports_table.md",
-    "derivative_ports_table.md",
-    "derivative_false_alarms_table.md",
-    "newton_schulz_ports_table.md",
-    "false_alarms_table.md",
-    "mutation_table.md",
-    "costs_table.md",
-    "muon_table.md",
-    "schedules_table.md",
+    "*_table.md",
     "_generated",
 ]
 default_role = None
