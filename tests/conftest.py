@@ -61,17 +61,21 @@ def warm(pytestconfig):
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items):
-    """``sample(k)``: of the parameters of a test about one in k is fast, drawn by its name, and at least one."""
-    families = {}
-    for item in items:
-        if item.get_closest_marker("sample") and hasattr(item, "callspec"):
-            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    for family in families.values():
-        k = family[0].get_closest_marker("sample").args[0]
-        chosen = [item for item in family if crc32(item.nodeid.encode()) % k == 0] or family[:1]
-        for item in family:
-            if item not in chosen:
-                item.add_marker("exhaustive")
+    """``sample(k)``: of the parameters of a test about one in k is fast, drawn by its name, and at least one.
+
+    ``runs(k)``, which goes before: so many are exhaustive, the others by hand.
+    """
+    for marker, of_the_chosen, of_the_others in (("runs", "exhaustive", "by_hand"), ("sample", None, "exhaustive")):
+        families = {}
+        for item in items:
+            if item.get_closest_marker(marker) and not item.get_closest_marker("by_hand") and hasattr(item, "callspec"):
+                families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        for family in families.values():
+            k = family[0].get_closest_marker(marker).args[0]
+            chosen = {item for item in family if crc32(item.nodeid.encode()) % k == 0} or {family[0]}
+            for item in family:
+                if mark := of_the_chosen if item in chosen else of_the_others:
+                    item.add_marker(mark)
 
 
 def pytest_collection_finish():

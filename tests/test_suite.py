@@ -77,9 +77,14 @@ def test_the_limit(options, status, summary, tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_a_sample(tmp_path):
+@pytest.mark.parametrize("marker", ["sample", "runs"])
+def test_a_sample(marker, tmp_path):
     """A quarter of 400, give or take four standard deviations of 8.7; of one parameter that one; what has none."""
     count = re.compile(r"(\d+) passed")
-    (_, fast), (_, rest) = (run(SAMPLED, options, tmp_path) for options in ([], ["-m", "exhaustive"]))
-    fast, rest = (int(count.search(output)[1]) for output in (fast, rest))
-    assert fast + rest == 402 and 65 <= fast - 2 <= 135
+    tests = SAMPLED if marker == "sample" else SAMPLED.replace("mark.sample", "mark.runs")
+    options = ([], ["-m", "exhaustive"], ["-m", "by_hand"])
+    fast, rest, by_hand = (count.search(run(tests, each, tmp_path)[1]) for each in options)
+    found = [int(each[1]) if each else 0 for each in (fast, rest, by_hand)]
+    chosen = found[0] - 2 if marker == "sample" else found[1] - 1
+    assert sum(found) == 402 and 65 <= chosen <= 135
+    assert found[2] == 0 if marker == "sample" else found[0] == 1

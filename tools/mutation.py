@@ -526,7 +526,7 @@ OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--disable-pl
 
 def arguments(test: str) -> list[str]:
     """Of pytest for a file."""
-    return [*OPTIONS[:-1], OPTIONS[-1] + ("" if test in WHOLE else " and not exhaustive"), test]
+    return [*OPTIONS[:-1], OPTIONS[-1] + ("" if test in WHOLE else " and not exhaustive and not by_hand"), test]
 
 
 def overlay_in(folder: str) -> str:

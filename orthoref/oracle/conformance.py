@@ -358,7 +358,7 @@ def take(run: Run, case: Case, called: Called, verdict: Verdict, report: Report,
     """The verdict over one case into the report, with what it takes to explain it later."""
     if not verdict.holds:
         failures[len(report.outcomes)] = Failure(
-            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape)
+            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape), run.row.levels.frames
         )
     if verdict.observed is not None:
         observed.append(verdict.observed)

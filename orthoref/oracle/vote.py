@@ -33,6 +33,7 @@ class Failure:
     outputs: Data
     format: str
     size: int
+    frames: bool = False  # the points have orthonormal columns
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -111,11 +112,11 @@ def _most_telling(failures: Sequence[Failure], group: Sequence[int]) -> int:
 def _distinct(failure: Failure) -> float:
     """Number of clusters of the singular values, above a thousandth of the largest, of the worst member.
 
-    Of a point with orthonormal columns, where that says nothing, with what else is given beside it, and few zeros.
+    Of points with orthonormal columns, where that says nothing, with what else is given beside them, and few zeros.
     """
     inputs = [x.value for x in _worst(failure)[0].values()]
     found = _clusters(inputs[0])
-    if found > 1 or len(inputs) == 1 or any(x.shape[:-1] != inputs[0].shape[:-1] for x in inputs):
+    if not failure.frames or any(x.shape[:-1] != inputs[0].shape[:-1] for x in inputs):
         return found
     sizes = [float(np.max(np.abs(x), initial=0.0)) or 1.0 for x in inputs]
     beside = np.concatenate([x / size for x, size in zip(inputs, sizes, strict=True)], axis=-1)
