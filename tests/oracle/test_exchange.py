@@ -203,7 +203,11 @@ def test_derivatives(name, tmp_path):
                "skip": ["extreme scale", *({"huge"} & {*row.levels.cotangent})]}  # fmt: skip
     exchange.export(name, tmp_path / "e", progress=False, **options)
     manifest = manifest_of(tmp_path / "e")
-    assert manifest["inputs"][0] == row.inputs[0] and set(manifest["inputs"]) <= {*row.inputs} and len(manifest["inputs"]) > 1
+    assert (
+        manifest["inputs"][0] == row.inputs[0]
+        and set(manifest["inputs"]) <= {*row.inputs}
+        and len(manifest["inputs"]) > 1
+    )
     assert not {"transposed", "strided"} & {case["factors"]["cotangent"] for case in manifest["cases"]}
     right = judged(tmp_path / "e", computed(tmp_path / "e", tmp_path / "r", row.reference))
     assert right.status in ("HOLDS", "UNDECIDED"), right.text()
