@@ -1,7 +1,7 @@
 """Which wrong ports does a default run in bfloat16 and float16 refuse, and which of them could any judge refuse?
 
-Writes the table of docs/derivations/newton_schulz, after every schedule. Run by hand:
-python docs/make_short_format_bars.py [SCHEDULE ...]
+Writes the table of docs/derivations/newton_schulz, after every schedule and format; what it is not asked for stays.
+Run by hand: python docs/make_short_format_bars.py [SCHEDULE ...]
 
 The ports are emulated: one order of evaluation, one fault. Of every fault: the score of the pooled map (MAP) and the
 share (REPEATED) over their limits, and the largest quotient, over all matrices, of what the fault does to the result in
@@ -13,7 +13,9 @@ least as sharp.
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,6 +44,7 @@ FORMATS = ("bfloat16", "float16")
 ORDER = Order("powers", 2)  # as torch computes what is written down
 SIZES = ("1e-3", "-1e-2")
 LARGEST = 64
+HEAD = "<!-- Written by docs/make_short_format_bars.py: do not edit. -->"
 TABLE = Path(__file__).with_name("short_format_bars_table.md")
 
 
@@ -152,21 +155,25 @@ def row_of(kind: str, found: list[tuple[str, float, float, float]]) -> tuple[str
     return kind, f"{len(found) - len(missed)} of {len(found)}", str(by_map), span, named
 
 
+def write(name: str, precision: str, lines: list[str]) -> None:
+    """One section of the table anew, the others as they are."""
+    found = re.findall(r"^(`(\S+)`, (\w+):.*?)\s*(?=^`|\Z)", TABLE.read_text(encoding="utf-8"), re.M | re.S)
+    sections = {(of, within): text for text, of, within in found} | {(name, precision): "\n".join(lines)}
+    ordered = [sections[each] for each in itertools.product(SCHEDULES, FORMATS) if each in sections]
+    TABLE.write_text("\n\n".join([HEAD, *ordered]) + "\n", encoding="utf-8")
+
+
 def main() -> None:
-    """The table, or lines of it."""
+    """The table, or sections of it."""
     given = matrices()
-    lines = [
-        "<!-- Written by docs/make_short_format_bars.py: do not edit. -->",
-        "",
-        f"{len(given)} matrices of the default battery, at most {LARGEST} x {LARGEST}, {datetime.date.today()}.",
-    ]
+    of = f"{len(given)} matrices of the default battery, at most {LARGEST} x {LARGEST}, {datetime.date.today()}"
     with np.errstate(all="ignore"):
         for name in sys.argv[1:] or SCHEDULES:
             emulations.cache_clear()
             for precision in FORMATS:
-                lines += ["", f"`{name}`, {precision}:", "",
-                          "| fault | refused | by the map alone | effect / spread | missed (score, effect / spread) |",
-                          "| --- | --- | --- | --- | --- |"]  # fmt: skip
+                lines = [f"`{name}`, {precision}: {of}.", "",
+                         "| fault | refused | by the map alone | effect / spread | missed (score, effect / spread) |",
+                         "| --- | --- | --- | --- | --- |"]  # fmt: skip
                 claimed = iteration(name, eps=1e-7)
                 prepared = []
                 for a in given:
@@ -197,7 +204,7 @@ def main() -> None:
                         flush=True,
                     )
                 lines += [f"| {' | '.join(row_of(kind, found))} |" for kind, found in kinds.items()]
-                TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+                write(name, precision, lines)
 
 
 if __name__ == "__main__":
