@@ -179,11 +179,11 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
 @np.errstate(all="ignore")  # what overflows is infinite
 def _error(tall: np.ndarray, start: np.ndarray, lift: int, claimed: Iteration, precision: Precision) -> Expected:
     """What rounding is expected to do from the normalized matrix on, 2^lift times as large."""
-    aol = claimed.normalization.kind == "aol"
+    aol, spectral = (claimed.normalization.kind == kind for kind in ("aol", "spectral"))
     sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
     divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
     times = float(claimed.normalization.factor)
-    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor))
+    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor), spectral)
     lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
     rows = claimed.schedule.steps(claimed.steps)
     return expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, norm)
