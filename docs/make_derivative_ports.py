@@ -89,7 +89,7 @@ def section(port, battery):
         try:
             report = conformance.check(
                 port.function, port.operation, derivative=port.framework, kind=kind, convert=port.convert,
-                name=port.name, battery=battery, progress=False, **options, **claims,
+                name=port.name, battery=battery, progress=False, timeout=1200.0, **options, **claims,
             )  # fmt: skip
         except CannotRun as error:
             yield from ("", f"### {way}: {REFUSED}", "", "```text", shortened(str(error)), "```")
