@@ -7,7 +7,7 @@ The ports are emulated: one order of evaluation, one fault. Of every fault: the 
 share (REPEATED) over their limits, and the largest quotient, over all matrices, of what the fault does to the result in
 exact arithmetic and the distance of the two right results, in two orders of evaluation, that are farthest apart.
 Matrices of more than 64 rows or columns are left out at first, and single results are not judged; what is missed so is
-shown the whole battery.
+shown the whole battery. A fault is named if it is the sentence of the run, or among those that are not told apart.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class Found(NamedTuple):
     bits: float
     effect: float
     whole: float
+    named: bool
 
     @property
     def missed(self) -> bool:
@@ -160,8 +161,17 @@ class Found(NamedTuple):
         return max(self.score, self.bits, self.whole) <= 1
 
 
-def whole(true: Iteration, name: str, precision: str) -> float:
-    """The largest ratio of a run over the whole battery over its limit."""
+def called(kind: str, words: str) -> tuple[str, ...]:
+    """What a sentence says that names a fault; nothing for what only single results tell."""
+    if kind.startswith("coefficient"):
+        return (f"coefficient {words.rpartition(' ')[0]}",)
+    if kind == "a step left out":
+        return (f"{words.partition(' left')[0]} is left", "steps, not")
+    return {"norm": ("the norm is", "times what it should be"), "eps": ("eps is",)}.get(kind.partition(" ")[0], ())
+
+
+def whole(true: Iteration, name: str, precision: str) -> tuple[float, list[str]]:
+    """The largest ratio of a run over the whole battery over its limit, and what the run says."""
 
     def given(a: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -171,7 +181,8 @@ def whole(true: Iteration, name: str, precision: str) -> float:
     report = conformance.check(given, "newton_schulz", schedule=name, eps=1e-7, dtypes=("float32",), progress=False,
                                precision=precision, skip=("extreme scale",))  # fmt: skip
     checks = report.pooled.checks if report.pooled else ()
-    return np.inf if report.count("fails") else max((check.ratio / check.limit for check in checks), default=0.0)
+    largest = np.inf if report.count("fails") else max((check.ratio / check.limit for check in checks), default=0.0)
+    return largest, list(report.pooled.reasons) if report.pooled else []
 
 
 def row_of(kind: str, found: list[Found]) -> tuple[str, ...]:
@@ -181,7 +192,8 @@ def row_of(kind: str, found: list[Found]) -> tuple[str, ...]:
     by_size = sum(max(each.score, each.bits) <= 1 < each.whole for each in found)
     effects = [each.effect for each in found]
     span = f"{min(effects):.2g} to {max(effects):.2g}"
-    return kind, f"{refused} of {len(found)}", str(by_map), str(by_size), span, missed
+    named = f"{sum(each.named for each in found)}" if called(kind, "") else "-"
+    return kind, f"{refused} of {len(found)}", named, str(by_map), str(by_size), span, missed
 
 
 def write(name: str, precision: str, lines: list[str]) -> None:
@@ -201,8 +213,8 @@ def main() -> None:
             emulations.cache_clear()
             for precision in FORMATS:
                 lines = [f"`{name}`, {precision}: {of}.", "",
-                         "| fault | refused | by their map | by the whole battery only | effect / spread | missed |",
-                         "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+                         "| fault | refused | named | by their map | whole battery only | effect / spread | missed |",
+                         "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
                 claimed = iteration(name, eps=1e-7)
                 prepared = []
                 for a in given:
@@ -220,15 +232,14 @@ def main() -> None:
                         x = port(each.a, true, precision)
                         if np.isfinite(x).all():
                             points.append(each.points(x))
-                    checks = {
-                        check.name: check
-                        for check in pooled.pool([points], claimed, PRECISIONS[precision]).measurements
-                    }
+                    run = pooled.pool([points], claimed, PRECISIONS[precision])
+                    checks = {check.name: check for check in run.measurements}
                     score, bits = (float(checks[k].ratio / checks[k].limit) if k in checks else 0.0
                                    for k in ("map", "bits"))  # fmt: skip
                     score = score if 2 * len(points) > len(prepared) else np.inf  # what is not finite is refused
-                    of_run = whole(true, name, precision) if max(score, bits) <= 1 else np.inf
-                    kinds.setdefault(kind, []).append(Found(words, score, bits, largest, of_run))
+                    of_run, said = whole(true, name, precision) if max(score, bits) <= 1 else (np.inf, run.notes)
+                    named = any(each in note for each in called(kind, words) for note in said)
+                    kinds.setdefault(kind, []).append(Found(words, score, bits, largest, of_run, named))
                     print(name, precision, kinds[kind][-1], flush=True)
                 lines += [f"| {' | '.join(row_of(kind, found))} |" for kind, found in kinds.items()]
                 write(name, precision, lines)
