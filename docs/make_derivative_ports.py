@@ -139,6 +139,7 @@ def short(recreate):
 def shortened(text):
     """The first line: torch and JAX append how to debug."""
     text = re.sub(r"0x[0-9a-f]+", "0x...", " ".join(text.split()))
+    text = re.sub(r"/\S*/(?=[\w.]+\.py:)", "", text)  # folders of this machine
     return text if len(text) <= 300 else text[:300] + " ..."
 
 
