@@ -14,6 +14,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+
 import orthoref
 
 PAGE = Path(__file__).with_name("how_to_follow_speed.md")

@@ -1,4 +1,4 @@
-"""The face towards other projects' tests: assertions, hypothesis strategies in ``strategies``, benchmarks in ``asv``."""
+"""The face towards other projects: assertions, hypothesis strategies in ``strategies``, benchmarks in ``asv``."""
 
 from __future__ import annotations
 

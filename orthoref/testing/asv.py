@@ -113,11 +113,11 @@ class Port:
             max_cases=CASES, convert=type(self).convert, progress=False,
             **({"skip": ("extreme scale",)} | dict(self.claims)),
         )  # fmt: skip
-        faults = [fault for outcome in report.outcomes for fault in outcome.verdict.faults]
-        if faults:  # no ratio says so
+        verdicts = [outcome.verdict for outcome in report.outcomes]
+        shares = [float(check.ratio / check.limit) for verdict in verdicts for check in verdict.checks]
+        if any(verdict.faults for verdict in verdicts) or not np.isfinite(shares).all():  # no ratio says how much
             raise RuntimeError(report.text())
-        checks = [check for outcome in report.outcomes for check in outcome.verdict.checks]
-        return max((float(check.ratio / check.limit) for check in checks), default=float("nan"))
+        return max(shares, default=float("nan"))
 
     track_error.unit = "of the limit"  # type: ignore[attr-defined]
 
