@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from math import ceil
 from statistics import median
 from typing import Any, ClassVar
@@ -145,9 +146,7 @@ def finished(result: Any) -> Any:
         if compat.is_jax_array(x):
             x.block_until_ready()
         elif compat.is_torch_array(x) and x.is_cuda:
-            import torch
-
-            torch.cuda.synchronize(x.device)
+            import_module("torch").cuda.synchronize(x.device)
         elif compat.is_cupy_array(x):
             x.device.synchronize()
     return result
