@@ -48,6 +48,18 @@ def eye_like(x: Balls) -> Balls:
     return type(x)(n, n, [int(i == j) for i in range(n) for j in range(n)])
 
 
+def blocks(rows: list[list[Balls]]) -> Balls:
+    """A matrix of blocks."""
+    lines = [sum(line, []) for row in rows for line in zip(*(block.tolist() for block in row), strict=True)]
+    return type(rows[0][0])(lines)
+
+
+def midpoints(x: Balls) -> np.ndarray:
+    """Midpoints, rounded to binary64."""
+    scalar = complex if hasattr(x, "conjugate") else float
+    return np.reshape([scalar(entry.mid()) for entry in x.entries()], (x.nrows(), x.ncols()))
+
+
 def widen(x: Balls, radius: float) -> Balls:
     """Every entry enlarged by the radius: |X_ij - U_ij| <= |X - U|."""
     from flint import acb, arb
