@@ -6,6 +6,7 @@ thread safe.
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf, nextafter
 from typing import Any
 
@@ -50,8 +51,8 @@ def eye_like(x: Balls) -> Balls:
 
 def blocks(rows: list[list[Balls]]) -> Balls:
     """A matrix of blocks."""
-    lines = [sum(line, []) for row in rows for line in zip(*(block.tolist() for block in row), strict=True)]
-    return type(rows[0][0])(lines)
+    lines = [chain(*line) for row in rows for line in zip(*(block.tolist() for block in row), strict=True)]
+    return type(rows[0][0])([[*line] for line in lines])
 
 
 def midpoints(x: Balls) -> np.ndarray:

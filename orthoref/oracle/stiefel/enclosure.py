@@ -75,7 +75,7 @@ class StiefelCertificate:
 
 @dataclass(frozen=True)
 class LogCertificate(StiefelCertificate):
-    """What was proved about a logarithm V: there is a geodesic from X to Y with the velocity V at X, and moreover:
+    """What was proved about a logarithm: it is the velocity at X of a geodesic that is at Y at time 1.
 
     Attributes
     ----------
@@ -91,9 +91,12 @@ class LogCertificate(StiefelCertificate):
         that of square matrices; elsewhere False, which says nothing.
     """
 
-    unique: float
-    length: tuple[float, float]
-    shortest: bool
+    unique: float = inf
+    length: tuple[float, float] = (0.0, 0.0)
+    shortest: bool = True
+
+
+Certificate = TypeVar("Certificate", bound=StiefelCertificate)
 
 
 def project(x: Any, v: Any, u: Any = None, *, digits: int = 15, max_bits: int = 8192) -> StiefelCertificate:
@@ -131,7 +134,7 @@ def project(x: Any, v: Any, u: Any = None, *, digits: int = 15, max_bits: int = 
     Equation (SC1).
     """
     # (SC1) V - X herm(X^H V)
-    return _certified("projection", _tangential, {"x": x, "v": v}, ("u", u), digits, max_bits)
+    return _certified(StiefelCertificate, "projection", _tangential, {"x": x, "v": v}, ("u", u), digits, max_bits)
 
 
 def gradient(
@@ -172,7 +175,7 @@ def gradient(
         inside = ct(x) * g
         return g - x * inside + x * (_skew(inside) * over())
 
-    return _certified("gradient", value, {"x": x, "egrad": egrad}, ("grad", grad), digits, max_bits)
+    return _certified(StiefelCertificate, "gradient", value, {"x": x, "egrad": egrad}, ("grad", grad), digits, max_bits)
 
 
 def retract_qr(x: Any, v: Any, y: Any = None, *, digits: int = 15, max_bits: int = 8192) -> StiefelCertificate:
@@ -202,7 +205,7 @@ def retract_qr(x: Any, v: Any, y: Any = None, *, digits: int = 15, max_bits: int
     -----
     Equation (SC2): Cholesky's factor of the Gram matrix in balls.
     """
-    return _certified("QR retraction", _unitary_of_qr, {"x": x, "v": v}, ("y", y), digits, max_bits)
+    return _certified(StiefelCertificate, "QR retraction", _unitary_of_qr, {"x": x, "v": v}, ("y", y), digits, max_bits)
 
 
 def retract_polar(x: Any, v: Any, y: Any = None, *, digits: int = 15, max_bits: int = 8192) -> StiefelCertificate:
@@ -232,11 +235,11 @@ def retract_polar(x: Any, v: Any, y: Any = None, *, digits: int = 15, max_bits: 
     def near(x: Balls, v: Balls) -> tuple[Balls, float]:
         return enclose_unitary_factor(x + v)[:2]  # (SC3)
 
-    return _certified("polar retraction", near, {"x": x, "v": v}, ("y", y), digits, max_bits)
+    return _certified(StiefelCertificate, "polar retraction", near, {"x": x, "v": v}, ("y", y), digits, max_bits)
 
 
 def retract_cayley(x: Any, v: Any, y: Any = None, *, digits: int = 15, max_bits: int = 8192) -> StiefelCertificate:
-    """Enclose (2 X + Z)(I - A/2 + Z^H Z/4)^-1 - X, A = skew(X^H V), Z = V - X X^H V, and bound the error of a given one.
+    """Enclose (2 X + Z) M^-1 - X, M = I - A/2 + Z^H Z/4, and bound the error of a given one.
 
     Parameters
     ----------
@@ -256,15 +259,13 @@ def retract_cayley(x: Any, v: Any, y: Any = None, *, digits: int = 15, max_bits:
 
     Notes
     -----
-    Equation (SC4); for X and V on the manifold (I - W/2)^-1 (I + W/2) X.
+    Equation (SC4), A = skew(X^H V), Z = V - X X^H V; for X and V on the manifold (I - W/2)^-1 (I + W/2) X.
     """
-    return _certified("Cayley retraction", _cayley, {"x": x, "v": v}, ("y", y), digits, max_bits)
+    return _certified(StiefelCertificate, "Cayley retraction", _cayley, {"x": x, "v": v}, ("y", y), digits, max_bits)
 
 
-def exp(
-    x: Any, v: Any, metric: Any, y: Any = None, *, digits: int = 15, max_bits: int = 8192
-) -> StiefelCertificate:
-    """Enclose the end of the geodesic of the metric that leaves X with the velocity V, and bound the error of a given one.
+def exp(x: Any, v: Any, metric: Any, y: Any = None, *, digits: int = 15, max_bits: int = 8192) -> StiefelCertificate:
+    """Enclose the end of the geodesic that leaves X with the velocity V, and bound the error of a given one.
 
     Parameters
     ----------
@@ -292,13 +293,15 @@ def exp(
     Z = V - X X^H V; Arb's exponential of matrices is rigorous. Bits for the number of turns are lost.
     """
     over = _reciprocal_weight(metric)
-    return _certified("exponential map", lambda x, v: _exp(x, v, 1 / over()), {"x": x, "v": v}, ("y", y), digits, max_bits)
+
+    def value(x: Balls, v: Balls) -> Balls:
+        return _exp(x, v, 1 / over())
+
+    return _certified(StiefelCertificate, "exponential map", value, {"x": x, "v": v}, ("y", y), digits, max_bits)
 
 
-def log(
-    x: Any, y: Any, metric: Any, v: Any = None, *, digits: int = 15, max_bits: int = 8192
-) -> LogCertificate:
-    """Enclose the velocity of a geodesic from X to Y, prove that it is the only one near, and bound the error of a given one.
+def log(x: Any, y: Any, metric: Any, v: Any = None, *, digits: int = 15, max_bits: int = 8192) -> LogCertificate:
+    """Enclose the velocity of a geodesic from X to Y, the only one near, and bound the error of a given one.
 
     Parameters
     ----------
@@ -329,70 +332,80 @@ def log(
     -----
     Equations (SC6) to (SC11): Newton and Kantorovich's theorem with a bound of the second derivative of exp.
     """
-    over, chosen, facts = _reciprocal_weight(metric), named(metric), {}
+    over, chosen = _reciprocal_weight(metric), named(metric)
 
-    def near(x: Balls, y: Balls) -> tuple[Balls, float]:
+    def value(x: Balls, y: Balls) -> tuple[Any, ...]:
         # (SC6) the nearest points
         x, y = (widen(*enclose_unitary_factor(z)[:2]) for z in (x, y))
         c = 1 / over()
-        value, radius, unique = _log(x, y, c, chosen)
-        length = _length(x, widen(value, radius), c)
-        facts.update(unique=unique, length=length, shortest=length[1] < _injectivity(x, c))
-        return value, radius
+        near, radius, unique = _log(x, y, c, chosen)
+        length = _length(x, widen(near, radius), c)
+        return near, radius, unique, length, length[1] < _injectivity(x, c)
 
-    found = _certified("logarithm", near, {"x": x, "y": y}, ("v", v), digits, max_bits)
-    facts = facts or {"unique": inf, "length": (0.0, 0.0), "shortest": True}
-    return LogCertificate(found.value, found.radius, found.error, found.bits, **facts)
+    return _certified(LogCertificate, "logarithm", value, {"x": x, "y": y}, ("v", v), digits, max_bits)
 
 
 # --- from balls to a certificate --------------------------------------------------------------------------------------
 
 
-def _certified(what: str, value: Callable[..., Any], arrays: dict[str, Any], given: tuple[str, Any], digits: int,
-               max_bits: int) -> StiefelCertificate:  # fmt: skip
-    """Precision doubled until the radius is small enough; ``value`` gives balls, or balls and what they lack."""
+def _certified(
+    kind: type[Certificate],
+    what: str,
+    value: Callable[..., Any],
+    arrays: dict[str, Any],
+    given: tuple[str, Any],
+    digits: int,
+    max_bits: int,
+) -> Certificate:
+    """Precision doubled until the radius is small enough.
+
+    ``value`` gives balls, or balls, the distance that they lack, and what else the certificate has.
+    """
     require("flint", "certify")
     from flint import ctx
 
     inputs = {name: one_finite(name, z) for name, z in arrays.items()}
     name, result = given
     result = None if result is None else one_finite(name, result)
+    everything = inputs | ({} if result is None else {name: result})
     x = inputs["x"]
     if x.shape[0] < x.shape[1]:
         raise ValueError(f"x has shape {x.shape}: more columns than rows cannot be orthonormal; pass its adjoint")
-    for each, z in (*inputs.items(), (name, result)):
-        if z is not None and z.shape != x.shape:
+    for each, z in everything.items():
+        if z.shape != x.shape:
             raise ValueError(f"{each} has shape {z.shape}, not {x.shape}")
     if not 1 <= digits <= 300:
         raise ValueError(f"digits={digits!r} is not in 1..300: the radius is reported as a binary64 number")
-    complex_ = any(np.iscomplexobj(z) for z in (*inputs.values(), result))
+    complex_ = any(np.iscomplexobj(z) for z in everything.values())
     bits, failure = 64 + 4 * digits, f"so many digits take more than {max_bits} bits"
     while bits <= max_bits:
         with ctx.workprec(bits):
             try:
                 balls = [exact_balls(z, complex_) for z in inputs.values()]
                 found = value(*balls) if x.size else balls[0]
-                near, beyond = found if isinstance(found, tuple) else (found, 0.0)
+                near, beyond, *facts = found if isinstance(found, tuple) else (found, 0.0)
                 radius = up(upper_norm(near - near.mid()) + beyond)
                 if radius <= 10.0**-digits:
                     near = widen(near, beyond)
                     error = None if result is None else distance(exact_balls(result, complex_), near)
-                    return StiefelCertificate(near, radius, error, bits)
+                    return kind(near, radius, error, bits, *facts)
                 failure = f"radius {radius:.3g} with {bits} bits"
-            except (ZeroDivisionError, NotCertified) as error:
-                failure = f"{error} with {bits} bits"
+            except (ZeroDivisionError, NotCertified) as problem:
+                failure = f"{problem} with {bits} bits"
         bits *= 2
-    raise NotCertified(f"the {what} at the {x.shape[0]} x {x.shape[1]} point could not be enclosed to {digits} digits: {failure}")
+    n, p = x.shape
+    raise NotCertified(f"the {what} at the {n} x {p} point could not be enclosed to {digits} digits: {failure}")
 
 
 def _reciprocal_weight(metric: Any) -> Callable[[], Any]:
     """1/c = 2 (alpha + 1), as a ball of the precision in which it is asked for."""
     chosen = named(metric)
+    alpha = {"euclidean": -0.5, "canonical": 0.0}[chosen] if isinstance(chosen, str) else chosen
 
     def ball() -> Any:
         from flint import arb
 
-        return 2 * (arb({"euclidean": -0.5, "canonical": 0.0}.get(chosen, chosen)) + 1)
+        return 2 * (arb(alpha) + 1)
 
     return ball
 
@@ -477,22 +490,29 @@ def _log(x: Balls, y: Balls, c: Any, metric: Any) -> tuple[Balls, float, float]:
         inverse = jacobian.mid().inv().mid()
         left = 1 - upper_norm(eye_like(inverse) - inverse * jacobian)
         size = upper_norm(inverse)
-    v = start
-    for _ in range(2 + ctx.prec // 32):  # by this nothing is proved
-        step = inverse * _coordinates(_tangential(y, _geodesic(x, v, c) - y))
-        v = _tangential(x, (v - _matrix(step, x)).mid())
+    v = _refined(x, y, start, c, inverse)
     off = _geodesic(x, v, c) - y
-    # (SC8) |D exp| <= l, |D^2 exp| <= l^2; (SC9) k >= |J^-1| at V_0
-    l = (2 * c).max(arb(2).sqrt()) + abs(1 - 2 * c)
-    left = left - size * l**2 * upper_norm(v - start)
+    # (SC8) |D exp| <= ell, |D^2 exp| <= ell^2; (SC9) k >= |J^-1| at V_0
+    ell = (2 * c).max(arb(2).sqrt()) + abs(1 - 2 * c)
+    left = left - size * ell**2 * upper_norm(v - start)
     if not left > 0:
         raise NotCertified("the derivative of the exponential map was not shown to be invertible")
     k = size / left
     # (SC10) a = k |P_Y (exp(X, V_0) - Y)|, r = 2 a
     a = k * upper_norm(_tangential(y, off))
-    if not (2 * k * l**2 * a <= 1 and upper_norm(off) + 2 * l * a < 2):
+    if not (2 * k * ell**2 * a < 1 and upper_norm(off) + 2 * ell * a < 2):
         raise NotCertified(f"residual {float(upper_norm(off)):.3g} with |J^-1| <= {float(k):.3g}")
-    return v, up(2 * a), down(1 / (k * l**2) - upper_norm(v - v.mid()))
+    return v, up(2 * a), down(1 / (k * ell**2) - upper_norm(v - v.mid()))
+
+
+def _refined(x: Balls, y: Balls, v: Balls, c: Any, inverse: Balls) -> Balls:
+    """A tangent V with a smaller residual, by Newton's method with a fixed derivative; nothing is proved."""
+    from flint import ctx
+
+    for _ in range(2 + ctx.prec // 32):
+        step = inverse * _coordinates(_tangential(y, _geodesic(x, v, c) - y))
+        v = _tangential(x, (v - _matrix(step, x)).mid())
+    return v
 
 
 def _geodesic(x: Balls, v: Balls, c: Any) -> Balls:
@@ -509,7 +529,7 @@ def _generators(x: Balls, v: Balls, c: Any) -> tuple[Balls, Balls]:
 
 
 def _derivative(x: Balls, y: Balls, v: Balls, c: Any) -> Balls:
-    """(SC9) J E = P_Y D exp(X, V)[P_X E] + Y herm(X^H E) for all E, in real coordinates."""
+    """(SC9) the map J E = P_Y D exp(X, V)[P_X E] + Y herm(X^H E) in real coordinates."""
     from flint import acb_mat, arb_mat
 
     n, p = x.nrows(), x.ncols()
@@ -558,9 +578,7 @@ def _matrix(coordinates: Balls, like: Balls) -> Balls:
 def _length(x: Balls, v: Balls, c: Any) -> tuple[float, float]:
     """Bounds of (|Z|^2 + c |A|^2)^(1/2)."""
     inside = ct(x) * v
-    low, high = (
-        (norm(v - x * inside) ** 2 + c * norm(inside) ** 2).sqrt() for norm in (lower_norm, upper_norm)
-    )
+    low, high = ((norm(v - x * inside) ** 2 + c * norm(inside) ** 2).sqrt() for norm in (lower_norm, upper_norm))
     return down(low), up(high)
 
 
