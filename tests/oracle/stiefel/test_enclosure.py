@@ -122,6 +122,9 @@ def test_shortest_is_said_where_it_is_proved():
         v = v / stiefel.norm(x, v, metric) * length
         found = certify.stiefel.log(x, stiefel.exp(x, v, metric), metric, v)
         assert found.shortest is expected and found.error[1] < 1e-14
+    for metric, length, expected in (("canonical", 2.80, True), ("canonical", 2.82, False), ("euclidean", 3.1, True)):
+        v = length * np.eye(4, 2, k=-2) * [1, 0]  # of a great circle
+        assert certify.stiefel.log(np.eye(4, 2), stiefel.exp(np.eye(4, 2), v, metric), metric).shortest is expected
     z, w = pair((3, 1), "complex128")
     assert not certify.stiefel.log(z, stiefel.exp(z, w / 2, "canonical"), "canonical").shortest
     assert certify.stiefel.log(z, stiefel.exp(z, w / 2, "euclidean"), "euclidean").shortest
@@ -143,21 +146,58 @@ def test_known_bounds_of_the_injectivity_radius(n, p, complex_, c, radius):
 # --- what the theorems say --------------------------------------------------------------------------------------------
 
 
+def on_the_circle(monkeypatch, start, refined=None):
+    """The logarithm from e_1 to e_2, a quarter of a turn, is approximated by other angles."""
+    v = np.array([[0.0], [start]])
+    monkeypatch.setattr(enclosure, "approximate_log", lambda *_: v)
+    moved = arb_mat([[0], [start if refined is None else refined]])
+    monkeypatch.setattr(enclosure, "_refined", lambda *_: moved)
+    return np.eye(2, 1), np.eye(2, 1, k=-1)
+
+
 @pytest.mark.parametrize(
     ("metric", "ell"), [("euclidean", 3.0), ("canonical", sqrt(2)), (-0.75, 7.0), (1.5, sqrt(2) + 0.6)]
 )
-def test_the_bounds_are_those_of_the_theorem(monkeypatch, metric, ell):
-    """(SC8) to (SC10) on the circle, from e_1 to e_2 with an angle that is off by d."""
+@pytest.mark.parametrize("moved", [0.0, 1e-3])
+def test_the_bounds_are_those_of_the_theorem(monkeypatch, metric, ell, moved):
+    """(SC8) to (SC10) for an angle that is off by d; the derivative is known where it is off by d + moved."""
     d = 1e-4
-    v = np.array([[0.0], [pi / 2 + d]])
-    monkeypatch.setattr(enclosure, "approximate_log", lambda *_: v)
-    monkeypatch.setattr(enclosure, "_refined", lambda x, y, v, c, inverse: v)
-    found = certify.stiefel.log(np.eye(2, 1), np.eye(2, 1, k=-1), metric, digits=1)
-    d = v[1, 0] - pi / 2 - 6.123233995736766e-17
-    k = sqrt(1 + 1 / cos(d) ** 2)  # |J^-1|: cos d on the tangents, 1 on the normals
+    points = on_the_circle(monkeypatch, pi / 2 + d + moved, pi / 2 + d)
+    found = certify.stiefel.log(*points, metric, digits=1)
+    size = sqrt(1 + 1 / cos(d + moved) ** 2)  # cos d on the tangents, 1 on the normals
+    k = size / (1 - size * ell**2 * moved)
     assert found.radius == pytest.approx(2 * k * sin(d), rel=1e-9, abs=0)
     assert found.unique == pytest.approx(1 / (k * ell**2), rel=1e-9, abs=0)
     assert found.value[1, 0].contains(arb(pi) / 2)
+
+
+def test_an_uncertain_derivative_counts(monkeypatch):
+    points, exact = on_the_circle(monkeypatch, pi / 2), enclosure._derivative
+
+    def uncertain(*arguments):
+        j = exact(*arguments)
+        return arb_mat(2, 2, [entry + arb(0, 0.01) for entry in j.entries()])
+
+    monkeypatch.setattr(enclosure, "_derivative", uncertain)
+    found = certify.stiefel.log(*points, "canonical", digits=1)
+    assert found.unique == pytest.approx((1 - 0.02) / sqrt(2) / 2, rel=1e-9, abs=0)  # R is orthogonal
+
+
+def test_uncertain_points_count(monkeypatch):
+    points = on_the_circle(monkeypatch, pi / 2)
+    monkeypatch.setattr(enclosure, "enclose_unitary_factor", lambda z: (z, 1e-4, 1.0))
+    assert 1e-4 < certify.stiefel.log(*points, "canonical", digits=1).radius < 1e-2
+
+
+@pytest.mark.parametrize(("off", "proved"), [(0.02, True), (0.1, False), (-pi, False)])
+def test_how_near_the_approximation_has_to_be(monkeypatch, off, proved):
+    """At 0.1 is 2 k ell^2 a = 3.6; from the antipode of e_2 nothing is to be seen in P_Y."""
+    points = on_the_circle(monkeypatch, pi / 2 + off)
+    if proved:
+        assert certify.stiefel.log(*points, "euclidean", digits=1, max_bits=68).radius < 0.1
+        return
+    with pytest.raises(NotCertified, match="residual"):
+        certify.stiefel.log(*points, "euclidean", digits=1, max_bits=68)
 
 
 @pytest.mark.parametrize("size", [1e-6, 1e-3, 0.03, 0.1, 1.0])
