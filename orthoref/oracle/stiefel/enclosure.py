@@ -462,17 +462,25 @@ def _cayley(x: Balls, v: Balls) -> Balls:
 
 
 def _exp(x: Balls, v: Balls, c: Any) -> Balls:
-    # (SC5) [X, Z/s] exp([[2 c A, -Z^H Z/s], [s I, 0]]) [I; 0] exp((1 - 2 c) A), s a power of two near |Z|
+    # (SC5) [X, Z/s] exp([[2 c A, -Z^H Z/s], [s I, 0]]) [I; 0] exp((1 - 2 c) A), s a power of two near max(1, |Z|)
+    a, z, s = _parts(x, v)
+    k = blocks([[a * (2 * c), ct(z) * z * -s], [eye_like(x) * s, eye_like(x) * 0]])
+    return blocks([[x, z]]) * _columns(k.exp(), 0, x.ncols()) * (a * (1 - 2 * c)).exp()
+
+
+def _parts(x: Balls, v: Balls) -> tuple[Balls, Balls, Any]:
+    """A = skew(X^H V), Z/s and s, Z = V - X X^H V."""
     from flint import arb
 
     inside = ct(x) * v
-    z, a, p = v - x * inside, _skew(inside), x.ncols()
+    z = v - x * inside
     size = upper_norm(z)
-    s = arb(2) ** (size.log() / arb(2).log()).mid().floor() if size > 0 else arb(1)
-    z = z * (1 / s)
-    k = blocks([[a * (2 * c), ct(z) * z * -s], [eye_like(x) * s, eye_like(x) * 0]])
-    first = type(x)([row[:p] for row in k.exp().tolist()])
-    return blocks([[x, z]]) * first * (a * (1 - 2 * c)).exp()
+    s = arb(2) ** (size.log() / arb(2).log()).mid().floor() if size > 1 else arb(1)
+    return _skew(inside), z * (1 / s), s
+
+
+def _columns(x: Balls, first: int, count: int) -> Balls:
+    return type(x)([row[first : first + count] for row in x.tolist()])
 
 
 # --- the logarithm ----------------------------------------------------------------------------------------------------
@@ -491,7 +499,7 @@ def _log(x: Balls, y: Balls, c: Any, metric: Any) -> tuple[Balls, float, float]:
         left = 1 - upper_norm(eye_like(inverse) - inverse * jacobian)
         size = upper_norm(inverse)
     v = _refined(x, y, start, c, inverse)
-    off = _geodesic(x, v, c) - y
+    off = _exp(x, v, c) - y
     # (SC8) |D exp| <= ell, |D^2 exp| <= ell^2; (SC9) k >= |J^-1| at V_0
     ell = (2 * c).max(arb(2).sqrt()) + abs(1 - 2 * c)
     left = left - size * ell**2 * upper_norm(v - start)
@@ -510,22 +518,9 @@ def _refined(x: Balls, y: Balls, v: Balls, c: Any, inverse: Balls) -> Balls:
     from flint import ctx
 
     for _ in range(2 + ctx.prec // 32):
-        step = inverse * _coordinates(_tangential(y, _geodesic(x, v, c) - y))
+        step = inverse * _coordinates(_tangential(y, _exp(x, v, c) - y))
         v = _tangential(x, (v - _matrix(step, x)).mid())
     return v
-
-
-def _geodesic(x: Balls, v: Balls, c: Any) -> Balls:
-    """(SC7) e^W X e^D for tangent V."""
-    w, d = _generators(x, v, c)
-    return w.exp() * x * d.exp()
-
-
-def _generators(x: Balls, v: Balls, c: Any) -> tuple[Balls, Balls]:
-    # (SC7) W = 2 c X A X^H + Z X^H - X Z^H, D = (1 - 2 c) A: linear in V
-    inside = ct(x) * v
-    z, a = v - x * inside, _skew(inside)
-    return (x * (a * (2 * c)) + z) * ct(x) - x * ct(z), a * (1 - 2 * c)
 
 
 def _derivative(x: Balls, y: Balls, v: Balls, c: Any) -> Balls:
@@ -533,24 +528,29 @@ def _derivative(x: Balls, y: Balls, v: Balls, c: Any) -> Balls:
     from flint import acb_mat, arb_mat
 
     n, p = x.nrows(), x.ncols()
-    w, d = _generators(x, v, c)
-    turned, columns = x * d.exp(), []
-    units = [1, 1j] if _is_complex(x) else [1]
+    a, z, s = _parts(x, v)
+    zero, columns = eye_like(x) * 0, []
+    k = blocks([[a * (2 * c), ct(z) * z * -s], [eye_like(x) * s, zero]])
     for i in range(n * p):
-        for unit in units:
-            e = (acb_mat if _is_complex(x) else arb_mat)(n, p, [unit * (k == i) for k in range(n * p)])
-            w_dot, d_dot = _generators(x, _tangential(x, e), c)
-            value, moved = _pushed(w, w_dot)
-            image = _tangential(y, moved * turned + value * x * _pushed(d, d_dot)[1])
-            columns.append(_coordinates(image + y * _herm(ct(x) * e)).entries())
+        for unit in (1, 1j) if _is_complex(x) else (1,):
+            e = (acb_mat if _is_complex(x) else arb_mat)(n, p, [unit * (m == i) for m in range(n * p)])
+            w = _tangential(x, e)
+            inside = ct(x) * w
+            a_dot, z_dot = _skew(inside), (w - x * inside) * (1 / s)
+            cross = ct(z) * z_dot
+            k_dot = blocks([[a_dot * (2 * c), (cross + ct(cross)) * -s], [zero, zero]])
+            (first, first_dot), (last, last_dot) = _pushed(k, k_dot), _pushed(a * (1 - 2 * c), a_dot * (1 - 2 * c))
+            first, first_dot = _columns(first, 0, p), _columns(first_dot, 0, p)
+            moved = blocks([[x * 0, z_dot]]) * first * last + blocks([[x, z]]) * (first_dot * last + first * last_dot)
+            columns.append(_coordinates(_tangential(y, moved) + y * _herm(ct(x) * e)).entries())
     return arb_mat(columns).transpose()
 
 
 def _pushed(s: Balls, s_dot: Balls) -> tuple[Balls, Balls]:
     """e^S and its derivative, blocks of the exponential of [[S, S_dot], [0, S]]."""
     n = s.nrows()
-    rows = blocks([[s, s_dot], [s * 0, s]]).exp().tolist()[:n]
-    return type(s)([row[:n] for row in rows]), type(s)([row[n:] for row in rows])
+    e = type(s)(blocks([[s, s_dot], [s * 0, s]]).exp().tolist()[:n])
+    return _columns(e, 0, n), _columns(e, n, n)
 
 
 def _is_complex(x: Balls) -> bool:
