@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf, nextafter, pi, sqrt
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from orthoref.oracle.balls import (
     widen,
 )
 from orthoref.oracle.polar.enclosure import _enclose as enclose_unitary_factor
+from orthoref.oracle.stiefel.claim import METRIC
 from orthoref.oracle.stiefel.claim import metric as named
 from orthoref.stiefel.geodesic import log as approximate_log
 
@@ -343,6 +345,17 @@ def log(x: Any, y: Any, metric: Any, v: Any = None, *, digits: int = 15, max_bit
         return near, radius, unique, length, length[1] < _injectivity(x, c)
 
     return _certified(LogCertificate, "logarithm", value, {"x": x, "y": y}, ("v", v), digits, max_bits)
+
+
+OF: dict[str, Callable[..., StiefelCertificate]] = {  # with the defaults of what a port claims
+    "stiefel.project": project,
+    "stiefel.gradient": partial(gradient, metric=METRIC.default),
+    "stiefel.retract_qr": retract_qr,
+    "stiefel.retract_polar": retract_polar,
+    "stiefel.retract_cayley": retract_cayley,
+    "stiefel.exp": partial(exp, metric=METRIC.default),
+    "stiefel.log": partial(log, metric=METRIC.default),
+}
 
 
 # --- from balls to a certificate --------------------------------------------------------------------------------------

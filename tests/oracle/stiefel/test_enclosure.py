@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from math import cos, pi, sin, sqrt
 
@@ -11,9 +12,9 @@ import pytest
 flint = pytest.importorskip("flint")
 
 from flint import acb_mat, arb, arb_mat, ctx  # noqa: E402
-from stiefel_enclosures import ALL_METRICS, BITS, OPERATIONS, SHAPES, Case, broken, drawn, truth  # noqa: E402
+from stiefel_enclosures import ALL_METRICS, BITS, METRIC_FREE, OPERATIONS, SHAPES, Case, broken, drawn, truth  # noqa: E402
 
-from orthoref import NotCertified, NotConverged, OutsideDomain, certify, stiefel  # noqa: E402
+from orthoref import NotCertified, NotConverged, OutsideDomain, certify, exchange, stiefel  # noqa: E402
 from orthoref.oracle.stiefel import enclosure  # noqa: E402
 
 over_operations = pytest.mark.parametrize("name", OPERATIONS)
@@ -271,6 +272,21 @@ def test_long_steps_take_more_bits(size, n):
     x, v = pair((n, 2), length=size)
     found = certify.stiefel.exp(x, v, "euclidean", digits=20)
     assert found.radius <= 1e-20 and found.bits >= np.log2(size)
+
+
+@over_operations
+def test_exported_cases_come_with_the_exact_result(name, tmp_path):
+    claims = {} if name in METRIC_FREE else {"metric": "canonical"}
+    options = {"dtypes": ["complex128"], "shapes": [(3, 2)], "max_cases": 4, "progress": False}
+    exchange.export(f"stiefel.{name}", tmp_path / "e", **options, **claims)
+    cases = json.loads((tmp_path / "e" / "manifest.json").read_text())["cases"]
+    for case in cases:
+        inputs = [np.load(tmp_path / "e" / each["file"]) for each in case["inputs"]]
+        parts = np.array([float.fromhex(word) for word in case["outputs"][0]["midpoint"]])
+        found = certified(Case(name, *inputs, "canonical", False), parts.view(complex).reshape(3, 2))
+        radius = float.fromhex(case["outputs"][0]["radius"][0])
+        assert 0 < found.error[1] <= sqrt(6) * radius <= 1e-14 * max(1.0, np.abs(parts).max())
+    assert len(cases) == 4
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
