@@ -107,7 +107,7 @@ def enter_step(g: Array, w: Array | None = None, **buffers: Array) -> Namespace:
     return xp
 
 
-def require_state(state: Any, kind: type) -> None:
+def require_state(state: Any, kind: type[MomentumState] | type[AdamState]) -> None:
     """Refuse what is no state of that kind, or has a count that is none."""
     if not isinstance(state, kind):
         raise TypeError(f"state must be a {kind.__name__}, not {type(state).__name__}")

@@ -22,10 +22,11 @@ from orthoref.steps.door import (
 )
 from orthoref.steps.first_order import sgdm
 from orthoref.stiefel.landing_field import landing
-from orthoref.stiefel.manifold import enter_point
+from orthoref.stiefel.manifold import enter_point, require_tangent
 from orthoref.stiefel.metric import Metric
 from orthoref.stiefel.retraction import Method, retract, retract_cayley
 from orthoref.stiefel.riemannian import gradient
+from orthoref.stiefel.tangent import project
 from orthoref.stiefel.transports import transport as transported
 
 Transport = Literal["projection", "qr", "polar", "cayley", "isometric", "parallel"]
@@ -79,8 +80,12 @@ def riemannian_sgd(
     Equation (RSGD).
     """
     _enter(state, egrad, x, lr, momentum, check)
-    grad = gradient(x, egrad, metric, check=check)
-    m = settled(float(momentum) * state.momentum + grad, "the momentum")
+    if check:
+        require_tangent(x, namespace(x), **{"state.momentum": state.momentum})
+    m = float(momentum) * state.momentum + gradient(x, egrad, metric, check=check)
+    m = project(
+        x, settled(m, "the momentum"), check=check
+    )  # the sum may cancel, and is tangent to its terms' size only
     v = -float(lr) * m
     along = metric if retraction == "exp" else None
     point = retract(x, v, retraction, metric=along, check=check)
@@ -115,6 +120,7 @@ def cayley_skew(x: Array, m: Array, *, metric: SkewMetric) -> Array:
     -----
     Equation (CAYLEY-SKEW).
     """
+    require_choice("metric", metric, ("canonical", "euclidean"))
     enter_point(x, check=False, m=m)
     k = _left(x, m, metric)
     half = k @ ct(x)
@@ -184,21 +190,24 @@ def cayley_sgd(
     """
     _enter(state, egrad, x, lr, momentum, check)
     require_number("eps", eps)
+    require_choice("metric", metric, ("canonical", "euclidean"))
     require_choice("start", start, ("tangent", "momentum"))
     require_choice("size", size, ("frobenius", "one"))
     if sweeps is not None:
         require_count("sweeps", sweeps, 1)
     with np.errstate(all="ignore"):
         m = float(momentum) * state.momentum - egrad
-        k = _left(x, m, metric)
-        v = settled(k @ inner(x, x) - x @ inner(k, x), "the direction")
+        settled(m, "the momentum")
         t = float(lr)
         if contraction is not None:
             require_number("contraction", contraction)
             t = _capped(cayley_skew(x, m, metric=metric), t, float(contraction), size, eps)
         if sweeps is None:
+            v = gradient(x, m, metric, check=check)  # W X, and tangent relative to its own size
             point = retract_cayley(x, t * v, check=check)
         else:
+            k = _left(x, m, metric)
+            v = settled(k @ inner(x, x) - x @ inner(k, x), "the direction")
             point = x + t * (v if start == "tangent" else m)
             for _ in range(sweeps):  # (LI-SWEEP)
                 both = x + point
@@ -333,7 +342,6 @@ def landing_safe_lr(x: Array, egrad: Array, *, attraction: float, tolerance: flo
 
 def _left(x: Array, m: Array, metric: str) -> Array:
     """(CAYLEY-SKEW) K with W = K X^H - X K^H."""
-    require_choice("metric", metric, ("canonical", "euclidean"))
     return m if metric == "canonical" else m - x @ inner(x, m) / 2
 
 

@@ -26,7 +26,7 @@ from orthoref.steps.door import (
 Averaging = Literal["ema", "heavy-ball"]
 Orientation = Literal["out-in", "in-out"]
 Factor = Literal["none", "sqrt-max-1", "sqrt-ratio", "match-rms"]
-FactorOf = Literal["matrix", "last-two", "first-two"]
+FactorOf = Literal["matrix", "last-two"]
 Decay = Literal["decoupled", "coupled"]
 
 
@@ -58,7 +58,7 @@ def averaged(
         mu in [0, 1).
     averaging : {"ema", "heavy-ball"}
         M <- mu M + (1 - mu) G, or M <- mu M + G. From zero and with a constant mu the second is 1/(1 - mu) times the
-        first: only eps, a coupled weight decay and a mu that changes tell the updates apart.
+        first: only eps and a mu that changes tell the updates apart, equation (MUON-SAME).
     nesterov : bool
         The direction is mu M + (1 - mu) G (or mu M + G) with the new M, not M itself.
     bias_correction : bool
@@ -121,9 +121,9 @@ def update_factor(
         Of the parameter.
     factor : {"none", "sqrt-max-1", "sqrt-ratio", "match-rms"}
         1; max(1, d_out/d_in)^(1/2); (d_out/d_in)^(1/2), the steps of the RMS->RMS norm; rms max(d_out, d_in)^(1/2).
-    factor_of : {"matrix", "last-two", "first-two"}
-        Lengths that count: those of the matrix that is orthogonalized, or two axes of the array as it is stored, which
-        for kernels of convolutions are others.
+    factor_of : {"matrix", "last-two"}
+        Lengths that count: those of the matrix that is orthogonalized, or the last two axes of the array as it is
+        stored, which for kernels of convolutions are others.
     rms : float
         Of "match-rms".
     orientation : {"out-in", "in-out"}
@@ -146,7 +146,7 @@ def update_factor(
     Equation (MUON-SCALE).
     """
     require_choice("factor", factor, ("none", "sqrt-max-1", "sqrt-ratio", "match-rms"))
-    require_choice("factor_of", factor_of, ("matrix", "last-two", "first-two"))
+    require_choice("factor_of", factor_of, ("matrix", "last-two"))
     require_choice("orientation", orientation, ("out-in", "in-out"))
     require_number("rms", rms)
     shape = tuple(shape)
@@ -157,7 +157,7 @@ def update_factor(
     if factor_of == "matrix":
         pairs = [(size, columns) if split == "rows" else (rows, size) for size in sizes]
     else:
-        pairs = [shape[-2:] if factor_of == "last-two" else shape[:2]] * len(sizes)  # type: ignore[list-item]
+        pairs = [(shape[-2], shape[-1])] * len(sizes)
     return tuple(_factor(*(pair if orientation == "out-in" else pair[::-1]), factor, float(rms)) for pair in pairs)
 
 

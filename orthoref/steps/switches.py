@@ -22,13 +22,11 @@ _PORTS: dict[str, dict[str, Any]] = {
     "torch": {"eps_rule": "clamp", "precision": "bfloat16", "weight_decay": 0.1},
     # optax.contrib.muon: kernels (in, out)
     "optax": {"bias_correction": True, "eps": 1e-8, "orientation": "in-out"},
-    # MoonshotAI/Moonlight, examples/toy_train.py
+    # MoonshotAI/Moonlight, examples/toy_train.py: matrices only, kernels are flattened and never reshaped back
     "moonlight": {
         "averaging": "heavy-ball",
         "precision": "bfloat16",
-        "view": "first-axis",
         "factor": "match-rms",
-        "factor_of": "first-two",
         "weight_decay": 0.1,
     },
     # keras.optimizers.Muon: matrices only, kernels (in, out)
@@ -84,7 +82,7 @@ SWITCHES: Mapping[str, tuple[Any, ...]] = MappingProxyType(  # what ports do: to
         "split": ("rows", "columns"),
         "adaptive": (False, True),
         "factor": ("none", "sqrt-max-1", "sqrt-ratio", "match-rms"),
-        "factor_of": ("matrix", "last-two", "first-two"),
+        "factor_of": ("matrix", "last-two"),
         "factor_on": ("lr", "update"),
         "orientation": ("out-in", "in-out"),
         "decay": ("decoupled", "coupled"),
