@@ -82,10 +82,8 @@ def riemannian_sgd(
     _enter(state, egrad, x, lr, momentum, check)
     if check:
         require_tangent(x, namespace(x), **{"state.momentum": state.momentum})
-    m = float(momentum) * state.momentum + gradient(x, egrad, metric, check=check)
-    m = project(
-        x, settled(m, "the momentum"), check=check
-    )  # the sum may cancel, and is tangent to its terms' size only
+    m = settled(float(momentum) * state.momentum + gradient(x, egrad, metric, check=check), "the momentum")
+    m = project(x, m, check=check)  # a sum that cancels is tangent relative to its terms only
     v = -float(lr) * m
     along = metric if retraction == "exp" else None
     point = retract(x, v, retraction, metric=along, check=check)

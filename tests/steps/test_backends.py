@@ -1,4 +1,4 @@
-"""Every rule on every array library: type, dtype and device in are type, dtype and device out; nothing is written to."""
+"""Every rule on every array library: type, dtype and device in and out are the same; nothing is written to."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ def same_kind(x, g):
     assert type(x) is type(g) and x.dtype == g.dtype and compat.device(x) == compat.device(g) and x.shape == g.shape
 
 
+COUPLED = {"lr": 0.5, "weight_decay": 0.1, "decay": "coupled", "nesterov": False, "aliased": True}
 RULES = {
     "muon": (steps.muon, {"lr": 0.5, "weight_decay": 0.1}),
     "muon polar": (steps.muon, {"lr": 0.5, "schedule": None, "adaptive": True}),
     "muon heads": (steps.muon, {"lr": 0.5, "heads": 2, "split": "columns"}),
-    "muon coupled": (steps.muon, {"lr": 0.5, "weight_decay": 0.1, "decay": "coupled", "nesterov": False, "aliased": True}),
-    **{f"ball {kind}": (steps.trust_region, {"radius": 0.5, "norm": kind, "decay": 0.1})
-       for kind in ("frobenius", "spectral", "max", "rms-rms", "1-2", "nuclear")},
+    "muon coupled": (steps.muon, COUPLED),
+    "ball spectral": (steps.trust_region, {"radius": 0.5, "decay": 0.1}),
+    "ball max": (steps.trust_region, {"radius": 0.5, "norm": "max"}),
     "lars": (steps.lars, {"lr": 0.5, "weight_decay": 0.1}),
     "orthogonal lars": (steps.orthogonal_lars, {"lr": 0.5}),
 }  # fmt: skip
@@ -39,7 +40,7 @@ WITHOUT_PARAMETER = {
 ON_A_MANIFOLD = {
     "riemannian": (steps.riemannian_sgd, {"lr": 0.1, "metric": "canonical", "momentum": 0.5}),
     "cayley": (steps.cayley_sgd, {"lr": 0.1, "momentum": 0.5}),
-    "sweeps": (steps.cayley_sgd, {"lr": 0.1, "sweeps": 12, "contraction": 0.25, "size": "one", "metric": "euclidean"}),
+    "sweeps": (steps.cayley_sgd, {"lr": 0.1, "sweeps": 24, "contraction": 0.25, "size": "one", "metric": "euclidean"}),
 }
 
 
@@ -113,7 +114,6 @@ def test_a_stack_is_its_matrices():
         for k in range(3):
             one, single = rule(steps.momentum_state(w[k]), g[k], w[k], **options)
             # products of a stack and of a matrix may be summed in another order; 500 is the slope of the iteration
-            assert np.allclose(
-                update[k], single, rtol=0, atol=500 * 20 * eps("float64") * max(1, np.linalg.norm(single))
-            )
+            unit = 500 * 20 * eps("float64") * max(1, np.linalg.norm(single))
+            assert np.allclose(update[k], single, rtol=0, atol=unit)
             assert np.allclose(state.momentum[k], one.momentum, rtol=0, atol=20 * eps("float64") * 10)

@@ -224,7 +224,7 @@ def test_the_momentum_is_transported_and_counts_in_the_next_step(transport):
     again, z = steps.riemannian_sgd(state, 0 * x, y, transport=transport, **options)
     back = stiefel.retract(y, -0.05 * state.momentum, options["retraction"],
                            metric="euclidean" if transport == "parallel" else None)  # fmt: skip
-    assert np.array_equal(z, back) and again.step == 2
+    assert np.linalg.norm(z - back) <= 50 * EPS and again.step == 2
 
 
 def test_without_momentum_it_is_retraction_along_the_gradient():
@@ -245,7 +245,7 @@ def test_the_cayley_step_is_a_riemannian_one():
 
 
 def test_they_find_the_smallest_eigenvalues():
-    """0 and 1 with a gap of 1: near the minimum a step of length 1/2 halves the distance at least, 20 steps a million."""
+    """0 and 1 with a gap of 1: near the minimum a step of length 1/2 halves the distance, and quarters the value."""
     q = stiefel.random_point((5, 5), rng=np.random.default_rng(5), dtype="float64")
     a, x0 = (q * [0.0, 0.0, 1.0, 1.0, 1.0]) @ q.T, np.linalg.qr(q[:, :2] + q[:, 2:4] + 0.2 * q[:, 3:])[0]
     for rule in (
@@ -254,9 +254,9 @@ def test_they_find_the_smallest_eigenvalues():
         lambda s, x: steps.cayley_sgd(s, a @ x, x, lr=0.5, momentum=0.1, metric="euclidean"),
     ):
         state, x = steps.momentum_state(x0), x0
-        for _ in range(40):
+        for _ in range(25):
             state, x = rule(state, x)
-        assert np.trace(x.T @ a @ x) <= 1e-10
+        assert np.trace(x.T @ a @ x) <= 2 * 4.0**-20
 
 
 def test_a_small_sum_of_large_terms_is_a_tangent_still():
@@ -267,7 +267,7 @@ def test_a_small_sum_of_large_terms_is_a_tangent_still():
     state = steps.momentum_state(x)._replace(momentum=-2 * grad * (1 - 1e-9))
     state, point = steps.riemannian_sgd(state, g, x, lr=0.1, metric="euclidean", momentum=0.5)
     assert np.linalg.norm(point - x) <= 1e-9 * np.linalg.norm(grad)
-    with pytest.raises(OutsideDomain, match="state.momentum is not tangent"):
+    with pytest.raises(OutsideDomain, match=r"state\.momentum is not tangent"):
         steps.riemannian_sgd(state._replace(momentum=x), g, x, lr=0.1, metric="euclidean")
 
 
@@ -307,14 +307,17 @@ def test_safe_rates_keep_the_defect(attraction, size):
             assert np.linalg.norm(y.T @ y - np.eye(3)) <= 0.5 + 50 * EPS
 
 
-def test_the_safe_rate_by_hand():
-    """X = 5/4 e_1, G = 0: Delta = 9/16 = d, Lambda = lambda 5/4 d; the bound is a root of the quadratic."""
-    x = np.asarray([[1.25], [0.0]])
+@pytest.mark.parametrize("h", [0.0, 10.0])
+def test_the_safe_rate_by_hand(h):
+    """X = 5/4 e_1, G = h e_2: Delta = 9/16, Lambda = lambda 5/4 Delta e_1 + 25/32 h e_2; without G 1/(2 lambda) counts."""
+    x, g = np.asarray([[1.25], [0.0]]), np.asarray([[0.0], [h]])
     d, lam, eps = 0.5625, 0.5, 0.75
-    field = lam * 1.25 * d
-    lr = float(steps.landing_safe_lr(x, 0 * x, attraction=lam, tolerance=eps))
+    square = (lam * 1.25 * d) ** 2 + (25 / 32 * h) ** 2
+    lr = float(steps.landing_safe_lr(x, g, attraction=lam, tolerance=eps))
     p = lam * d * (1 - d)
-    assert lr == pytest.approx(min(1 / (2 * lam), (p + np.sqrt(p**2 + field**2 * (eps - d))) / field**2), rel=16 * EPS)
+    root = (p + np.sqrt(p**2 + square * (eps - d))) / square
+    assert (root < 1 / (2 * lam)) == (h > 0)
+    assert lr == pytest.approx(min(1 / (2 * lam), root), rel=16 * EPS, abs=0)
     assert float(steps.landing_safe_lr(np.eye(2), 0 * np.eye(2), attraction=0.0)) == np.inf
     with pytest.raises(OutsideDomain, match="more than tolerance"):
         steps.landing_safe_lr(2 * x, x, attraction=1.0)

@@ -170,6 +170,17 @@ def test_descent(kind):
     )
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bound_is_attained_by_a_vanishing_momentum_that_points_uphill(kind):
+    """A linear function, L = 0, M = -t G: it grows by eta |G|_*, the bound is (1 + 2t) eta |G|_*."""
+    g, t = B, 2.0**-30
+    step = steps.lmo(-t * g, kind, radius=0.5)
+    bound = float(steps.descent_bound(g, -t * g, kind, radius=0.5, smoothness=0.0))
+    dual = float(steps.dual_norm(g, kind))
+    assert np.sum(g * step) == pytest.approx(0.5 * dual, rel=200 * EPS, abs=0)
+    assert bound == pytest.approx((1 + 2 * t) * 0.5 * dual, rel=200 * EPS, abs=0)
+
+
 def solved(kind, radius):
     """The least value of f on the ball, from the projection onto it."""
     s = np.linalg.svd(B)[1]
