@@ -309,7 +309,7 @@ def test_safe_rates_keep_the_defect(attraction, size):
 
 @pytest.mark.parametrize("h", [0.0, 10.0])
 def test_the_safe_rate_by_hand(h):
-    """X = 5/4 e_1, G = h e_2: Delta = 9/16, Lambda = lambda 5/4 Delta e_1 + 25/32 h e_2; without G 1/(2 lambda) counts."""
+    """X = 5/4 e_1, G = h e_2: Delta = 9/16, Lambda = lambda 5/4 Delta e_1 + 25/32 h e_2; G = 0 leaves 1/(2 lambda)."""
     x, g = np.asarray([[1.25], [0.0]]), np.asarray([[0.0], [h]])
     d, lam, eps = 0.5625, 0.5, 0.75
     square = (lam * 1.25 * d) ** 2 + (25 / 32 * h) ** 2
