@@ -14,6 +14,7 @@ from orthoref._version import __version__ as __version__
 if TYPE_CHECKING:
     from orthoref import oracle as oracle
     from orthoref import schedules as schedules
+    from orthoref import steps as steps
     from orthoref import stiefel as stiefel
     from orthoref import testing as testing
     from orthoref._constructors.cayley import CayleyFactors as CayleyFactors
@@ -189,6 +190,7 @@ _HOME = {
     "PortFailure": "errors",
     "oracle": "",
     "schedules": "",
+    "steps": "",
     "stiefel": "",
     "testing": "",
     "certify": "oracle",
