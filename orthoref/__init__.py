@@ -13,6 +13,7 @@ from orthoref._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from orthoref import oracle as oracle
+    from orthoref import penalties as penalties
     from orthoref import schedules as schedules
     from orthoref import stiefel as stiefel
     from orthoref import testing as testing
@@ -188,6 +189,7 @@ _HOME = {
     "NotJudged": "errors",
     "PortFailure": "errors",
     "oracle": "",
+    "penalties": "",
     "schedules": "",
     "stiefel": "",
     "testing": "",
