@@ -188,7 +188,9 @@ def singular_value_bounding_jvp(w: Array, w_dot: Array, *, lower: float, upper: 
     row = s[..., None, :]
     g, low, high, inside = _clipped(row, e, lower, upper)
     rounding = max(row.shape[-1], 8) * eps(x) * row[..., :1]
-    near = (abs(row - low) <= rounding) | (abs(row - high) <= rounding)
+    near = abs(row - high) <= rounding
+    if lower:  # zero bounds nothing
+        near = near | (abs(row - low) <= rounding)
     refuse(xp.any(near, axis=-1, keepdims=True), "a singular value is at a bound")
     if lower:
         refuse_small(s[..., -1:], s, x, UNSCALED, "singular values of zero are moved to the lower bound")
