@@ -29,6 +29,21 @@ class Row:
     shape: tuple[int, int] = (4, 3)
     start: bool = False
     label: str = ""
+    lengths: float = 0.0
+
+    def draw(self, dtype: str, seed: int, batch: tuple[int, ...] = ()) -> np.ndarray:
+        """A point; with ``lengths`` columns (rows) of about that one: then the largest entries are not diagonal."""
+        w = draw((*batch, *self.shape), dtype, seed)
+        if not self.lengths:
+            return w
+        rows = self.options["gram"] == "rows" or (self.options["gram"] == "smaller" and self.shape[0] < self.shape[1])
+        steps = 1 + np.arange(order(self)) / 16
+        unit = (
+            self.lengths
+            * (steps[:, None] if rows else steps)
+            / np.linalg.norm(w, axis=-1 if rows else -2, keepdims=True)
+        )
+        return (w * unit).astype("complex64" if dtype.startswith("complex") else "float32").astype(dtype)
 
     def __str__(self) -> str:
         return f"{self.name} {self.label or self.options.get('gram', '')} {self.shape[0]}x{self.shape[1]}".replace(
@@ -273,10 +288,10 @@ def table() -> list[Row]:
             Row("off_diagonal", lambda w, g=gram: square(off_hp(gram_hp(w, g))),
                 lambda w, g=gram: (2 * norm(residual(w, g)) + 1, 2.0), o),
             Row("mutual_coherence", lambda w, g=gram: largest([size_of(z) for z in residual_hp(w, g).entries()]),
-                of_entries(gram, "largest"), o),
+                of_entries(gram, "largest"), o, lengths=1.1),
             Row("mutual_coherence_induced", lambda w, g=gram: largest(
                 [sum(map(size_of, row), 0 * row[0].real) for row in residual_hp(w, g).tolist()]),
-                of_entries(gram, "row"), o),
+                of_entries(gram, "row"), o, lengths=1.1),
             Row("absolute_sum", lambda w, g=gram: sum(map(size_of, residual_hp(w, g).entries()), 0 * w[0, 0].real),
                 of_entries(gram, "all"), o),
             Row("spectral_restricted_isometry", lambda w, g=gram: restricted_hp(w, g), of_isometry(gram), o),
@@ -325,7 +340,7 @@ def truth(index: int, complex_: bool, seed: int) -> tuple[float, list[tuple[np.n
     import flint
 
     row, dtype = ROWS[index], "complex128" if complex_ else "float64"
-    w, v, along = draw(row.shape, dtype, seed), draw(row.shape, dtype, seed + 1), []
+    w, v, along = row.draw(dtype, seed), draw(row.shape, dtype, seed + 1), []
     with flint.ctx.workprec(BITS):
         a, t = lift(w), flint.acb(flint.arb(2) ** -100)
         value = float(row.hp(a))

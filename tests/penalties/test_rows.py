@@ -21,7 +21,7 @@ def inner(x, y):
 @pytest.mark.parametrize(("i", "row", "dtype"), CASES)
 def test_against_400_bits(i, row, dtype):
     pytest.importorskip("flint", reason="python-flint gives the reference")
-    w, v, extra = draw(row.shape, dtype, SEED), draw(row.shape, dtype, SEED + 1), row.extra((), dtype)
+    w, v, extra = row.draw(dtype, SEED), draw(row.shape, dtype, SEED + 1), row.extra((), dtype)
     value, along = truth(i, dtype.startswith("complex"), SEED)
     of_value, of_gradient, of_hessian = row.limits(w, dtype)
     got = row.value(w, extra)
@@ -39,7 +39,7 @@ def test_against_400_bits(i, row, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @over_rows
 def test_the_hessian_is_symmetric(row, dtype):
-    w, v, u = (draw(row.shape, dtype, SEED + k) for k in range(3))
+    w, v, u = row.draw(dtype, SEED), *(draw(row.shape, dtype, SEED + k) for k in (1, 2))
     extra = row.extra((), dtype)
     limit = row.limits(w, dtype)[2] * norm(u) * norm(v)
     assert abs(inner(u, row.hvp(w, v, extra)) - inner(v, row.hvp(w, u, extra))) <= 2 * limit
@@ -48,7 +48,7 @@ def test_the_hessian_is_symmetric(row, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @over_rows
 def test_batched_is_stacked(row, dtype):
-    w, v = draw((2, 3, *row.shape), dtype, SEED), draw((2, 3, *row.shape), dtype, SEED + 9)
+    w, v = row.draw(dtype, SEED, (2, 3)), draw((2, 3, *row.shape), dtype, SEED + 9)
     extra = row.extra((2, 3), dtype)
     together = row.value(w, extra), row.gradient(w, extra), row.hvp(w, v, extra)
     for at in np.ndindex(2, 3):
@@ -63,7 +63,7 @@ def test_batched_is_stacked(row, dtype):
 @over_rows
 def test_layouts_and_inputs_that_stay(row):
     dtype = "complex128"
-    w, v, extra = draw(row.shape, dtype, SEED), draw(row.shape, dtype, SEED + 1), row.extra((), dtype)
+    w, v, extra = row.draw(dtype, SEED), draw(row.shape, dtype, SEED + 1), row.extra((), dtype)
 
     def strided(x):
         y = np.zeros(tuple(2 * s for s in x.shape), x.dtype, order="F")
@@ -86,7 +86,7 @@ def test_layouts_and_inputs_that_stay(row):
 @over_rows
 def test_other_libraries(row, backend):
     for dtype in (d for d in ("float32", "complex128") if d in backend.dtypes):
-        w, v = draw((2, *row.shape), dtype, SEED), draw((2, *row.shape), dtype, SEED + 1)
+        w, v = row.draw(dtype, SEED, (2,)), draw((2, *row.shape), dtype, SEED + 1)
         extra = row.extra((2,), dtype)
         a, b, *more = (backend.asarray(x) for x in (w, v, *extra))
         got = row.value(a, more), row.gradient(a, more), row.hvp(a, b, more)
@@ -156,8 +156,8 @@ def test_sizes_at_the_ends_of_the_format(row, where, dtype):
     if where == "small":
         near, far = -near, -far
     degrees = tuple(of_value[0] - k for k in range(3)) if where == "large" else of_value[1]
-    w, v, extra = draw(row.shape, dtype, SEED), draw(row.shape, dtype, SEED + 1), row.extra((), dtype)
-    base, end = times(w, near), times(w, far)
+    w, v, extra = row.draw(dtype, SEED), draw(row.shape, dtype, SEED + 1), row.extra((), dtype)
+    base, middle, end = (times(w, k) for k in (near, near + (7 if where == "large" else -7), far))
     if row.name == "distance_squared" and row.shape == (1, 1) and single:
         degrees = (*degrees[:2], 0)  # the polar factor of a real number does not move
     calls = lambda x: row.value(x, extra), lambda x: row.gradient(x, extra), lambda x: row.hvp(x, v, extra)
@@ -168,6 +168,7 @@ def test_sizes_at_the_ends_of_the_format(row, where, dtype):
                     call(x)
             continue
         expected = call(base)
+        assert np.array_equal(call(middle), times(expected, 7 * degree if where == "large" else -7 * degree))
         expected = times(expected, degree * (far - near))
         if np.all(np.isfinite(expected)):
             assert np.array_equal(call(end), expected)

@@ -186,3 +186,16 @@ def test_zeros_are_refused_where_lengths_are_divided_by(name):
 def test_unknown_policy():
     with pytest.raises(ValueError, match="subgradient='zero' is not one of 'mean', 'raise'"):
         penalties.soft_orthogonality_gradient(Q, gram="rows", subgradient="zero")
+
+
+def test_ties_up_to_rounding_are_ties():
+    """Diagonal entries of 1.5^2 Q^H Q - I that differ in the last digits: the mean over all of them."""
+    w = 1.5 * np.linalg.qr(gaussian((6, 4), "float64", 8))[0]
+    diagonal = np.sum(w * w, axis=0)
+    assert np.ptp(diagonal) > 0
+    for name, k in (("mutual_coherence", 4), ("spectral_restricted_isometry", 4)):
+        got = getattr(penalties, f"{name}_gradient")(w, gram="columns")
+        assert norm(got - 2 * w / k) <= 1000 * EPS
+    got = penalties.mutual_coherence_induced_gradient(w, gram="columns")
+    assert abs(inner(got, w) - 2 * 1.5**2) <= 1000 * EPS  # of every row: the diagonal entry, and rounding
+    assert norm(penalties.spectral_norm_gradient(w) - w / 6) <= 1000 * EPS
