@@ -304,6 +304,8 @@ def table() -> list[Row]:
     rows += [
         Row("spectral_restricted_isometry_power", lambda w: power_hp(w, "rows", 4), of_power("rows", 4),
             {"gram": "rows", "products": 4}, start=True, shape=(3, 4), label="rows 4 products"),
+        Row("spectral_restricted_isometry", lambda w: restricted_hp(w, "columns"), of_isometry("columns"),
+            {"gram": "columns"}, lengths=0.5, label="columns short"),
         Row("spectral_restricted_isometry_power", lambda w: power_hp(w, "columns", 1), of_power("columns", 1),
             {"gram": "columns", "products": 1}, start=True, label="columns 1 product"),
     ]  # fmt: skip

@@ -48,7 +48,7 @@ def spectral_restricted_isometry_power(w: Array, z: Array, *, gram: Gram, produc
 
     Notes
     -----
-    Equation (POWER); p = 2 in [BansalChenWang2018]_, whose code also squares the result.
+    Equation (POWER); p = 2 in [BansalChenWang2018]_. Code in circulation also squares the result.
 
     Examples
     --------

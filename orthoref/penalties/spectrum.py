@@ -501,7 +501,8 @@ class _Spectrum(NamedTuple):
 
 
 def _spectrum(w: Array, gram: Gram) -> _Spectrum:
-    xp, m, n = namespace(w), *w.shape[-2:]
+    xp = namespace(w)
+    m, n = w.shape[-2:]
     fixed = (m if turned(w, gram) else n) - min(m, n)
     p, s, vh, e = _svd(_tall(w))
     one = _one(e)
