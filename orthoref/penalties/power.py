@@ -56,10 +56,13 @@ def spectral_restricted_isometry_power(w: Array, z: Array, *, gram: Gram, produc
     >>> from orthoref import penalties
     >>> w = np.diag(np.asarray([2.0, 1.0, 0.0]))
     >>> z = np.ones(3)
-    >>> [float(penalties.spectral_restricted_isometry_power(w, z, gram="columns", products=p)) ** 2 for p in (1, 2)]
-    [3.333333333333333, 8.2]
-    >>> float(penalties.spectral_restricted_isometry(w, gram="columns")) ** 2
-    9.0
+    >>> for products in (1, 2, 3):
+    ...     print(f"{penalties.spectral_restricted_isometry_power(w, z, gram='columns', products=products):.4f}")
+    1.8257
+    2.8636
+    2.9837
+    >>> round(float(penalties.spectral_restricted_isometry(w, gram="columns")), 12)
+    3.0
     """
     p, r, v, there = _enter(w, z, gram, products)
     size = frobenius(_iterate(r, v, products, there)[2])

@@ -56,7 +56,7 @@ def spectral_restricted_isometry(w: Array, *, gram: Gram) -> Array:
     >>> import numpy as np
     >>> from orthoref import penalties
     >>> w = np.diag(np.asarray([1.25, 0.5]))
-    >>> float(penalties.spectral_restricted_isometry(w, gram="columns"))
+    >>> round(float(penalties.spectral_restricted_isometry(w, gram="columns")), 12)
     0.75
     """
     enter_matrix(w)
@@ -294,7 +294,7 @@ def distance(w: Array) -> Array:
     --------
     >>> import numpy as np
     >>> from orthoref import penalties
-    >>> float(penalties.distance(np.diag(np.asarray([4.0, 5.0]))))
+    >>> round(float(penalties.distance(np.diag(np.asarray([4.0, 5.0])))), 12)
     5.0
     """
     enter_matrix(w)
