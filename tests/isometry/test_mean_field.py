@@ -6,8 +6,7 @@ from math import exp, inf, nan, pi, sqrt
 
 import numpy as np
 import pytest
-import scipy.integrate  # what the first test would pay for
-import scipy.optimize
+from scipy import integrate, optimize  # noqa: F401 - what the first test would pay for
 from scipy.special import erf
 
 from orthoref import NotConverged, OutsideDomain, isometry
