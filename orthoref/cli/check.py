@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
         "judge a function of another package",
         f"Judge a function over a battery of hard inputs.\n{EXIT}",
         (
-            'check scipy.linalg:polar --skip "length 0" --html report.html',
+            'check scipy.linalg:polar --skip "length 0" --skip byteswapped --html report.html',
             "check mymuon.py:ortho --op newton_schulz --schedule muon --eps 1e-7 --array torch --dtype bfloat16",
             "check mypackage.native:polar --keyword side=right --jobs 4 --max-cases 50 --format github",
         ),

@@ -14,8 +14,8 @@ import pytest
 
 from orthoref import conformance, newton_schulz, polar
 from orthoref.oracle import cases, limits, schema
-from orthoref.oracle.newton_schulz.claim import iteration
 from orthoref.oracle.narrow import Narrowed
+from orthoref.oracle.newton_schulz.claim import iteration
 from orthoref.oracle.newton_schulz.hazards import hazards
 from orthoref.oracle.page import SHAPES, page
 from orthoref.oracle.precision import precision_of
