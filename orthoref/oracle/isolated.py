@@ -79,12 +79,15 @@ class Child:
         self._recipe = recipe
         self._timeout = timeout
         self._process: Any = None
+        self._over = False
 
     def ask(self, *request: Any, calls: int = 1) -> Any:
         """The answer; :class:`Died` if there is none, :class:`Hung` if it does not come in time."""
         if self._process is None:
             self._begin()
         try:
+            if self._over:  # since it was begun
+                raise EOFError
             self._pipe.send(request)
             return self._answer(calls * (2 * self._timeout) + 10)
         except (EOFError, OSError):
@@ -96,8 +99,9 @@ class Child:
         os.close(file)
         self._pipe, other = context.Pipe()
         # no daemon: a port may have processes of its own
-        self._process = context.Process(target=_serve, args=(other, self._last))
-        self._process.start()
+        process = context.Process(target=_serve, args=(other, self._last))
+        process.start()
+        self._process = process
         other.close()
         try:
             self._pipe.send_bytes(self._recipe)
@@ -119,8 +123,10 @@ class Child:
 
     def kill(self) -> None:
         """End the process whatever it does; who waits for an answer hears of it."""
-        if self._process is not None:
-            self._process.kill()
+        self._over = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def end(self) -> tuple[int | None, str]:
         """End the process if there is one; its exit status, and where it was when it died."""

@@ -236,8 +236,9 @@ class About(NamedTuple):
 def about(port: Callable[..., Any], convert: Callable[[np.ndarray], Any] | None) -> About:
     """It, where the port is loaded."""
     arrays = _arrays(convert)
-    function = unwrap(port.func if isinstance(port, partial) else port)
-    return About(arrays, _versions(function, arrays), _source(function))
+    while isinstance(port, partial) or unwrap(port) is not port:
+        port = unwrap(port.func if isinstance(port, partial) else port)
+    return About(arrays, _versions(port, arrays), _source(port))
 
 
 def _arrays(convert: Callable[[np.ndarray], Any] | None) -> str:

@@ -37,7 +37,8 @@ def folder(tmp_path, monkeypatch):
         "    return 1.5 * x - 0.5 * (x @ x.mT) @ x\n"
     )
     (tmp_path / "beside.py").write_text("")
-    (tmp_path / "argparse.py").write_text("")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/argparse.py").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("filed", "beside"):
@@ -75,7 +76,7 @@ def test_keywords_are_literals_or_text(folder):
         (["filed.py:wants"], r"filed.py:4 in wants\); --array torch, jax or cupy"),
         (["filed.py:nothing"], r"returned nothing that can be judged for any of 5 inputs: .* NoneType; --returns"),
         (["filed.py:right", "--shape", "99999999x99999999"], "Unable to allocate"),
-        (["argparse.py:right"], "a module argparse is in use already: the file needs another name"),
+        (["taken/argparse.py:right"], "a module argparse is in use already: the file needs another name"),
         (["filed.py:right", "--jobs", "0"], "jobs=0 is not a positive number"),
         (["filed.py:right", "--seed", "-1"], "seed=-1 is not a whole number between 0"),
         (["filed.py:right", "--html", "r", "--json", "./r"], "r is to be written twice"),
