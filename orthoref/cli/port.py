@@ -148,4 +148,5 @@ def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise CannotRun(f"--array {name} needs {name}: {error}") from error
+        extra = ": pip install 'orthoref[cuda12]' or 'orthoref[cuda13]'" if name == "cupy" else f": {error}"
+        raise CannotRun(f"--array {name} needs {name}{extra}") from error

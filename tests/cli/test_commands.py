@@ -130,6 +130,13 @@ def test_a_device_that_is_not_there_is_said(folder, capsys):
     assert err.startswith("orthoref: --device cuda: ") and err.count("\n") == 1
 
 
+def test_a_library_that_is_not_there_is_named_with_the_extra_if_it_is_one(monkeypatch):
+    for name, words in (("cupy", r"needs cupy: pip install 'orthoref\[cuda12\]'"), ("torch", "needs torch: ")):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(CannotRun, match=words):
+            ports.converter(Namespace(port="m.py:f", array=name, dtype=None, device=None))
+
+
 def test_a_derivative_says_which_arrays():
     options = {"port": "m.py:f", "array": "auto", "dtype": None, "device": None}
     assert ports.kind_of(Namespace(**options, derivative="jax vmap")) == "jax"
