@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 HOLDS, FAILS, COULD_NOT_RUN, UNDECIDED, IN_RANGE = range(5)
 STATUS = {"HOLDS": HOLDS, "FAILS": FAILS, "UNDECIDED": UNDECIDED, "HOLDS IN RANGE": IN_RANGE}
 STYLE = {"HOLDS": "bold green", "FAILS": "bold red", "UNDECIDED": "bold yellow", "HOLDS IN RANGE": "bold yellow"}
-EXIT = (
-    "Exit status: 0 holds, 1 fails, 2 no verdict, 3 undecided, 4 holds but for inputs near the limits of the format."
-)
+EXIT = "Exit status: 0 holds, 1 fails, 2 no verdict, 3 undecided, 4 holds but for inputs near the limits of the format."
 
 
 @contextmanager
