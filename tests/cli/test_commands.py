@@ -271,6 +271,7 @@ def test_a_schedule_is_printed_without_the_extra(monkeypatch, capsys):
     assert main(["schedule", "muon", "--steps", "2", "--dtype", "bfloat16"]) == 0
     out = capsys.readouterr().out
     assert out.count("(3.4375, -4.78125, 2.03125),") == 2 and "pip install 'orthoref[certify]'" in out
+    assert out.startswith("muon in bfloat16\n")  # as it was asked for
 
 
 def test_names_resolve_everywhere(capsys):
