@@ -71,7 +71,11 @@ def test_no_address_is_made_up(project, tmp_path, monkeypatch):
     monkeypatch.delenv("ORTHOREF_URL", raising=False)
     found = built(tmp_path)
     assert found.get_all("Project-URL") is None and found.get("Home-page") is None
-    assert found.get_payload() == (ROOT / "README.md").read_text()
+    readme, text = (ROOT / "README.md").read_text(), found.get_payload()
+    links = re.compile(r"!?\[[^\]]*\]\((?!https://)[^)]*\)")  # they would lead nowhere
+    assert len(links.findall(readme)) > 8 and not links.search(text)
+    assert "docs/verdicts.md; every flag: docs/command_line.md" in text
+    assert len(text.splitlines()) == len(readme.splitlines()) - 2  # the picture
 
 
 @pytest.mark.exhaustive

@@ -1,7 +1,8 @@
 """Hatchling's hook: what the package says of where it lives.
 
 With ``ORTHOREF_URL``, the address of the repository, in the environment of a build, the project URLs are set and the
-links of the README that are relative to the repository are made absolute. Without it neither: no address is made up.
+links of the README that are relative to the repository are made absolute. Without it no address is made up: a
+description has no place that such links could lead to, so that paths stay as text, and pictures are left out.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 LINK = re.compile(r"(!?)(\[[^\]]*\]\()(?![a-z]+:|#)([^)\s]+)\)")
+PICTURE = re.compile(rf"^(?=!){LINK.pattern}\n\n", re.MULTILINE)
 
 
 class Metadata(MetadataHookInterface):
@@ -28,8 +30,13 @@ class Metadata(MetadataHookInterface):
                 "Documentation": f"{url}/tree/HEAD/docs",
                 "Changelog": f"{url}/blob/HEAD/CHANGELOG.md",
             }
-            text = absolute(text, url)
+        text = absolute(text, url) if url else unlinked(text)
         metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+
+def unlinked(text: str) -> str:
+    """Markdown with the text of its relative links in their place; without pictures of the repository."""
+    return LINK.sub(lambda link: link[2][1:-2], PICTURE.sub("", text))
 
 
 def absolute(text: str, url: str) -> str:

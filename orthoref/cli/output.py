@@ -93,5 +93,7 @@ def show(report: Report, quiet: bool) -> None:
         return
     first, _, rest = report.text().partition("\n")
     console = Console(soft_wrap=True, highlight=False)
-    console.print(Text(first, style=STYLE[report.status]))
-    console.print(Text(rest))
+    with console.capture() as caught:  # rich itself would exit with 1 where a reader has gone
+        console.print(Text(first, style=STYLE[report.status]))
+        console.print(Text(rest))
+    print(caught.get(), end="")

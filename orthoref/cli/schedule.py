@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ def _chosen(options: argparse.Namespace) -> list[Schedule]:
         return [schedules.minimax(options.minimax, 5 if options.steps is None else options.steps, **design)]
     if design:
         raise CannotRun(f"--{next(iter(design))} needs --minimax")
-    return [schedules.get(name) for name in options.compare or [options.name]]
+    # an alias stays what the user wrote
+    return [replace(schedules.get(name), name=name) for name in options.compare or [options.name]]
 
 
 def _rounded(schedule: Schedule, options: argparse.Namespace) -> Schedule:

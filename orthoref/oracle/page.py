@@ -160,7 +160,7 @@ def _table(factor: str, ranked: Sequence[tuple[str, list[bool]]]) -> str:
     rest = ranked[LEVELS:]
     if rest:
         failing, total = sum(held.count(False) for _, held in rest), sum(len(held) for _, held in rest)
-        rows.append(f"<tr><td>{len(rest)} others</td><td></td><td>{failing} of {total}</td></tr>")
+        rows.append(f"<tr><td>{len(rest)} other{'s' * (len(rest) > 1)}</td><td></td><td>{failing} of {total}</td></tr>")
     return f"<table><caption>{escape(factor)}</caption>{''.join(rows)}</table>"
 
 

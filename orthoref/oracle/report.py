@@ -179,10 +179,14 @@ class Report:
 
     @property
     def sentences(self) -> list[str]:
-        """All that is known of the inputs on which the port fails."""
+        """What the verdict says in words, and all that is known of the inputs on which the port fails."""
+        said = {
+            "HOLDS IN RANGE": f"holds but for inputs {self.limits_of}, where the square of a norm leaves the range",
+            "UNDECIDED": "fewer than half of the cases could be judged: that nothing fails says little",
+        }.get(self.status, "")
         plain = [each.case for each in self.narrowed if not self._near(each.case)]
         in_range = plain if len(self.near_failed) == len(self.failed) else []  # found when it was made plainer
-        found = [self.where, *map(str, self.narrowed), *(f"fails in range, too: {case.id}" for case in in_range)]
+        found = [said, self.where, *map(str, self.narrowed), *(f"fails in range, too: {case.id}" for case in in_range)]
         return [line for line in dict.fromkeys(found) if line]
 
     @property
@@ -269,11 +273,7 @@ class Report:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
         names = list(self.checks)
         lines = [self.summary()]
-        if self.status == "HOLDS IN RANGE":
-            lines.append(f"holds but for inputs {self.limits_of}, where the square of a norm leaves the range")
         lines += self.sentences
-        if self.status == "UNDECIDED":
-            lines.append("fewer than half of the cases could be judged: that nothing fails says little")
         if self.key:
             lines.append(f"{self.key}: {self.fits}")
         if self.pooled is not None and (self.pooled.checks or self.pooled.faults):

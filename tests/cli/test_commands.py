@@ -263,6 +263,23 @@ def test_a_reader_that_goes_away_is_no_error():
     assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["check", "filed.py:right", *ONE[:-1]], 0),
+        (["check", "filed.py:sided", *ONE[:-1], "--keyword", "side=left"], 1),
+        (["schedule", "--compare", "cubic", "--steps", "1", "--lower", "0.9"], 0),
+        (["schedule", "--list"], 0),
+    ],
+)
+def test_the_exit_status_is_that_of_the_verdict_when_the_reader_has_gone(arguments, status, folder, monkeypatch):
+    end, ours = os.pipe()
+    os.close(end)
+    with os.fdopen(ours, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(arguments) == status
+
+
 def test_a_schedule_is_printed_without_the_extra(monkeypatch, capsys):
     from importlib import util
 
@@ -271,6 +288,7 @@ def test_a_schedule_is_printed_without_the_extra(monkeypatch, capsys):
     assert main(["schedule", "muon", "--steps", "2", "--dtype", "bfloat16"]) == 0
     out = capsys.readouterr().out
     assert out.count("(3.4375, -4.78125, 2.03125),") == 2 and "pip install 'orthoref[certify]'" in out
+    assert out.startswith("muon in bfloat16\n")  # as it was asked for
 
 
 def test_names_resolve_everywhere(capsys):

@@ -106,7 +106,9 @@ def test_the_text_has_the_whole_claim_and_the_versions(reports):
     text = reports["HOLDS"].text()
     assert "claim: limit 10; returns auto; claimed side=right; dtypes float32; shapes 5x5, 4x2, 2x2x3; battery" in text
     assert re.search(rf"with orthoref \d[\w.]*, python \d[\w.]*, numpy {np.__version__}", text)
-    assert "holds but for inputs near the limits of float32" in reports["HOLDS IN RANGE"].text()
+    said = "holds but for inputs near the limits of float32"
+    assert said in reports["HOLDS IN RANGE"].text() and said in reports["HOLDS IN RANGE"].html()
+    assert said not in reports["FAILS"].text() + reports["HOLDS"].text()
 
 
 def test_a_failure_in_range_or_too_little_else_is_no_holding_in_range(reports):

@@ -40,12 +40,16 @@ class Iteration:
     alias: str = field(default="", compare=False)  # of the schedule, as it was asked for
 
     def __str__(self) -> str:
-        name = self.alias if presets.ALIASES.get(self.alias) == self.schedule.name else self.schedule.name
         eps = f", eps {self.eps:.3g} ({self.eps_rule})" if self.eps else ""
         scale = f", times {self.scale}" if self.scale != "none" else ""
         restart = f" restarted at {', '.join(map(str, self.restart))}" if self.restart else ""
         form = f", Gram form{restart}" if self.form == "gram" else ""
-        return f"{name}, {self.steps} steps, norm {self.normalization}{eps}{form}{scale}"
+        return f"{self.name}, {self.steps} steps, norm {self.normalization}{eps}{form}{scale}"
+
+    @property
+    def name(self) -> str:
+        """Of the schedule, as it was asked for."""
+        return self.alias if presets.ALIASES.get(self.alias) == self.schedule.name else self.schedule.name
 
     def factor(self, m: int, n: int) -> float:
         """The update scale for a matrix of shape (m, n)."""

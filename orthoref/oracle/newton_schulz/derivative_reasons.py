@@ -148,7 +148,7 @@ def _claims(claimed: Iteration, shape: Any) -> Iterator[Variant]:
     for name in presets.names():
         schedule = presets.get(name)
         if name != claimed.schedule.name and schedule.rows[0].polynomial:
-            words = f"the derivative of the schedule {name}, not of {claimed.schedule.name}"
+            words = f"the derivative of the schedule {name}, not of {claimed.name}"
             yield Variant(words, words, claimed=replace(claimed, schedule=schedule))
 
 

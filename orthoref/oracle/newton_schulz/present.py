@@ -136,7 +136,10 @@ def show(certificates: Sequence[Certificate]) -> None:
         grid = Table(*rows[0], box=None, pad_edge=False)
         for row in rows[1:]:
             grid.add_row(*row)
-        Console(width=1000).print(grid)  # never cut: the terminal may wrap
+        console = Console(width=1000)  # never cut: the terminal may wrap
+        with console.capture() as caught:  # rich itself would exit with 1 where a reader has gone
+            console.print(grid)
+        print(caught.get(), end="")
     print(
         f"singular values in [{first.lower:.6g}, {first.upper:.6g}]; "
         f"kept: >= {first.level:.6g} from; tolerated: <= {first.ceiling:.6g} up to;\n"

@@ -125,7 +125,7 @@ def _why(one: Judged, claimed: Iteration, precision: Precision) -> str:
     """What rounding does to one matrix."""
     said = (
         f"in {precision.name} the rounding errors alone are {one.noise:.2g} of the result "
-        f"(form {claimed.form!r}, schedule {claimed.schedule.name!r})"
+        f"(form {claimed.form!r}, schedule {claimed.name!r})"
     )
     if one.unstable:
         said += f"; the iteration is unstable there: a few roundings are enlarged to {one.leap:.2g} of the result"

@@ -92,7 +92,7 @@ def test_members_of_which_a_part_is_determined_are_judged_there(measured):
     assert by_name["direction"].ratio.tolist() == [0.25, 0.5, 0.25]
     assert by_name["entries"].ratio.tolist() == [0, 2.0, 0] and by_name["entries"].limit == 4.0
     assert by_name["entry"].ratio.tolist() == [0, 0.125, 0] and by_name["entry"].limit == 1.0
-    said = "in bfloat16 the rounding errors alone are 0.4 of the result (form 'standard', schedule 'jordan')"
+    said = "in bfloat16 the rounding errors alone are 0.4 of the result (form 'standard', schedule 'muon')"
     assert list(found.notes) == [f"1 of 3 judged in part, in 1 of 3 singular directions: {said}"]
     _, by_name = measured(undecided())
     assert by_name.keys() == {"direction", "entries", "entry"}
@@ -102,7 +102,7 @@ def test_members_that_are_lost_are_not_judged(measured):
     lost = undecided(determined=NONE, judged=False, direction=99.0, forward=9.0, noise=0.7)
     found, by_name = measured(lost, decided(), lost)
     assert found.judged.tolist() == [False, True, False]
-    said = "in bfloat16 the rounding errors alone are 0.7 of the result (form 'standard', schedule 'jordan')"
+    said = "in bfloat16 the rounding errors alone are 0.7 of the result (form 'standard', schedule 'muon')"
     assert list(found.notes) == [f"2 of 3 not judged: {said}"]
     assert by_name.keys() == {"forward", "direction"}
     assert by_name["direction"].ratio.tolist() == [0, 0.25, 0] and by_name["forward"].ratio.tolist() == [0, 0.5, 0]
