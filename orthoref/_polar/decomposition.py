@@ -52,7 +52,7 @@ def polar(
     *,
     side: Side = "right",
     method: Method = "auto",
-    impl: Literal["auto", "generic", "kernel"] = "auto",
+    impl: kernels.Impl = "auto",
     rank_deficient: RankDeficient = "complete",
     scaling: Literal["byers-xu", "one-inf"] | None = None,
     lower: float | None = None,
@@ -203,7 +203,7 @@ def _tall_factor(
     if not iterative:
         u = _by_svd(x, partial=partial, refine=n <= SMALL)
         return u, inner(u, x)
-    if (kernel := kernels.find(method, x, impl)) is not None:
+    if method == "newton" and (kernel := kernels.find("newton.newton_polished", x, impl)) is not None:
         u = kernel(x, scaling)
     else:
         u = _by_iteration(x, method, scaling, lower)
