@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from math import prod
 from typing import Literal
 
 import array_api_compat as compat
@@ -30,17 +31,29 @@ class Kernel:
     needs: str = "numba"
 
 
-def _stack(x: Array, order: int) -> bool:
-    return x.ndim > 2 and x.shape[-2] == x.shape[-1] <= order
+def _small(x: Array, real: int, complex_: int) -> bool:
+    return x.ndim > 2 and x.shape[-2] == x.shape[-1] <= (complex_ if is_complex(x) else real)
+
+
+def _many(x: Array) -> bool:
+    return prod(x.shape[:-2]) >= 16  # so many are worked on together, however few there are
 
 
 KERNELS = {
     "newton": Kernel(
-        ("polar(method='newton')",),
-        "stacks of real square matrices of order at most 8",
-        lambda x: _stack(x, 8) and not is_complex(x),
-        "always",
-        lambda _: True,
+        ("polar",),
+        "stacks of square matrices of order at most 32, complex 16",
+        lambda x: _small(x, 32, 16),
+        "16 matrices and more, method 'auto' or 'newton'",
+        _many,
+    ),
+    "reflectors": Kernel(
+        ("householder_product", "householder_product_vjp", "householder_apply", "householder_apply_vjp"),
+        "single matrices, not stacks",
+        lambda v: v.ndim == 2,
+        "v with 16384 entries and more",
+        lambda v: v.ndim == 2 and v.size >= 2**14,
+        needs="scipy",
     ),
     "givens": Kernel(
         ("givens_product", "givens_product_vjp", "givens_apply", "givens_apply_vjp"),

@@ -16,6 +16,7 @@ def compiled(request):
         return
     for dtype in DTYPES:
         x = np.eye(3, dtype=dtype)
+        orthoref.polar(x[None], impl="kernel")
         theta = np.ones(3, dtype=x.real.dtype)
         for phase in (None, theta) if np.iscomplexobj(x) else (None,):
             for adjoint in (False, True):
