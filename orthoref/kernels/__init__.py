@@ -96,5 +96,5 @@ def _refusal(kernel: Kernel, x: Array) -> str:
     try:
         import_module(kernel.needs)
     except ImportError as error:  # missing, or not made for this NumPy
-        return f"{kernel.needs} cannot be imported: {error}"
+        return f"{kernel.needs} cannot be imported: {error}: pip install 'orthoref[numba]'"  # brings both
     return ""
