@@ -181,7 +181,7 @@ def householder_product(
         return eye
     if (kernel := kernels.find("reflectors.product", v, impl)) is not None:
         f = _form(v, tau, order, storage, xp)
-        return kernel(f.v, f.d[0, :], p, f.below and not f.flipped)
+        return kernel(f.v, f.d[0, :], p, f.below and not f.flipped and f.size is None)
     w = _wy(v, tau, order, storage, xp, "generic")
     return eye - w.v @ (w.t @ ct(w.v[..., :p, :]))
 

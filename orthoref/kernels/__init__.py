@@ -14,7 +14,7 @@ from typing import Literal
 
 import array_api_compat as compat
 
-from orthoref.arrays import Array, is_complex, require_choice
+from orthoref.arrays import Array, require_choice
 
 Impl = Literal["auto", "generic", "kernel"]
 
@@ -31,10 +31,6 @@ class Kernel:
     needs: str = "numba"
 
 
-def _small(x: Array, real: int, complex_: int) -> bool:
-    return x.ndim > 2 and x.shape[-2] == x.shape[-1] <= (complex_ if is_complex(x) else real)
-
-
 def _many(x: Array) -> bool:
     return prod(x.shape[:-2]) >= 16  # so many are worked on together, however few there are
 
@@ -42,8 +38,8 @@ def _many(x: Array) -> bool:
 KERNELS = {
     "newton": Kernel(
         ("polar",),
-        "stacks of square matrices of order at most 32, complex 16",
-        lambda x: _small(x, 32, 16),
+        "stacks of square matrices of order at most 32",
+        lambda x: x.ndim > 2 and x.shape[-2] == x.shape[-1] <= 32,
         "16 matrices and more, method 'auto' or 'newton'",
         _many,
     ),

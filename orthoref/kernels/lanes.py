@@ -11,12 +11,12 @@ import numpy as np
 
 from orthoref.kernels.jit import jit
 
-CACHE = 2**17  # entries of an array that stays in a second-level cache together with two others
+CACHE = 2**15  # numbers: three arrays of so many, of 8 bytes, stay in a second-level cache of 1 MiB
 
 
-def lanes_of(count: int, m: int, n: int) -> int:
-    """How many of so many matrices to take together; vectors of fewer than 16 entries are slow."""
-    return max(1, min(count, 64, max(16, CACHE // max(1, m * n))))
+def lanes_of(count: int, numbers: int) -> int:
+    """How many of ``count`` matrices of so many real numbers to take together; vectors of fewer than 32 are slow."""
+    return max(1, min(count, 64, max(32, CACHE // max(1, numbers))))
 
 
 @jit
@@ -100,21 +100,20 @@ def product(c, c_im, a, a_im, b, b_im, adjoint, f, f_im):
 
 
 @jit
-def invert(a, a_im, t, t_im, order, f, f_im):
+def invert(a, a_im, t, t_im, pivot, f, f_im):
     """A <- A^-1 by Gauss-Jordan elimination with partial pivoting; infinite or NaN where A is singular.
 
     The modulus of a complex pivot is |re| + |im|, as in LAPACK. Two columns are eliminated, then what that does to the
-    others is added. Work space: t (2, n, lanes), order (n, lanes) of integers, f (1, 2, lanes).
+    others is added. Work space: t (2, n, lanes), pivot (n, lanes) of integers, f (1, 2, lanes).
     """
     n, _, lanes = a.shape
-    for k in range(n):
-        for lane in range(lanes):
-            order[k, lane] = k
     for k in range(0, n, 2):
         m = min(k + 1, n - 1)
         for at in range(k, m + 1):
-            for i in range(at + 1, n):
-                _sort(a, a_im, at, i, order, f[0, 0])
+            _find_pivot(a, a_im, at, pivot[at], f[0, 0])
+            for j in range(n):
+                for lane in range(lanes):
+                    _exchange(a, a_im, at, j, pivot[at, lane], j, lane)
             _eliminate(a, a_im, at, k + m - at, f, f_im)
         for at in range(k, k + 2):
             for j in range(n):
@@ -129,38 +128,33 @@ def invert(a, a_im, t, t_im, order, f, f_im):
                 put(f, f_im, 0, 0, lane, entry(a, a_im, i, k, lane))
                 put(f, f_im, 0, 1, lane, entry(a, a_im, i, m, lane))
             add_rows(a, a_im, i, f, f_im, t, t_im, 0, 1)
-    # row k of what was inverted is row order[k] of A: so are the columns of the inverse
-    for i in range(n):
-        for k in range(n):
+    for k in range(n - 1, -1, -1):  # A^-1 = (P A)^-1 P
+        for i in range(n):
             for lane in range(lanes):
-                put(t, t_im, 0, order[k, lane], lane, entry(a, a_im, i, k, lane))
-        for k in range(n):
-            for lane in range(lanes):
-                put(a, a_im, i, k, lane, entry(t, t_im, 0, k, lane))
+                _exchange(a, a_im, i, k, i, pivot[k, lane], lane)
 
 
 @jit
-def _sort(a, a_im, k, i, order, larger):
-    """Exchange the rows k and i where that makes the pivot larger: all lanes alike, without a branch."""
+def _find_pivot(a, a_im, k, pivot, largest):
+    """The row k or below with the largest entry in column k, of every lane; without a branch."""
     n, _, lanes = a.shape
-    for lane in range(lanes):
-        x, y = entry(a, a_im, k, k, lane), entry(a, a_im, i, k, lane)
-        larger[lane] = 1 if abs(y.real) + abs(y.imag) > abs(x.real) + abs(x.imag) else 0
-        old, new = order[k, lane], order[i, lane]
-        order[k, lane] = new if larger[lane] > 0 else old
-        order[i, lane] = old if larger[lane] > 0 else new
-    for j in range(n):
-        _exchange(a, k, i, j, larger)
-        if a_im is not None:
-            _exchange(a_im, k, i, j, larger)
+    pivot[:] = k
+    largest[:] = -1
+    for i in range(k, n):
+        for lane in range(lanes):
+            x = entry(a, a_im, i, k, lane)
+            size = abs(x.real) + abs(x.imag)
+            larger = size > largest[lane]
+            pivot[lane] = i if larger else pivot[lane]
+            largest[lane] = size if larger else largest[lane]
 
 
 @jit
-def _exchange(a, k, i, j, larger):
-    for lane in range(a.shape[2]):
-        x, y = a[k, j, lane], a[i, j, lane]
-        a[k, j, lane] = y if larger[lane] > 0 else x
-        a[i, j, lane] = x if larger[lane] > 0 else y
+def _exchange(a, a_im, i, j, p, q, lane):
+    """The entries (i, j) and (p, q) of one lane."""
+    x, y = entry(a, a_im, i, j, lane), entry(a, a_im, p, q, lane)
+    put(a, a_im, i, j, lane, y)
+    put(a, a_im, p, q, lane, x)
 
 
 @jit

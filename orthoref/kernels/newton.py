@@ -17,7 +17,7 @@ def polar(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
     *batch, n, _ = x.shape
     stack = np.ascontiguousarray(x).reshape(prod(batch), n, n)
     u, g, good = np.empty_like(stack), np.empty_like(stack), np.empty(len(stack), dtype=np.bool_)
-    lanes, real = lanes_of(len(stack), n, n), x.real.dtype
+    lanes, real = lanes_of(len(stack), n * n * (1 + np.iscomplexobj(x))), x.real.dtype
     work = [np.zeros(shape, dtype=real) for shape in (*[(n, n, lanes)] * 3, (2, n, lanes), (1, 2, lanes))]
     work_im = [np.zeros_like(one) if np.iscomplexobj(x) else None for one in work]
     with np.errstate(all="ignore"):  # of singular matrices, where this is not compiled
@@ -28,11 +28,11 @@ def polar(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
 @jit
 def _stack(stack, u, g, good, x, y, z, t, f, x_im, y_im, z_im, t_im, f_im, byers_xu, eps):
     n, _, lanes = x.shape
-    order = np.empty((n, lanes), np.int64)
+    pivot = np.empty((n, lanes), np.int64)
     defect, skew, size = np.empty(lanes, x.dtype), np.empty(lanes, x.dtype), np.empty(lanes, x.dtype)
     for first in range(0, stack.shape[0], lanes):
         pack(x, x_im, stack, first)
-        _iterate(x, x_im, y, y_im, t, t_im, f, f_im, order, byers_xu, eps)
+        _iterate(x, x_im, y, y_im, t, t_im, f, f_im, pivot, byers_xu, eps)
         # (POLISH) U <- U + U (I - U^H U)/2: a defect within sqrt(eps) is gone, with another the SVD takes over
         product(y, y_im, x, x_im, x, x_im, True, f, f_im)
         for i in range(n):
@@ -59,7 +59,7 @@ def _stack(stack, u, g, good, x, y, z, t, f, x_im, y_im, z_im, t_im, f_im, byers
 
 
 @jit
-def _iterate(x, x_im, y, y_im, t, t_im, f, f_im, order, byers_xu, eps):
+def _iterate(x, x_im, y, y_im, t, t_im, f, f_im, pivot, byers_xu, eps):
     """X <- (zeta X + X^-H/zeta)/2, in every lane until one with zeta = 1 has norm eps^(1/4): the defect is its square.
 
     (With another zeta a step can be small far from a unitary matrix.)
@@ -69,7 +69,7 @@ def _iterate(x, x_im, y, y_im, t, t_im, f, f_im, order, byers_xu, eps):
     change, running = np.full(lanes, np.inf, x.dtype), np.ones(lanes, np.bool_)
     for step in range(MAX_STEPS):
         conjugate_transpose(y, y_im, x, x_im)
-        invert(y, y_im, t, t_im, order, f, f_im)
+        invert(y, y_im, t, t_im, pivot, f, f_im)
         if step == 0 or not byers_xu:
             _bound(x, x_im, a)
             _bound(y, y_im, b)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import blas, lapack
 
-BLOCK = 64  # reflections at a time: T is small, and V T V^H X two products that a matrix multiplication does at full speed
+BLOCK = (
+    64  # reflections at a time: T is small, and V T V^H X two products that a matrix multiplication does at full speed
+)
 
 
 def product(v: np.ndarray, d: np.ndarray, columns: int, trapezoid: bool) -> np.ndarray:

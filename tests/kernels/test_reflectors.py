@@ -1,8 +1,8 @@
 """LAPACK and blocks in the place of the generic products of reflections: the same numbers but for rounding.
 
-Units. A reflection of a vector x commits at most (m + 4) eps |x|: an inner product of m terms, |tau| |v|^2 <= 2. So k of
-them, none of which lengthens x, are off by at most k (m + 4) eps |x|, both ways of computing together by twice that. The
-derivative by a reflector is a sum over two of these times 2 |tau| |v|, of matrices that are off by as much.
+Units. A reflection of a vector x commits at most (m + 4) eps |x|: an inner product of m terms, |tau| |v|^2 <= 2. So k
+of them, none of which lengthens x, are off by at most k (m + 4) eps |x|, both ways of computing together by twice that.
+The derivative by a reflector is a sum over two of these times 2 |tau| |v|, of matrices that are off by as much.
 """
 
 from __future__ import annotations
@@ -19,9 +19,17 @@ from orthoref import (
     kernels,
 )
 
+pytestmark = pytest.mark.sample(3)
 DTYPES = ["float32", "float64", "complex64", "complex128"]
 SHAPES = [(1, 1), (5, 3), (6, 6), (70, 66), (130, 129)]  # more than one, two blocks of reflections
-FORMS = [{}, {"order": "backward"}, {"tau": True}, {"tau": True, "order": "backward"}, {"tau": True, "storage": "full"}]
+FORMS = [
+    {},
+    {"order": "backward"},
+    {"storage": "below"},
+    {"tau": True},
+    {"tau": True, "order": "backward"},
+    {"tau": True, "storage": "full"},
+]
 
 
 def draw(m, k, dtype, tau=False, storage=None, **options):
@@ -29,7 +37,7 @@ def draw(m, k, dtype, tau=False, storage=None, **options):
     v = gaussian((m, k), dtype, 1)
     if not tau:
         v[:, 0] = 0
-        return v, None, options
+        return v, None, options | ({"storage": storage} if storage else {})
     full = v if storage == "full" else np.tril(v, -1) + np.eye(m, k)
     square = np.sum(abs(full) ** 2, axis=0)
     t = (2 / square).astype(dtype)
@@ -77,8 +85,9 @@ def test_adjoints(shape, form, dtype):
     m, k = shape
     v, tau, options = draw(m, k, dtype, **form)
     q_bar, x, y_bar = gaussian((m, k), dtype, 6), gaussian((m, 2), dtype, 7), gaussian((m, 2), dtype, 8)
-    lengths = np.linalg.norm(np.tril(v, -1) + np.eye(m, k) if tau is not None and not options.get("storage") else v, axis=0)
-    shortest = np.min(lengths[lengths > 0])
+    below = options.get("storage", "full" if tau is None else "below") == "below"
+    lengths = np.linalg.norm(np.tril(v, -1) + np.eye(m, k) if below else v, axis=0)
+    shortest = np.min(lengths, where=lengths > 0, initial=1)
     factor = 2 * max(1 / shortest, np.max(lengths) * (1 if tau is None else np.max(abs(tau))), np.max(lengths) ** 2) * k
     for f, args, size in (
         (householder_product_vjp, (v, q_bar, tau), norm(q_bar)),
@@ -118,7 +127,9 @@ def test_layouts_and_inputs_that_stay():
     for one in given:
         one.flags.writeable = False
     assert norm(householder_apply(*given, impl="kernel") - expected) <= unit(40, 30, "float64") * norm(x)
-    assert np.array_equal(householder_product(given[0], given[2], impl="kernel"), householder_product(v, tau, impl="kernel"))
+    assert np.array_equal(
+        householder_product(given[0], given[2], impl="kernel"), householder_product(v, tau, impl="kernel")
+    )
 
 
 def test_empty_and_refused():
