@@ -204,8 +204,10 @@ def _tall_factor(
     if method in ("auto", "newton") and not partial and (kernel := kernels.find("newton.polar", x, impl)) is not None:
         u, g, good = kernel(x, scaling)
         if not xp.all(good):
-            u[~good] = _by_svd(x[~good], partial=False, refine=True)
-            g[~good] = inner(u[~good], x[~good])
+            u_svd, x_svd = _by_svd(x[~good], partial=False, refine=True), x[~good]
+            at = xp.reshape(xp.cumulative_sum(xp.reshape(~good, (-1,))), good.shape) - 1
+            good = good[..., None, None]
+            u, g = xp.where(good, u, u_svd[at]), xp.where(good, g, inner(u_svd, x_svd)[at])
         return u, g
     if not iterative:
         u = _by_svd(x, partial=partial, refine=n <= SMALL)

@@ -48,7 +48,7 @@ KERNELS = {
         "single matrices, not stacks",
         lambda v: v.ndim == 2,
         "v with 16384 entries and more",
-        lambda v: v.ndim == 2 and v.size >= 2**14,
+        lambda v: v.ndim == 2 and prod(v.shape) >= 2**14,
         needs="scipy",
     ),
     "givens": Kernel(
@@ -56,7 +56,7 @@ KERNELS = {
         "all",
         lambda _: True,
         "x with 256 entries and more",
-        lambda x: x.size >= 256,
+        lambda x: prod(x.shape) >= 256,  # torch: size is a method
     ),
 }
 
