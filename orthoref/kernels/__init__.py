@@ -32,7 +32,7 @@ class Kernel:
 
 
 def _many(x: Array) -> bool:
-    return prod(x.shape[:-2]) >= 16  # so many are worked on together, however few there are
+    return prod(x.shape[:-2]) >= 16 and prod(x.shape) >= 2**13  # some milliseconds by SVD; compiling takes 13 s, once
 
 
 KERNELS = {
@@ -40,7 +40,7 @@ KERNELS = {
         ("polar",),
         "stacks of square matrices of order at most 32",
         lambda x: x.ndim > 2 and x.shape[-2] == x.shape[-1] <= 32,
-        "16 matrices and more, method 'auto' or 'newton'",
+        "16 matrices and 8192 entries and more, method 'auto' or 'newton'",
         _many,
     ),
     "reflectors": Kernel(

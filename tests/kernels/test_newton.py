@@ -40,7 +40,7 @@ def test_twin(n, dtype, options):
 def test_ill_conditioned(cond):
     for spectrum in ("geometric", "one_small", "repeated"):
         a = cases.matrix((20, max(ORDERS) // 2, max(ORDERS) // 2), spectrum=spectrum, cond=cond, seed=1)
-        testing.assert_polar(a, *polar(a), limit=1)
+        testing.assert_polar(a, *polar(a, impl="kernel"), limit=1)
 
 
 def test_what_the_kernel_cannot_do_is_done_by_the_svd():
@@ -66,7 +66,7 @@ def test_hard_members_of_a_stack():
     ]
     a = np.stack([regular] * 5 + hard + [regular] * 5)
     for x in (a, a * np.exp(0.5j)):
-        testing.assert_polar(x, *polar(x), limit=1)
+        testing.assert_polar(x, *polar(x, impl="kernel"), limit=1)
         polar(x[:5], impl="kernel", rank_deficient="raise")
     for index, value in (
         (7, np.nan),
@@ -150,15 +150,15 @@ def test_other_arrays_have_none():
         polar(xp.asarray(np.eye(3)[None]), method="newton", impl="kernel")
 
 
-def test_auto_takes_it_for_16_matrices_and_more(monkeypatch):
+def test_auto_takes_it_for_many(monkeypatch):
     taken = []
-    monkeypatch.setattr(newton, "polar", lambda x, _: taken.append(len(x)) or (x, x, np.ones(len(x), dtype=bool)))
-    for count in (15, 16):
+    monkeypatch.setattr(newton, "polar", lambda x, _: taken.append(x.shape) or (x, x, np.ones(len(x), dtype=bool)))
+    for count, n in ((511, 4), (512, 4), (15, 32), (16, 32)):
         for impl in ("auto", "generic"):
-            polar(np.broadcast_to(np.eye(3), (count, 3, 3)), impl=impl)
-            polar(np.broadcast_to(np.eye(3), (count, 3, 3)), impl=impl, method="newton")
-    assert taken == [16, 16]
-    assert kernels.find("newton.polar", np.zeros((20, 3, 3)), "auto") is newton.polar
+            polar(np.broadcast_to(np.eye(n), (count, n, n)), impl=impl)
+            polar(np.broadcast_to(np.eye(n), (count, n, n)), impl=impl, method="newton")
+    assert taken == [(512, 4, 4)] * 2 + [(16, 32, 32)] * 2
+    assert kernels.find("newton.polar", np.zeros((1000, 3, 3)), "auto") is newton.polar
 
 
 @pytest.mark.skipif(JIT, reason="compiled as a part of the iteration only")
