@@ -79,7 +79,7 @@ def compiled():
 def pytest_collection_modifyitems(items):
     """``sample(k)``: of the parameters of a test about one in k is fast, drawn by its name, and at least one.
 
-    Of the others every fourth is exhaustive. ``runs(k)``, which goes before: so many are exhaustive. The rest is by
+    Of the others every tenth is exhaustive. ``runs(k)``, which goes before: so many are exhaustive. The rest is by
     hand.
     """
     for marker, fast in (("runs", False), ("sample", True)):
@@ -92,9 +92,9 @@ def pytest_collection_modifyitems(items):
             drawn = {item: crc32(item.nodeid.encode()) for item in family}
             chosen = {item for item in family if drawn[item] % k == 0} or {family[0]}
             for item in family:
-                fourth = drawn[item] // k % 4 == 0
+                tenth = drawn[item] // k % 10 == 0
                 if item not in chosen:
-                    item.add_marker("exhaustive" if fast and fourth else "by_hand")
+                    item.add_marker("exhaustive" if fast and tenth else "by_hand")
                 elif not fast:
                     item.add_marker("exhaustive")
 

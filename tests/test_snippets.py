@@ -22,6 +22,8 @@ FENCE = re.compile(r"^```(\S+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ELSEWHERE = {
     "python -m venv": ".ci/run runs both commands of the README",
     "pip install": "a lane installs the package; tests/test_package.py builds it",
+    "asv ": "tests/testing/test_asv.py runs the project of docs/how_to_follow_speed.md word for word",
+    "touch benchmarks": "the same",
     "python tools/mutation.py": "takes hours: docs/mutation.md says what came out",
 }
 # pages whose snippets quote a session in part; what they say is tested where it is claimed

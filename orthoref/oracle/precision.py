@@ -36,8 +36,8 @@ class Precision(NamedTuple):
 
     @staticmethod
     def long(m: int) -> float:
-        """(LONG) m/32 for sums of up to 1024 terms that err alike; from then on blocks of a sum do not."""
-        return max(min(m, 1024) / 32, m / 256)
+        """(LONG) m/10 for sums of up to 1000 terms that err alike; from then on blocks of a sum do not."""
+        return max(min(m, 1000) / 10, m / 256)
 
     def relative(self, n: int, m: int = 0) -> float:
         """Factor on ``eps`` for errors relative to |A| or |H|.
@@ -51,7 +51,7 @@ class Precision(NamedTuple):
         if self.short:
             return "eps" if relative else "sqrt(n) eps"
         if self.growth(n, m) > max(n, 8):
-            return "sqrt(n) " + ("m/32 eps" if m <= 1024 else "32 eps" if m <= 8192 else "m/256 eps")
+            return "sqrt(n) " + ("m/10 eps" if m <= 1000 else "100 eps" if m <= 25600 else "m/256 eps")
         return "n eps" if n >= 8 else "8 eps"
 
 

@@ -304,7 +304,8 @@ class Report:
             lines += [line for line in outcome.verdict.lines() if not line.startswith("  reason")]
             lines.append("  recreate: " + outcome.case.recreate.replace("\n", "\n            "))
         if 0 < examples < len(found):
-            lines += ["", f"and {len(found) - examples} other findings (all of them in the JSON and HTML reports)"]
+            more = len(found) - examples
+            lines += ["", f"and {more} other finding{'s' * (more > 1)} (all of them in the JSON and HTML reports)"]
         for note, count in self.notes().items():
             lines += ["", f"{count} x {note}"]
         return "\n".join(lines)

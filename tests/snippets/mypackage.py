@@ -45,3 +45,7 @@ def _svd(a):
 
 def polar_backward(a, u_bar, h_bar=None):
     return orthoref.polar_vjp(a, u_bar, h_bar)
+
+
+def orthogonalize(a):
+    return orthoref.newton_schulz(a, "muon", eps=1e-7)

@@ -389,7 +389,7 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
     def bend(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.nan_to_num(np.abs((one + other) / 2 - values[-1]), nan=np.inf, posinf=np.inf)
 
-    for relative in (4 * u, -4 * u):  # of the norm; later errors have no part in common but that in error.stored
+    for relative in (error.common, -error.common):  # of the norm; later errors have no part in common but that in error.stored
         shift(values[0] * (1 + relative), 0)
     start = 2**0.5 * u * np.linalg.norm(error.s) / (error.rows * n) ** 0.5
     for k, deviation in ((0, start), *error.stored.items()):
@@ -400,6 +400,7 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
         reach = deviation * np.ones(n)
         equal = np.abs(values[k][:, None] - values[k]) <= 2 * n**0.5 * reach[:, None]
         bent += bend(*(shift(values[k] + times * np.sqrt(equal.sum(axis=1)) * reach, k, 0.0) for times in (1, -1)))
+    top = float(np.max(error.s, initial=0.0)) * (1 + error.common)
     if isinstance(error.norm, ColumnNorms):
         for sign in (4, -4):
             t_squared = np.maximum(1 + 2 * sign * np.sqrt(error.norm.relative), 0)
@@ -407,6 +408,7 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
             if not np.all(np.abs(moved) < 1e100):
                 return np.full(n, np.inf), np.full(n, np.inf), float("inf"), float("inf")
             p, s, qh = np.linalg.svd(moved, full_matrices=False)
+            top = max(top, float(s[0]))
             away = (p * iterate(s, coefficients)[-1]) @ (qh @ error.vh.conj().T) - error.p * error.f
             worst = np.maximum(worst, np.nan_to_num(np.linalg.norm(away, axis=0), nan=np.inf, posinf=np.inf))
             runs = max(runs, float(np.max(worst)))
@@ -415,7 +417,7 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
         for one, other in zip(grams[::2], grams[1::2], strict=True):
             bent += bend(one, other) * n / max(4, 2 * n**0.5) ** 2
         return worst, bent, runs, float("inf")
-    top = float(np.max(error.s, initial=0.0)) * (1 + 4 * u) + error.longest[0]
+    top += error.longest[0]
     for k, c in enumerate(coefficients, start=1):
         grid = np.linspace(0, top, 1025)
         top = float(np.max(np.abs(grid * value(c, grid**2)))) * (1 + 4 * u)

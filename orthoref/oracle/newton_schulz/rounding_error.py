@@ -104,7 +104,8 @@ class Expected(NamedTuple):
     The input is P diag(s) V^H, the result P diag(f) V^H; ``inside[i, j]`` is the variance of entry (i, j) of P^H E V,
     ``outside[j]`` that of every entry of column j of the part of E V orthogonal to P. ``stored`` are the standard
     deviations of the entries (i, i) of the errors made on the way to each X_k that is formed, by k; ``longest`` their
-    largest row and column, together, and for X_0 those of storing.
+    largest row and column, together, and for X_0 those of storing. ``common`` is the relative error of all singular
+    values of X_0 alike that (SHAKEN) follows: four of the one divisor, or 4u.
     """
 
     p: np.ndarray
@@ -119,6 +120,7 @@ class Expected(NamedTuple):
     exact: Exact
     sources: Sources
     norm: Norm | ColumnNorms
+    common: float
 
     def total(self) -> float:
         """Root mean square of |E|_F."""
@@ -133,13 +135,17 @@ class Norm:
     t: float = 1.0
     spectral: bool = False
 
-    def error(self, sources: Sources, carry: Carry, exact: Exact) -> np.ndarray:
-        """Variances at the end: t has the errors of the sum of squares, the root, the factor and eps."""
+    def error(self, sources: Sources, carry: Carry, exact: Exact) -> tuple[np.ndarray, float]:
+        """Variances at the end: t has the errors of the sum of squares, the root, the factor and eps.
+
+        And the standard deviation of the first of them alone, or of that of the singular value.
+        """
         u, v, _ = sources.arithmetic
         count, s = sources.m * sources.n, exact.values[0]
         sums = count / 12 + alike(sources.x, v * count / 2) * (count / COHERENT / 2) ** 2
         of_value = neglected(s, 2 * v) ** 2 / 16 if self.spectral else 0.0
-        return np.diag((3 * u**2 + v**2 * sums + of_value) * carry.along(s))
+        own = v**2 * sums + of_value
+        return np.diag((3 * u**2 + own) * carry.along(s)), float(own**0.5)
 
 
 def neglected(s: np.ndarray, eps: float) -> float:
@@ -178,14 +184,14 @@ class ColumnNorms:
             relative = (variance.sum(axis=1) + bias**2 + same * sums**2) / (4 * root**4)
         return cls(t, np.where(gram.diagonal() > 0, 3 * u**2 + relative, 0.0))
 
-    def error(self, sources: Sources, carry: Carry, exact: Exact) -> np.ndarray:
-        """Variances at the end of E = X_0 diag(d), d_k independent; the same for equal entries."""
+    def error(self, sources: Sources, carry: Carry, exact: Exact) -> tuple[np.ndarray, float]:
+        """Variances at the end of E = X_0 diag(d), d_k independent; the same for equal entries. No divisor is common."""
         s, weights = exact.values[0], np.abs(exact.vh) ** 2
         x, y = s[:, None], s[None, :]
         either = (weights * self.relative) @ weights.T
         independent = (carry.minus[0] * (x + y) / 2 + carry.plus[0] * (x - y) / 2) ** 2 * either
         same = sources.entries_alike * float(np.max(self.relative, initial=0.0))
-        return independent + np.diag(same * carry.along(s))
+        return independent + np.diag(same * carry.along(s)), 0.0
 
     def shaken(self, exact: Exact) -> float:
         """(SHAKEN) How far four times their errors, one sign for all, move the result."""
@@ -229,7 +235,8 @@ def expected(
     underflow = w**2 + float(np.mean((w / np.asarray(norm.t)) ** 2))
     start = sources.nothing().of_all(2 * u**2 * _square(s) / x.size + underflow)
     error = carry.to_end(0, start.of_diagonal(2 * u**2 * sources.entries_alike * s**2))
-    error = error._replace(inside=error.inside + norm.error(sources, carry, exact))
+    of_norm, own = norm.error(sources, carry, exact)
+    error = error._replace(inside=error.inside + of_norm)
     stored, longest = {}, {0: start.longest(len(x))}
     for k, end in exact.segments():
         local = _step if form == "standard" else _segment
@@ -240,14 +247,15 @@ def expected(
         made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
         stored[end], longest[end] = np.sqrt(np.diagonal(made.inside)), made.longest(len(x))
         error = error.plus(carry.to_end(end, made))
-    return Expected(exact.p, s, exact.values[-1], exact.vh, *error, len(x), stored, longest, exact, sources, norm)
+    return Expected(exact.p, s, exact.values[-1], exact.vh, *error, len(x), stored, longest, exact, sources, norm, 4 * max(u, own))
 
 
 @np.errstate(all="ignore")  # what overflows is infinite
 def shaken(error: Expected) -> float:
     """(SHAKEN) How far single errors of several times their size move the result, to all orders.
 
-    They are errors 4u of every iterate, the same for all singular values; those of one singular value in a step, twice
+    They are errors 4u of every iterate, the same for all singular values, and of the first four times that of the norm
+    if it is more; those of one singular value in a step, twice
     their size, and a quarter of what four times their size does; of one eigenvalue of a Gram matrix in the Gram form;
     of the divisors of the columns. That is far more than to first order where the schedule does not tolerate what they
     let through.
@@ -260,7 +268,8 @@ def shaken(error: Expected) -> float:
 
     found = [0.0]
     for k in range(len(exact.coefficients)):
-        found += [float(np.linalg.norm(moved(values[k] * (1 + shift), k))) for shift in (4 * u, -4 * u)]
+        common = 4 * u if k else error.common
+        found += [float(np.linalg.norm(moved(values[k] * (1 + shift), k))) for shift in (common, -common)]
     for k, deviation in error.stored.items():
         for times, weight in ((2, 1.0), (-2, 1.0), (4, 0.25), (-4, 0.25)):
             found.append(weight * float(np.max(moved(values[k] + times * deviation, k), initial=0.0)))

@@ -336,3 +336,31 @@ def test_spectral_norms_of_nearly_equal_singular_values(n, steps):
             x = terms(x, c, np.float32)
         assert compare(a.astype(float), x.astype(float), claimed, PRECISIONS["float32"]).forward <= LIMIT
     assert largest >= 8 * 2.0**-23  # else nothing was tried
+
+
+def test_a_norm_of_equal_squares_beside_a_schedule_that_ends_at_one():
+    """Equal entries are summed in one accumulator; the list without its safety factor diverges above s_1 = 1 + 3e-6."""
+    claimed = iteration("polar-express-list", normalize="frobenius", steps=8)
+    one = np.exp(2j * np.pi * np.arange(22)[:, None] / 7) * np.ones(164)
+    total = np.cumsum(np.full(one.size, np.float32(1.1) ** 2, np.float32), dtype=np.float32)[-1]
+    norm = np.sqrt(float(total)) / (float(np.float32(1.1)) * one.size**0.5)
+    assert 3e-6 < 1 - norm < 1e-4  # sums of equal terms are too small here
+    x = run(one / norm / np.linalg.norm(one), iteration("polar-express-list", normalize="none", steps=8))
+    assert np.linalg.norm(x) > 1e10
+    found = compare(one, x, claimed, PRECISIONS["float32"])
+    assert not found.decided and found.holds
+    stable = iteration("jordan", steps=5)
+    x = run(one / norm / np.linalg.norm(one), iteration("jordan", normalize="none", steps=5))
+    found = compare(one, x, stable, PRECISIONS["float32"])
+    assert found.decided and found.holds  # nothing is lost where the schedule tolerates it
+
+
+def test_the_divisors_of_columns_lead_beyond_one():
+    """Squares that are subnormal in float16: the quotient is off by all that the root of their error is."""
+    a = np.diag(np.asarray([1.0, 0.3, 9e-4, 1.1e-3]).astype(np.float16).astype(float))
+    entries = a.diagonal().astype(np.float16)
+    x = np.diag((entries / np.sqrt(entries * entries)).astype(float))
+    assert np.linalg.norm(x, 2) > 1 + 8 * PRECISIONS["float16"].eps / 2
+    found = compare(a, x, iteration("aol-b", steps=0), PRECISIONS["float16"])
+    assert not found.decided and found.largest <= 1
+    assert compare(a, 3 * x, iteration("aol-b", steps=0), PRECISIONS["float16"]).largest > 1

@@ -152,8 +152,8 @@ def test_long_columns():
     with pytest.raises(PortFailure):
         testing.assert_orthonormal((1 + 4e-3) * q)
     growth = PRECISIONS["float32"].growth
-    sizes = ((1, 256), (1, 2048), (4, 1024), (4, 8192), (4, 16384), (1, 2**20), (300, 4096))
-    assert [growth(n, m) for n, m in sizes] == [8, 32, 64, 64, 128, 4096, 32 * 300**0.5]
+    sizes = ((1, 80), (1, 2048), (4, 1000), (4, 25600), (4, 51200), (1, 2**20), (300, 4096))
+    assert [growth(n, m) for n, m in sizes] == [8, 100, 200, 200, 400, 4096, 100 * 300**0.5]
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (1, 1), (2, 6, 3)])
@@ -187,7 +187,8 @@ def test_columns_of_ones_orthonormalised_by_lapack_hold(m, n, dtype):
     """Terms of one sign and size, added in one accumulator: (LONG) for short sums, up to 24 without."""
     a = np.tril(np.ones((m, n))).astype(dtype) * (1 + 0.5j if dtype.startswith("complex") else 1)
     testing.assert_orthonormal(np.linalg.qr(a)[0])
+    testing.assert_orthonormal(np.linalg.svd(a.T, full_matrices=False)[2])
 
 
-def test_the_unit_of_long_columns_grows_up_to_1024_entries_and_from_8192_on():
-    assert [Precision.long(m) for m in (0, 32, 1024, 1025, 8192, 16384)] == [0, 1, 32, 32, 32, 64]
+def test_the_unit_of_long_columns_grows_up_to_1000_entries_and_from_25600_on():
+    assert [Precision.long(m) for m in (0, 10, 1000, 1001, 25600, 51200)] == [0, 1, 100, 100, 100, 200]
