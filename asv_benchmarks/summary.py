@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-MODULES = ("import_time", "polar", "derivatives", "newton_schulz", "conformance", "judging")
+MODULES = ("import_time", "polar", "kernels", "derivatives", "newton_schulz", "conformance", "judging")
 BEGIN, END = "<!-- summary: begin -->", "<!-- summary: end -->"
 
 

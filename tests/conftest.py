@@ -34,7 +34,7 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm(pytestconfig):
+def warm(pytestconfig, request):
     """What the first test would pay for, beside what it tests: imports, fonts, the compiled kernels or their cache."""
     if pytestconfig.getoption("--limit-seconds") is None:
         return
@@ -55,8 +55,24 @@ def warm(pytestconfig):
     for backend in (TORCH, JAX):
         if find_spec(backend.package) is not None:
             orthoref.newton_schulz(backend.asarray(np.eye(2, dtype="float32")), steps=1)
-    for dtype in ("float32", "float64"):
-        orthoref.polar(np.stack([np.eye(2, dtype=dtype)]), method="newton")
+    request.getfixturevalue("compiled")
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """The kernels, compiled or read from the cache: the tests measure themselves, not the compiler."""
+    if find_spec("numba") is None:
+        return
+    import numpy as np
+
+    import orthoref
+
+    for dtype in ("float32", "float64", "complex64", "complex128"):
+        x = np.eye(3, dtype=dtype)
+        orthoref.polar(x[None], impl="kernel")
+        theta = np.ones(3, dtype=x.real.dtype)
+        for phase in (None, theta) if np.iscomplexobj(x) else (None,):
+            orthoref.givens_apply_vjp(theta, x, x, phase, impl="kernel")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks

@@ -9,9 +9,11 @@ from typing import Literal, NamedTuple
 import array_api_compat as compat
 import numpy as np
 
+from orthoref import kernels
 from orthoref._constructors.door import enter_any, require_count, to_complex
 from orthoref.arrays import Array, Namespace, enter, is_complex, namespace, require_choice, require_shape
 from orthoref.errors import OutsideDomain
+from orthoref.kernels import Impl
 from orthoref.linalg import ct
 
 Convention = Literal["lartg", "rotg", "positive"]
@@ -340,7 +342,9 @@ def givens_matrix_vjp(
     return GivensCotangent(bars.theta_bar[..., 0], None if bars.phase_bar is None else bars.phase_bar[..., 0])
 
 
-def givens_product(theta: Array, n: int, phase: Array | None = None, *, order: Order = "columns") -> Array:
+def givens_product(
+    theta: Array, n: int, phase: Array | None = None, *, order: Order = "columns", impl: Impl = "auto"
+) -> Array:
     r"""Product of Givens rotations, Q = G_1 G_2 ... G_N.
 
     Parameters
@@ -353,6 +357,8 @@ def givens_product(theta: Array, n: int, phase: Array | None = None, *, order: O
         Q is complex if it is given.
     order : str or sequence of pairs
         As in :func:`givens_pairs`.
+    impl : {"auto", "generic", "kernel"}
+        ``"kernel"`` demands the compiled twin, ``"auto"`` takes it where it pays, ``"generic"`` is the array-API path.
 
     Returns
     -------
@@ -379,7 +385,7 @@ def givens_product(theta: Array, n: int, phase: Array | None = None, *, order: O
     [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     """
     xp = _enter_angles(theta, phase, n, order)
-    return givens_apply(theta, _identity(theta, phase, n, xp), phase, order=order)
+    return givens_apply(theta, _identity(theta, phase, n, xp), phase, order=order, impl=impl)
 
 
 def givens_product_jvp(
@@ -423,7 +429,7 @@ def givens_product_jvp(
 
 
 def givens_product_vjp(
-    theta: Array, n: int, q_bar: Array, phase: Array | None = None, *, order: Order = "columns"
+    theta: Array, n: int, q_bar: Array, phase: Array | None = None, *, order: Order = "columns", impl: Impl = "auto"
 ) -> GivensCotangent:
     """Adjoint of :func:`givens_product_jvp` for Re tr(X^H Y).
 
@@ -437,6 +443,8 @@ def givens_product_vjp(
     phase : real array of shape (..., N), optional
     order : str or sequence of pairs
         As in :func:`givens_pairs`.
+    impl : {"auto", "generic", "kernel"}
+        As in :func:`givens_product`.
 
     Returns
     -------
@@ -453,7 +461,7 @@ def givens_product_vjp(
     Equation (GIVENS-PRODUCT-BAR): a sweep that undoes the rotations. Nothing but Q and q_bar is stored.
     """
     xp = _enter_angles(theta, phase, n, order)
-    bars = givens_apply_vjp(theta, _identity(theta, phase, n, xp), q_bar, phase, order=order)
+    bars = givens_apply_vjp(theta, _identity(theta, phase, n, xp), q_bar, phase, order=order, impl=impl)
     return GivensCotangent(bars.theta_bar, bars.phase_bar)
 
 
@@ -465,6 +473,7 @@ def givens_apply(
     side: Side = "left",
     adjoint: bool = False,
     order: Order = "columns",
+    impl: Impl = "auto",
 ) -> Array:
     """Q X, Q^H X, X Q or X Q^H for the Q of :func:`givens_product`, which is not formed.
 
@@ -480,6 +489,8 @@ def givens_apply(
         Q^H in the place of Q.
     order : str or sequence of pairs
         As in :func:`givens_pairs`.
+    impl : {"auto", "generic", "kernel"}
+        As in :func:`givens_product`.
 
     Returns
     -------
@@ -492,9 +503,12 @@ def givens_apply(
     """
     if side == "right":  # X Q = (Q^H X^H)^H
         _require_matrix(x=x)
-        return ct(givens_apply(theta, ct(x), phase, adjoint=not adjoint, order=order))
+        return ct(givens_apply(theta, ct(x), phase, adjoint=not adjoint, order=order, impl=impl))
     require_choice("side", side, ("left", "right"))
     plan, xp = _enter_apply(theta, x, phase, order)
+    if (kernel := kernels.find("givens.apply", x, impl)) is not None:
+        s = to_complex(xp.sin(theta), xp) if is_complex(x) else xp.sin(theta)
+        return kernel(x, plan.pairs, xp.cos(theta), s if phase is None else s * _circle(phase, xp), adjoint)
     t = _tables(theta, phase, x, plan, xp)
     for level in range(plan.levels) if adjoint else reversed(range(plan.levels)):
         x = t.turn(x, level, -1 if adjoint else 1)
@@ -562,6 +576,7 @@ def givens_apply_vjp(
     side: Side = "left",
     adjoint: bool = False,
     order: Order = "columns",
+    impl: Impl = "auto",
 ) -> GivensCotangent:
     """Adjoint of :func:`givens_apply_jvp` for Re tr(X^H Y).
 
@@ -571,7 +586,7 @@ def givens_apply_vjp(
         As in :func:`givens_apply`.
     y_bar : array of the shape of x
         Cotangent.
-    side, adjoint, order : options
+    side, adjoint, order, impl : options
         As in :func:`givens_apply`.
 
     Returns
@@ -590,16 +605,20 @@ def givens_apply_vjp(
     """
     if side == "right":
         _require_matrix(x=x, y_bar=y_bar)
-        bars = givens_apply_vjp(theta, ct(x), ct(y_bar), phase, adjoint=not adjoint, order=order)
+        bars = givens_apply_vjp(theta, ct(x), ct(y_bar), phase, adjoint=not adjoint, order=order, impl=impl)
         return GivensCotangent(bars.theta_bar, bars.phase_bar, ct(bars.x_bar))
     require_choice("side", side, ("left", "right"))
     plan, xp = _enter_apply(theta, x, phase, order, y_bar=y_bar)
     require_shape("y_bar", y_bar, x.shape)
-    x_bar = givens_apply(theta, y_bar, phase, adjoint=not adjoint, order=order)
     # <y_bar, dQ^H x> = <dQ y_bar, x>: the adjoint exchanges the two
-    z, z_bar = (x_bar, x) if adjoint else (givens_apply(theta, x, phase, order=order), y_bar)
-    theta_bar, phase_bar = _unwind(theta, phase, z, z_bar, plan, xp)
-    return GivensCotangent(theta_bar, phase_bar, x_bar)
+    start, z_bar = (y_bar, x) if adjoint else (x, y_bar)
+    z = givens_apply(theta, start, phase, order=order, impl=impl)
+    if (kernel := kernels.find("givens.unwind", x, impl)) is not None:
+        u = None if phase is None else _circle(phase, xp)
+        theta_bar, phase_bar, end = kernel(z, z_bar, plan.pairs, xp.cos(theta), xp.sin(theta), u)
+    else:
+        theta_bar, phase_bar, end = _unwind(theta, phase, z, z_bar, plan, xp)
+    return GivensCotangent(theta_bar, phase_bar, z if adjoint else end)
 
 
 def givens_log_jacobian(
@@ -729,10 +748,13 @@ def _moves(
 
 def _unwind(
     theta: Array, phase: Array | None, z: Array, z_bar: Array, plan: Plan, xp: Namespace
-) -> tuple[Array, Array | None]:
-    """(GIVENS-PRODUCT-BAR) From Z = G_1 ... G_N X and its cotangent, undoing one level after the other."""
+) -> tuple[Array, Array | None, Array]:
+    """(GIVENS-PRODUCT-BAR) From Z = G_1 ... G_N X and its cotangent, undoing one level after the other.
+
+    At the end the cotangent is that of X.
+    """
     if not plan.levels:
-        return xp.zeros_like(theta), None if phase is None else xp.zeros_like(theta)
+        return xp.zeros_like(theta), None if phase is None else xp.zeros_like(theta), z_bar + xp.zeros_like(z_bar)
     t = _tables(theta, phase, z, plan, xp)
     u = _unit(phase, plan, xp)
     turn = _side(plan, theta, xp)
@@ -751,7 +773,7 @@ def _unwind(
             mixed = _rows(z_bar, 1j * turn[..., level, :, None] * other, xp)
             by_phase.append((s * (side * s * along + side * c * mixed))[..., None, :])
         z, z_bar = t.turn(z, level, -1), t.turn(z_bar, level, -1)
-    return _gather(by_theta, plan, xp), None if phase is None else _gather(by_phase, plan, xp)
+    return _gather(by_theta, plan, xp), None if phase is None else _gather(by_phase, plan, xp), z_bar
 
 
 def _rows(x: Array, y: Array, xp: Namespace) -> Array:
@@ -780,7 +802,10 @@ def _unit(phase: Array | None, plan: Plan, xp: Namespace) -> Array | None:
     """U = e^{i phase} in rows j, its conjugate in rows i."""
     if phase is None:
         return None
-    angle = _spread(phase, plan, xp) * _side(plan, phase, xp)
+    return _circle(_spread(phase, plan, xp) * _side(plan, phase, xp), xp)
+
+
+def _circle(angle: Array, xp: Namespace) -> Array:
     return to_complex(xp.cos(angle), xp) + 1j * to_complex(xp.sin(angle), xp)
 
 

@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 import array_api_compat as compat
 import numpy as np
 
+from orthoref import kernels
 from orthoref._constructors.door import enter_any, require_count
 from orthoref.arrays import Array, Namespace, enter, is_complex, namespace, require_choice, require_shape
+from orthoref.kernels import Impl
 from orthoref.linalg import UNSCALED, Scale, ct, inner, unit_scale
 
 Order = Literal["forward", "backward"]
@@ -122,6 +124,7 @@ def householder_product(
     columns: int | None = None,
     order: Order = "forward",
     storage: Storage | None = None,
+    impl: Impl = "auto",
 ) -> Array:
     r"""Product of reflections H_i = I - tau_i v_i v_i^H.
 
@@ -138,6 +141,9 @@ def householder_product(
     storage : {"below", "full"}, optional
         ``"below"``, the default with tau: as LAPACK stores them, k <= m, entry i of v_i is 1, those above are 0,
         and what stands there is not looked at. ``"full"``, the default without tau: v_i as it is.
+    impl : {"auto", "generic", "kernel"}
+        ``"kernel"`` demands LAPACK and triangular BLAS for NumPy arrays, ``"auto"`` takes them where that pays,
+        ``"generic"`` is the array-API path.
 
     Returns
     -------
@@ -173,7 +179,10 @@ def householder_product(
     eye = _eye(v, p, xp)
     if 0 in v.shape:
         return eye
-    w = _wy(v, tau, order, storage, xp)
+    if (kernel := kernels.find("reflectors.product", v, impl)) is not None:
+        f = _form(v, tau, order, storage, xp)
+        return kernel(f.v, f.d[0, :], p, f.below and not f.flipped and f.size is None)
+    w = _wy(v, tau, order, storage, xp, "generic")
     return eye - w.v @ (w.t @ ct(w.v[..., :p, :]))
 
 
@@ -219,7 +228,7 @@ def householder_product_jvp(
     p = v.shape[-2] if columns is None else columns
     if 0 in v.shape:
         return xp.zeros_like(_eye(v, p, xp))
-    w = _wy(v, tau, order, storage, xp)
+    w = _wy(v, tau, order, storage, xp, "generic")
     v_move, d_move = _move(w, v_dot, tau_dot, xp)
     head, head_move = w.v[..., :p, :], v_move[..., :p, :]
     return -(v_move @ (w.t @ ct(head)) + w.v @ (_t_dot(w, v_move, d_move) @ ct(head) + w.t @ ct(head_move)))
@@ -232,6 +241,7 @@ def householder_product_vjp(
     *,
     order: Order = "forward",
     storage: Storage | None = None,
+    impl: Impl = "auto",
 ) -> HouseholderCotangent:
     r"""Adjoint of :func:`householder_product_jvp` for Re tr(X^H Y).
 
@@ -241,7 +251,7 @@ def householder_product_vjp(
     q_bar : array of shape (..., m, columns)
         Cotangent; its number of columns is that of Q.
     tau : array of shape (..., k), optional
-    order, storage : options
+    order, storage, impl : options
         As in :func:`householder_product`.
 
     Returns
@@ -266,10 +276,10 @@ def householder_product_vjp(
     require_shape("q_bar", q_bar, (*batch, m, min(p, m)))
     if 0 in v.shape:
         return HouseholderCotangent(xp.zeros_like(v), None if tau is None else xp.zeros_like(tau))
-    w = _wy(v, tau, order, storage, xp)
+    w = _wy(v, tau, order, storage, xp, impl)
     below = xp.zeros((*batch, m - p, v.shape[-1]), dtype=v.dtype, device=compat.device(v))
     qh_v = xp.concat([inner(q_bar, w.v), below], axis=-2)
-    return HouseholderCotangent(*_pull_back(w, q_bar @ w.v[..., :p, :], qh_v, tau, xp))
+    return HouseholderCotangent(*_pull_back(w, q_bar @ w.v[..., :p, :], qh_v, tau, xp, impl))
 
 
 def householder_apply(
@@ -281,6 +291,7 @@ def householder_apply(
     adjoint: bool = False,
     order: Order = "forward",
     storage: Storage | None = None,
+    impl: Impl = "auto",
 ) -> Array:
     r"""Q X, Q^H X, X Q or X Q^H for the Q of :func:`householder_product`, which is not formed.
 
@@ -293,7 +304,7 @@ def householder_apply(
         On which side of X.
     adjoint : bool
         Q^H in the place of Q.
-    order, storage : options
+    order, storage, impl : options
         As in :func:`householder_product`.
 
     Returns
@@ -311,10 +322,13 @@ def householder_apply(
     """
     xp = _enter_apply(v, x, tau, side, order, storage)
     if side == "right":  # X Q = (Q^H X^H)^H
-        return ct(householder_apply(v, ct(x), tau, adjoint=not adjoint, order=order, storage=storage))
+        return ct(householder_apply(v, ct(x), tau, adjoint=not adjoint, order=order, storage=storage, impl=impl))
     if 0 in v.shape or 0 in x.shape:
         return x + xp.zeros_like(x)
-    w = _wy(v, tau, order, storage, xp)
+    if (kernel := kernels.find("reflectors.apply", v, impl)) is not None:
+        f = _form(v, tau, order, storage, xp)
+        return kernel(f.v, f.d[0, :], x, adjoint)
+    w = _wy(v, tau, order, storage, xp, "generic")
     return x - w.v @ ((ct(w.t) if adjoint else w.t) @ inner(w.v, x))
 
 
@@ -359,7 +373,7 @@ def householder_apply_jvp(
         return ct(householder_apply_jvp(v, ct(x), v_dot, ct(x_dot), tau, tau_dot, **back))  # type: ignore[arg-type]
     if 0 in v.shape or 0 in x.shape:
         return x_dot + xp.zeros_like(x_dot)
-    w = _wy(v, tau, order, storage, xp)
+    w = _wy(v, tau, order, storage, xp, "generic")
     v_move, d_move = _move(w, v_dot, tau_dot, xp)
     t, t_move = w.t, _t_dot(w, v_move, d_move)
     if adjoint:
@@ -378,6 +392,7 @@ def householder_apply_vjp(
     adjoint: bool = False,
     order: Order = "forward",
     storage: Storage | None = None,
+    impl: Impl = "auto",
 ) -> HouseholderCotangent:
     """Adjoint of :func:`householder_apply_jvp` for Re tr(X^H Y).
 
@@ -387,7 +402,7 @@ def householder_apply_vjp(
         As in :func:`householder_apply`.
     y_bar : array of the shape of x
         Cotangent.
-    side, adjoint, order, storage : options
+    side, adjoint, order, storage, impl : options
         As in :func:`householder_apply`.
 
     Returns
@@ -406,16 +421,16 @@ def householder_apply_vjp(
     """
     xp = _enter_apply(v, x, tau, side, order, storage, y_bar=y_bar)
     require_shape("y_bar", y_bar, x.shape)
-    options = {"order": order, "storage": storage}
+    options = {"order": order, "storage": storage, "impl": impl}
     if side == "right":
         v_bar, tau_bar, x_bar = householder_apply_vjp(v, ct(x), ct(y_bar), tau, adjoint=not adjoint, **options)  # type: ignore[arg-type]
         return HouseholderCotangent(v_bar, tau_bar, None if x_bar is None else ct(x_bar))
     x_bar = householder_apply(v, y_bar, tau, adjoint=not adjoint, **options)  # type: ignore[arg-type]
     if 0 in v.shape or 0 in x.shape:
         return HouseholderCotangent(xp.zeros_like(v), None if tau is None else xp.zeros_like(tau), x_bar)
-    w = _wy(v, tau, order, storage, xp)
+    w = _wy(v, tau, order, storage, xp, impl)
     left, right = (x, y_bar) if adjoint else (y_bar, x)
-    v_bar, tau_bar = _pull_back(w, left @ inner(right, w.v), right @ inner(left, w.v), tau, xp)
+    v_bar, tau_bar = _pull_back(w, left @ inner(right, w.v), right @ inner(left, w.v), tau, xp, impl)
     return HouseholderCotangent(v_bar, tau_bar, x_bar)
 
 
@@ -465,44 +480,68 @@ def householder_log_jacobian(v: Array) -> Array:
 # --- the compact WY form ----------------------------------------------------------------------------------------------
 
 
-class _WY(NamedTuple):
-    """V and T of Q = I - V T V^H in the order of the product, and what the derivatives need."""
+class _Form(NamedTuple):
+    """Reflectors in the order of the product, of unit length where there is no tau."""
 
     v: Array
     d: Array  # (..., 1, k)
-    t: Array
-    m_inv: Array  # (I + D S)^-1
-    n_inv: Array  # (I + S D)^-1
     size: Array | None  # |v_i| (..., 1, k) of scaled columns, if tau was not given
     scale: Scale
     below: bool
     flipped: bool
 
 
-def _wy(v: Array, tau: Array | None, order: str, storage: str | None, xp: Namespace) -> _WY:
-    """(WY) T = (I + D S)^-1 D, S = striu(V^H V); columns of unit length and D = 2 where there is no tau."""
+class _WY(NamedTuple):
+    """V and T of Q = I - V T V^H, and what the derivatives need."""
+
+    v: Array
+    d: Array
+    size: Array | None
+    scale: Scale
+    below: bool
+    flipped: bool
+    t: Array
+    m_inv: Array  # (I + D S)^-1
+    n_inv: Array  # (I + S D)^-1
+
+
+def _form(v: Array, tau: Array | None, order: str, storage: str | None, xp: Namespace) -> _Form:
+    """Columns of unit length and D = 2 where there is no tau."""
     below = _is_below(tau, storage)
     if below:
         v = xp.tril(v, k=-1) + _eye(v, v.shape[-1], xp)
     flipped = order == "backward"
     if flipped:
         v, tau = xp.flip(v, axis=-1), None if tau is None else xp.flip(tau, axis=-1)
-    size, scale = None, UNSCALED
-    if tau is None:
-        scale = unit_scale(v, axis=AXIS)
-        v = scale.apply(v)
-        size = xp.linalg.vector_norm(v, axis=-2, keepdims=True)
-        size = xp.where(size > 0, size, xp.ones_like(size))
-        v = v / size
-        d = xp.full((*v.shape[:-2], 1, v.shape[-1]), 2.0, dtype=v.dtype, device=compat.device(v))
-    else:
-        d = tau[..., None, :]
-    s = xp.triu(inner(v, v), k=1)
+    if tau is not None:
+        return _Form(v, tau[..., None, :], None, UNSCALED, below, flipped)
+    scale = unit_scale(v, axis=AXIS)
+    v = scale.apply(v)
+    size = xp.linalg.vector_norm(v, axis=-2, keepdims=True)
+    size = xp.where(size > 0, size, xp.ones_like(size))
+    d = xp.full((*v.shape[:-2], 1, v.shape[-1]), 2.0, dtype=v.dtype, device=compat.device(v))
+    return _Form(v / size, d, size, scale, below, flipped)
+
+
+def _wy(v: Array, tau: Array | None, order: str, storage: str | None, xp: Namespace, impl: str) -> _WY:
+    """(WY) T = (I + D S)^-1 D, S = striu(V^H V)."""
+    f = _form(v, tau, order, storage, xp)
+    s = xp.triu(inner(f.v, f.v), k=1)
     eye = _eye(s, s.shape[-1], xp)
-    # upper triangular with unit diagonal: partial pivoting finds nothing to do, this is back substitution
-    m_inv = xp.linalg.solve(eye + d.mT * s, eye)
-    t = m_inv * d
-    return _WY(v, d, t, m_inv, eye - s @ t, size, scale, below, flipped)
+    m = eye + f.d.mT * s
+    if (kernel := kernels.find("reflectors.inverse", v, impl)) is not None:
+        m_inv = kernel(m)
+    else:  # upper triangular with unit diagonal: partial pivoting finds nothing to do, this is back substitution
+        m_inv = xp.linalg.solve(m, eye)
+    t = m_inv * f.d
+    return _WY(*f, t, m_inv, eye - _by_upper(s, t, False, impl))
+
+
+def _by_upper(x: Array, t: Array, adjoint: bool, impl: str) -> Array:
+    """X T or X T^H, T upper triangular."""
+    if (kernel := kernels.find("reflectors.times_upper", x, impl)) is not None:
+        return kernel(x, t, adjoint)
+    return x @ (ct(t) if adjoint else t)
 
 
 def _move(w: _WY, v_dot: Array, tau_dot: Array | None, xp: Namespace) -> tuple[Array, Array]:
@@ -526,17 +565,19 @@ def _t_dot(w: _WY, v_dot: Array, d_dot: Array) -> Array:
     return (w.m_inv * d_dot) @ w.n_inv - w.t @ (xp.triu(g + ct(g), k=1) @ w.t)
 
 
-def _pull_back(w: _WY, qv: Array, qhv: Array, tau: Array | None, xp: Namespace) -> tuple[Array, Array | None]:
+def _pull_back(
+    w: _WY, qv: Array, qhv: Array, tau: Array | None, xp: Namespace, impl: str
+) -> tuple[Array, Array | None]:
     """Cotangents of v and tau from Q_bar V and Q_bar^H V.
 
     (WY-BAR) C = V^H Q_bar V, S_bar = T^H C T^H, Phi = striu(S_bar),
     V_bar = V (Phi + Phi^H) - Q_bar V T^H - Q_bar^H V T, D_bar = -diag((I + D S)^-H C (I + S D)^-H).
     """
-    c = inner(w.v, qv)
-    phi = xp.triu(ct(w.t) @ c @ ct(w.t), k=1)
-    v_bar = w.v @ (phi + ct(phi)) - qv @ ct(w.t) - qhv @ w.t
-    left = ct(w.m_inv) @ c
-    d_bar: Array = -xp.sum(left * (xp.conj(w.n_inv) if is_complex(left) else w.n_inv), axis=-1)
+    d, m_inv = (xp.conj(x) if is_complex(x) else x for x in (w.d, w.m_inv))
+    e = _by_upper(inner(w.v, qv), w.n_inv, True, impl)  # C (I + S D)^-H; times D^H it is C T^H
+    phi = xp.triu(ct(_by_upper(ct(e * d), w.t, False, impl)), k=1)
+    v_bar = w.v @ (phi + ct(phi)) - _by_upper(qv, w.t, True, impl) - _by_upper(qhv, w.t, False, impl)
+    d_bar: Array = -xp.sum(m_inv * e, axis=-2)
     if w.size is not None:
         v_bar = (v_bar - 4 * w.v * _real(d_bar)[..., None, :]) * _nonzero(w.v, xp)
         v_bar = w.scale.apply(v_bar / w.size)

@@ -52,7 +52,7 @@ def polar(
     *,
     side: Side = "right",
     method: Method = "auto",
-    impl: Literal["auto", "generic", "kernel"] = "auto",
+    impl: kernels.Impl = "auto",
     rank_deficient: RankDeficient = "complete",
     scaling: Literal["byers-xu", "one-inf"] | None = None,
     lower: float | None = None,
@@ -66,13 +66,14 @@ def polar(
     side : {"right", "left"}
         Right: ``h = (a^H a)^(1/2)`` of order n. Left: ``h = (a a^H)^(1/2)`` of order m. ``u`` is the same.
     method : {"auto", "svd", "newton", "qdwh", "zolotarev"}
-        Route to the unitary factor. ``"auto"`` takes the SVD, the one route that needs no condition estimate.
-        The other three iterate on the triangular factor of a QR factorization where a is not square, and
-        hand every matrix for which they miss the bounds below (numerically singular ones) to the SVD.
+        Route to the unitary factor. ``"auto"`` takes the SVD, the one route that needs no condition estimate, and
+        Newton's iteration where it has a kernel. The other three iterate on the triangular factor of a QR
+        factorization where a is not square, and hand every matrix for which they miss the bounds below (numerically
+        singular ones) to the SVD.
     impl : {"auto", "generic", "kernel"}
-        ``"kernel"`` demands the compiled twin, ``"auto"`` takes it where it applies, ``"generic"`` is the array-API
-        path. There is one for ``method="newton"`` on stacks of real square NumPy matrices of order at most 8 (extra
-        ``numba``), the fastest route for them.
+        ``"kernel"`` demands the compiled twin, ``"auto"`` takes it where it pays, ``"generic"`` is the array-API
+        path. There is one for ``method="auto"`` and ``"newton"`` on stacks of small square NumPy matrices (extra
+        ``numba``), several times as fast as their SVD; :doc:`/kernels` says which.
     rank_deficient : {"complete", "partial", "raise"}
         What ``u`` is when sigma_min <= max(k, 8) eps sigma_max, k = min(m, n). ``"complete"``: still orthonormal
         columns (rows if wide), completed by whatever basis of the null space the method found. ``"partial"``: the
@@ -138,8 +139,8 @@ def polar(
     require_choice("method", method, ("auto", "svd", "newton", "qdwh", "zolotarev"))
     require_choice("impl", impl, ("auto", "generic", "kernel"))
     require_choice("rank_deficient", rank_deficient, ("complete", "partial", "raise"))
-    if impl == "kernel" and (method != "newton" or rank_deficient == "partial"):
-        raise ValueError("impl='kernel' needs method='newton' and rank_deficient other than 'partial'")
+    if impl == "kernel" and (method not in ("auto", "newton") or rank_deficient == "partial"):
+        raise ValueError("impl='kernel' needs method='auto' or 'newton' and rank_deficient other than 'partial'")
     if scaling is not None:
         require_choice("scaling", scaling, ("byers-xu", "one-inf"))
         if method != "newton":
@@ -200,13 +201,18 @@ def _tall_factor(
         u, g = _tall_factor(r, method, impl, partial, scaling, lower)
         u = q @ u
         return (_polish(u)[0] if m < 16 * n else u), g
+    if method in ("auto", "newton") and not partial and (kernel := kernels.find("newton.polar", x, impl)) is not None:
+        u, g, good = kernel(x, scaling)
+        if not xp.all(good):
+            u_svd, x_svd = _by_svd(x[~good], partial=False, refine=True), x[~good]
+            at = xp.reshape(xp.cumulative_sum(xp.reshape(~good, (-1,))), good.shape) - 1
+            good = good[..., None, None]
+            u, g = xp.where(good, u, u_svd[at]), xp.where(good, g, inner(u_svd, x_svd)[at])
+        return u, g
     if not iterative:
         u = _by_svd(x, partial=partial, refine=n <= SMALL)
         return u, inner(u, x)
-    if (kernel := kernels.find(method, x, impl)) is not None:
-        u = kernel(x, scaling)
-    else:
-        u = _by_iteration(x, method, scaling, lower)
+    u = _by_iteration(x, method, scaling, lower)
     g = inner(u, x)
     promised = frobenius(skew_part(g)) <= n * eps(x) * frobenius(x)  # NaN: the iteration failed
     if not bool(xp.all(promised)):

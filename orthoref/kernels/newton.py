@@ -1,127 +1,148 @@
-"""Twin of the scaled Newton iteration with polishing, for small real matrices: (NEWTON), (POLISH)."""
+"""Twin of the scaled Newton iteration for stacks of small matrices: (NEWTON), (POLISH)."""
 
 from __future__ import annotations
+
+from math import prod
 
 import numpy as np
 
 from orthoref.kernels.jit import jit
+from orthoref.kernels.lanes import conjugate_transpose, entry, invert, lanes_of, pack, product, unpack
 
-MAX_STEPS, MAX_POLISHING_STEPS = 20, 8
-
-
-def newton_polished(x: np.ndarray, scaling: str) -> np.ndarray:
-    """Orthogonal polar factors of a real stack (..., n, n), orthonormal to rounding; NaN where the iteration fails."""
-    u = np.array(x, order="C")  # writable, whatever x is: one type to compile for
-    _stack(u.reshape(-1, *x.shape[-2:]), scaling == "byers-xu", np.finfo(x.dtype).eps ** 0.5)
-    return u
+MAX_STEPS = 20
 
 
-@jit
-def _stack(x, byers_xu, tolerance):
-    """In place."""
-    n = x.shape[1]
-    y, work = np.empty((n, n), x.dtype), np.empty((n, n), x.dtype)
-    for u in x:
-        if not (_newton(u, y, work, byers_xu) and _polish(u, y, work, tolerance)):
-            u.fill(np.nan)
+def polar(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U and U^H X of a stack (..., n, n), and which of them are as near to a polar decomposition as that of the SVD."""
+    *batch, n, _ = x.shape
+    stack = np.ascontiguousarray(x).reshape(prod(batch), n, n)
+    u, g, good = np.empty_like(stack), np.empty_like(stack), np.empty(len(stack), dtype=np.bool_)
+    lanes, real = lanes_of(len(stack), n * n * (1 + np.iscomplexobj(x))), x.real.dtype
+    work = [np.zeros(shape, dtype=real) for shape in (*[(n, n, lanes)] * 3, (2, n, lanes), (1, 2, lanes))]
+    work_im = [np.zeros_like(one) if np.iscomplexobj(x) else None for one in work]
+    with np.errstate(all="ignore"):  # of singular matrices, where this is not compiled
+        _stack(stack, u, g, good, *work, *work_im, scaling == "byers-xu", np.finfo(real).eps)
+    return u.reshape(x.shape), g.reshape(x.shape), good.reshape(batch)
 
 
 @jit
-def _newton(x, y, work, byers_xu):
-    """X <- (zeta X + X^-T/zeta)/2 in place until the step has norm 0.1; False if X is singular."""
-    n = x.shape[0]
-    zeta = a = b = 1.0
+def _stack(stack, u, g, good, x, y, z, t, f, x_im, y_im, z_im, t_im, f_im, byers_xu, eps):
+    n, _, lanes = x.shape
+    pivot = np.empty((n, lanes), np.int64)
+    defect, skew, size = np.empty(lanes, x.dtype), np.empty(lanes, x.dtype), np.empty(lanes, x.dtype)
+    for first in range(0, stack.shape[0], lanes):
+        pack(x, x_im, stack, first)
+        _iterate(x, x_im, y, y_im, t, t_im, f, f_im, pivot, byers_xu, eps)
+        # (POLISH) U <- U + U (I - U^H U)/2: a defect within sqrt(eps) is gone, with another the SVD takes over
+        product(y, y_im, x, x_im, x, x_im, True, f, f_im)
+        for i in range(n):
+            for lane in range(lanes):
+                y[i, i, lane] -= 1
+        _squares(y, y_im, defect)
+        product(z, z_im, x, x_im, y, y_im, False, f, f_im)
+        _subtract(x, z, 0.5)
+        if x_im is not None:
+            _subtract(x_im, z_im, 0.5)
+        pack(y, y_im, stack, first)
+        _squares(y, y_im, size)
+        product(z, z_im, x, x_im, y, y_im, True, f, f_im)
+        unpack(u, x, x_im, first)
+        unpack(g, z, z_im, first)
+        conjugate_transpose(y, y_im, z, z_im)
+        _subtract(y, z, 1)
+        if x_im is not None:
+            _subtract(y_im, z_im, 1)
+        _squares(y, y_im, skew)
+        for lane in range(min(lanes, stack.shape[0] - first)):
+            # |(G - G^H)/2| <= max(n, 8) eps |X|/4, where that of the SVD is: no accuracy is paid for the speed
+            good[first + lane] = defect[lane] <= eps and skew[lane] <= (max(n, 8) * eps / 2) ** 2 * size[lane]
+
+
+@jit
+def _iterate(x, x_im, y, y_im, t, t_im, f, f_im, pivot, byers_xu, eps):
+    """X <- (zeta X + X^-H/zeta)/2, in every lane until one with zeta = 1 has norm eps^(1/4): the defect is its square.
+
+    (With another zeta a step can be small far from a unitary matrix.)
+    """
+    lanes = x.shape[2]
+    a, b, zeta = np.empty(lanes, x.dtype), np.empty(lanes, x.dtype), np.empty(lanes, x.dtype)
+    change, running = np.full(lanes, np.inf, x.dtype), np.ones(lanes, np.bool_)
     for step in range(MAX_STEPS):
-        for i in range(n):
-            for j in range(n):  # an assignment of slices takes seconds to compile
-                work[i, j] = x[i, j]
-        if not _inverse(work, y):
-            return False
+        conjugate_transpose(y, y_im, x, x_im)
+        invert(y, y_im, t, t_im, pivot, f, f_im)
         if step == 0 or not byers_xu:
-            a, b = _bound(x), 1 / _bound(y)
-            zeta = 1 / np.sqrt(a * b)
-        elif step == 1:
-            zeta = np.sqrt(2 * np.sqrt(a * b) / (a + b))
-        else:
-            zeta = 1 / np.sqrt((zeta + 1 / zeta) / 2)
-        change = 0.0
-        for i in range(n):
-            for j in range(n):
-                new = (zeta * x[i, j] + y[j, i] / zeta) / 2
-                change += np.abs(new - x[i, j]) ** 2
-                x[i, j] = new
-        if not np.sqrt(change) > 0.1:
+            _bound(x, x_im, a)
+            _bound(y, y_im, b)
+        for lane in range(lanes):
+            if change[lane] <= 0.1:
+                zeta[lane] = 1
+            elif step == 0 or not byers_xu:
+                zeta[lane] = np.sqrt(b[lane] / a[lane])
+            elif step == 1:
+                zeta[lane] = np.sqrt(2 * np.sqrt(a[lane] / b[lane]) / (a[lane] + 1 / b[lane]))
+            else:
+                zeta[lane] = 1 / np.sqrt((zeta[lane] + 1 / zeta[lane]) / 2)
+            change[lane] = 0
+        _step(x, y, zeta, running, change)
+        if x_im is not None:
+            _step(x_im, y_im, zeta, running, change)
+        some = False
+        for lane in range(lanes):
+            change[lane] = np.sqrt(change[lane])
+            going = change[lane] > eps**0.25 or zeta[lane] != 1
+            running[lane] = running[lane] and going and change[lane] < np.inf  # False at NaN
+            some |= running[lane]
+        if not some:
             break
-    return True
 
 
 @jit
-def _polish(u, product, rest, tolerance):
-    """U <- U + U(I - U^T U)/2 in place; False if the defect stays above the tolerance (or is NaN)."""
-    n = u.shape[0]
-    for _ in range(MAX_POLISHING_STEPS):
-        defect = 0.0
-        for i in range(n):
-            for j in range(n):
-                entry = 0.0
-                for k in range(n):
-                    entry += u[k, i] * u[k, j]
-                rest[i, j] = (1 - entry) if i == j else -entry
-                defect += np.abs(rest[i, j]) ** 2
-        for i in range(n):
-            for j in range(n):
-                entry = 0.0
-                for k in range(n):
-                    entry += u[i, k] * rest[k, j]
-                product[i, j] = entry
-        for i in range(n):
-            for j in range(n):
-                u[i, j] += product[i, j] / 2
-        if np.sqrt(defect) <= tolerance:
-            return True
-    return False
+def _step(x, y, zeta, running, change):
+    """Of the real or the imaginary parts, where it is still running; change gains the squares of the step."""
+    n, _, lanes = x.shape
+    for i in range(n):
+        for j in range(n):
+            for lane in range(lanes):
+                old = x[i, j, lane]
+                new = (zeta[lane] * old + y[i, j, lane] / zeta[lane]) / 2
+                x[i, j, lane] = new if running[lane] else old
+                change[lane] += (new - old) ** 2
 
 
 @jit
-def _bound(x):
+def _bound(x, x_im, bound):
     """sqrt(|X|_1 |X|_inf) >= |X|_2."""
-    n = x.shape[0]
-    columns = rows = 0.0
-    for i in range(n):
-        column = row = 0.0
-        for j in range(n):
-            column += np.abs(x[j, i])
-            row += np.abs(x[i, j])
-        columns, rows = max(columns, column), max(rows, row)
-    return np.sqrt(columns * rows)
+    n, _, lanes = x.shape
+    total, largest = np.empty(lanes, x.dtype), np.empty((2, lanes), x.dtype)
+    largest[:] = 0
+    for side in range(2):
+        for i in range(n):
+            total[:] = 0
+            for j in range(n):
+                for lane in range(lanes):
+                    value = entry(x, x_im, i, j, lane) if side else entry(x, x_im, j, i, lane)
+                    total[lane] += np.sqrt(value.real * value.real + value.imag * value.imag)
+            for lane in range(lanes):
+                largest[side, lane] = max(largest[side, lane], total[lane])
+    for lane in range(lanes):
+        bound[lane] = np.sqrt(largest[0, lane] * largest[1, lane])
 
 
 @jit
-def _inverse(a, y):
-    """Y <- A^-1 by Gauss-Jordan elimination with partial pivoting, which destroys A; False at a zero pivot."""
-    n = a.shape[0]
-    for i in range(n):
-        for j in range(n):
-            y[i, j] = 1 if i == j else 0
-    for k in range(n):
-        p = k
-        for i in range(k + 1, n):
-            if np.abs(a[i, k]) > np.abs(a[p, k]):
-                p = i
-        if not np.abs(a[p, k]) > 0:
-            return False
-        if p != k:
-            for j in range(n):
-                a[k, j], a[p, j] = a[p, j], a[k, j]
-                y[k, j], y[p, j] = y[p, j], y[k, j]
-        pivot = a[k, k]
-        for j in range(n):
-            a[k, j] /= pivot
-            y[k, j] /= pivot
-        for i in range(n):
-            factor = a[i, k]
-            if i != k and factor != 0:
-                for j in range(n):
-                    a[i, j] -= factor * a[k, j]
-                    y[i, j] -= factor * y[k, j]
-    return True
+def _subtract(x, z, factor):
+    """X <- X - factor Z."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            for lane in range(x.shape[2]):
+                x[i, j, lane] -= factor * z[i, j, lane]
+
+
+@jit
+def _squares(x, x_im, size):
+    """Squared Frobenius norms."""
+    size[:] = 0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            for lane in range(x.shape[2]):
+                value = entry(x, x_im, i, j, lane)
+                size[lane] += value.real * value.real + value.imag * value.imag
