@@ -389,7 +389,10 @@ def _leaps(error: Expected) -> tuple[np.ndarray, np.ndarray, float, float]:
     def bend(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.nan_to_num(np.abs((one + other) / 2 - values[-1]), nan=np.inf, posinf=np.inf)
 
-    for relative in (error.common, -error.common):  # of the norm; later errors have no part in common but that in error.stored
+    for relative in (
+        error.common,
+        -error.common,
+    ):  # of the norm; later errors have no part in common but that in error.stored
         shift(values[0] * (1 + relative), 0)
     start = 2**0.5 * u * np.linalg.norm(error.s) / (error.rows * n) ** 0.5
     for k, deviation in ((0, start), *error.stored.items()):

@@ -185,7 +185,7 @@ class ColumnNorms:
         return cls(t, np.where(gram.diagonal() > 0, 3 * u**2 + relative, 0.0))
 
     def error(self, sources: Sources, carry: Carry, exact: Exact) -> tuple[np.ndarray, float]:
-        """Variances at the end of E = X_0 diag(d), d_k independent; the same for equal entries. No divisor is common."""
+        """Variances at the end of E = X_0 diag(d), d_k independent; the same for equal entries. None is common."""
         s, weights = exact.values[0], np.abs(exact.vh) ** 2
         x, y = s[:, None], s[None, :]
         either = (weights * self.relative) @ weights.T
@@ -247,7 +247,9 @@ def expected(
         made = made.of_diagonal(u**2 * sources.entries_alike * exact.values[end] ** 2).of_all(w**2)
         stored[end], longest[end] = np.sqrt(np.diagonal(made.inside)), made.longest(len(x))
         error = error.plus(carry.to_end(end, made))
-    return Expected(exact.p, s, exact.values[-1], exact.vh, *error, len(x), stored, longest, exact, sources, norm, 4 * max(u, own))
+    return Expected(
+        exact.p, s, exact.values[-1], exact.vh, *error, len(x), stored, longest, exact, sources, norm, 4 * max(u, own)
+    )
 
 
 @np.errstate(all="ignore")  # what overflows is infinite

@@ -65,7 +65,9 @@ def test_the_core_and_the_defect(wide):
     np.testing.assert_allclose(p @ seen.core @ w.conj().T, tall(seen.u), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("m", "n", "units"), [(3, 3, 8), (12, 12, 12), (4096, 2, 2**0.5 * 100), (2, 4096, 2**0.5 * 100)])
+@pytest.mark.parametrize(
+    ("m", "n", "units"), [(3, 3, 8), (12, 12, 12), (4096, 2, 2**0.5 * 100), (2, 4096, 2**0.5 * 100)]
+)
 def test_the_unit(m, n, units):
     assert Directions(np.eye(m, n), np.eye(m, n), FLOAT64).e == pytest.approx(units * 2.0**-52, rel=1e-14, abs=0)
 
