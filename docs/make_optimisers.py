@@ -15,8 +15,8 @@ ALIASED = (
     "{doc}`which_muon`."
 )
 REFUSED = (
-    "Wrong optimisers, written after mistakes of ports, all of them refused. With the iteration in float32, and, as "
-    "`S`, in bfloat16:"
+    "Wrong optimisers, written after mistakes of ports, are refused with the iteration in float32. S: the same mistake "
+    "with the iteration in bfloat16."
 )
 
 

@@ -333,7 +333,7 @@ WRONG = {  # what the report must say, and the settings that are enough to see i
     NesterovUnweighted: ("weight of the other rule", ("default",)),
     NesterovIgnored: ("argument for nesterov is not read", ("default", "without Nesterov")),
     NoNesterov: ("nesterov=False, not True", ("default",)),
-    Aliased: ("shares memory with the gradient", ("default",)),
+    Aliased: ("memory is not its own", ("default",)),
     StartsAsGradient: ("starts as the first gradient", ("default",)),
     HeavyBall: ("averaging='heavy-ball', not 'ema'", ("default",)),
     Swapped: ("exchanged", ("default",)),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 
 import pytest
 
 from orthoref.cli import main
-from orthoref.oracle.optimisers.judge import check
+from orthoref.oracle.optimisers.judge import PACKAGES, check
+from orthoref.steps import PRESETS
 from orthoref.testing import assert_step
 
 pytestmark = pytest.mark.port
@@ -92,7 +92,7 @@ def test_a_buffer_in_the_memory_of_the_gradient(hand_written):
             return self.state[p].setdefault("momentum_buffer", p.grad)
 
     report = check(Aliased, "torch", settings=["default"], **SMALL)
-    assert not report.holds and any("shares memory with the gradient" in fault for fault in report.faults)
+    assert not report.holds and any("memory is not its own" in fault for fault in report.faults)
 
 
 def test_a_rate_that_is_read_once(hand_written):
@@ -114,7 +114,7 @@ def test_a_buffer_for_all_parameters_of_a_shape(hand_written, torch):
             return self.state[p]["momentum_buffer"]
 
     report = check(Shared, "torch", settings=["default"], **SMALL)
-    assert not report.holds and any("12x3" in fault for fault in report.faults)
+    assert not report.holds and any("share a buffer" in fault for fault in report.faults)
 
 
 def test_a_matrix_that_is_not_turned_back(hand_written):
@@ -130,15 +130,15 @@ def test_torch_divides_the_buffer_of_a_bfloat16_parameter(torch):
     assert report.reasons == ["aliased=True, not False"]
 
 
+@pytest.mark.exhaustive
 def test_the_command(torch, tmp_path, capsys):
     page, found = tmp_path / "page.html", tmp_path / "found.json"
     shapes = ["--shape", "12x3"]
     assert main(["check", "torch.optim:Muon", "--op", "muon", *shapes, "--html", str(page), "--json", str(found)]) == 0
     assert "torch.optim:Muon: HOLDS as torch, float32" in capsys.readouterr().out
     assert "HOLDS" in page.read_text() and '"status": "HOLDS"' in found.read_text()
-    assert (
-        main(["check", "torch.optim:Muon", "--op", "muon", *shapes, "--switch", "nesterov=False", "--steps", "5"]) == 1
-    )
+    wrong = ["--switch", "nesterov=False", "--steps", "5"]
+    assert main(["check", "torch.optim:Muon", "--op", "muon", *shapes, *wrong]) == 1
     assert "nesterov=True, not False" in capsys.readouterr().out
 
 
@@ -160,7 +160,4 @@ def test_what_the_command_refuses(torch, arguments, said, capsys):
 
 
 def test_every_package_has_its_preset():
-    from orthoref.oracle.optimisers.judge import PACKAGES
-    from orthoref.steps import PRESETS
-
-    assert set(PACKAGES.values()) <= set(PRESETS) and importlib.util.find_spec("numpy")
+    assert set(PACKAGES.values()) <= set(PRESETS)

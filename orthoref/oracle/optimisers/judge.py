@@ -359,7 +359,7 @@ def _record(
         if k > 1 and seen[k - 2].momentum is not None and after.start is not None \
                 and not np.array_equal(after.start, m, equal_nan=True):  # fmt: skip
             report.faults.append(
-                f"{where}: the momentum changes when the next gradient is written: it shares memory with the gradient"
+                f"{where}: the momentum has changed when the next gradient is written: its memory is not its own"
             )
         if k == 1 and after.start is not None and after.start.any():
             report.faults.append(f"{where}: the momentum is not zero before the first step")

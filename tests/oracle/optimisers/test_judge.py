@@ -10,6 +10,7 @@ import pytest
 from meta import wrong_optimisers as ports
 
 from orthoref import steps, testing
+from orthoref.cli import main
 from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle.optimisers import judge, ratios
 from orthoref.oracle.optimisers.reasons import formats, mistakes, switches
@@ -172,6 +173,21 @@ def test_the_report():
     assert report.summary() in report.text() and "(MUON-UNIT)" in report.text()
 
 
+def test_the_command(tmp_path, capsys):
+    page, found, port = tmp_path / "page.html", tmp_path / "found.json", tmp_path / "port_of_muon.py"
+    port.write_text(
+        "from meta.wrong_optimisers import Muon, NesterovTwice\n"
+        "def right(lr): return Muon(lr)\n"
+        "def wrong(lr): return NesterovTwice(lr)\n"
+    )
+    claim = ["--op", "muon", "--preset", "torch", "--switch", "precision=None", "--eps", "1e-7", "--shape", "4x2"]
+    assert main(["check", f"{port}:right", *claim, "--html", str(page), "--json", str(found)]) == 0
+    assert "right: HOLDS as torch" in capsys.readouterr().out
+    assert "HOLDS" in page.read_text() and json.loads(found.read_text())["status"] == "HOLDS"
+    assert main(["check", f"{port}:wrong", *claim]) == 1
+    assert "made twice" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("preset", steps.PRESETS)
 def test_every_reason_is_another_step(preset):
     """None of them is the rule itself, where all of it counts: some have an effect on tall or long matrices only."""
@@ -185,6 +201,7 @@ def test_every_reason_is_another_step(preset):
     for reason in (*switches(steps.PRESETS[preset], False), *mistakes()):
         idle = reason.key.endswith("not read") or reason.key == "nesterov=True"
         idle |= options["decay"] == "coupled" and reason.key.startswith("decay-")
+        idle |= options["averaging"] == "heavy-ball" and reason.key == "first-gradient"
         idle |= options["factor"] == "match-rms" and reason.key.startswith("orientation")
         differs = any(
             ratios.norm(x - y) > 1e-9 * ratios.norm(y)
