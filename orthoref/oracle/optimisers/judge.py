@@ -299,8 +299,8 @@ def _show(
             raise CannotRun(f"the port cannot be run: {refused(error)}") from error
         report.faults.append(f"{setting.name}: raises {refused(error)}")
         return
-    twins = [after.momentum for after in (seen[-1][0], seen[-1][-1])]  # of one shape, with gradients of their own
-    if twins[0] is not None and np.any(twins[0]) and np.array_equal(*twins):
+    one, other = seen[-1][0].momentum, seen[-1][-1].momentum  # of one shape, with gradients of their own
+    if one is not None and other is not None and one.any() and np.array_equal(one, other):
         report.faults.append(f"{setting.name}: two parameters of one shape have the same momentum: they share a buffer")
     for index, shape in enumerate(shapes):
         label = "x".join(map(str, shape)) + (" (the second)" if shape in shapes[:index] else "")
