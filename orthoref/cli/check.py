@@ -26,7 +26,6 @@ def add(commands: Any) -> None:
         (
             'check scipy.linalg:polar --skip "length 0" --skip byteswapped --html report.html',
             "check mymuon.py:ortho --op newton_schulz --schedule muon --eps 1e-7 --array torch --dtype bfloat16",
-            "check torch.optim:Muon --op muon --html report.html",
             "check mypackage.native:polar --keyword side=right --jobs 4 --max-cases 50 --format github",
         ),
     )
