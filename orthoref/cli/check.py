@@ -11,6 +11,7 @@ from typing import Any
 
 from orthoref.cli import options as flags
 from orthoref.cli import port as ports
+from orthoref.cli import steps
 from orthoref.cli.output import EXIT, aside, reported, require_report
 from orthoref.errors import CannotRun
 
@@ -30,7 +31,9 @@ def add(commands: Any) -> None:
     )
     flags.add_port(parser)
     parser.add_argument(
-        "--op", default="polar", help=f"operation to judge it as: {flags.operations()} (default: polar)"
+        "--op",
+        default="polar",
+        help=f"operation to judge it as: {flags.operations()}, or {steps.NAME}, an optimiser (default: polar)",
     )
     parser.add_argument("--derivative", nargs="?", const="auto", metavar="MODE",
                         help="judge its derivative, by automatic differentiation: torch, torch vmap, jax, jax jit, "
@@ -44,11 +47,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N",
                         help="spread the run over N such processes; the report is the same (default: 1)")  # fmt: skip
     flags.add_claims(parser)
+    steps.add(parser)
     flags.add_report(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Judge the port."""
+    if options.op == steps.NAME:
+        return steps.run(options)
     from orthoref.oracle import conformance
 
     require_report(options)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from orthoref.errors import CannotRun
 
 if TYPE_CHECKING:
+    from orthoref.oracle.optimisers.judge import StepReport
     from orthoref.oracle.report import Report
 
 HOLDS, FAILS, COULD_NOT_RUN, UNDECIDED, IN_RANGE = range(5)
@@ -80,7 +81,7 @@ def reported(report: Report, options: argparse.Namespace) -> int:
     return STATUS[report.status]
 
 
-def show(report: Report, quiet: bool) -> None:
+def show(report: Report | StepReport, quiet: bool) -> None:
     """The verdict, with rich if that is installed."""
     if quiet:
         print(report.summary())

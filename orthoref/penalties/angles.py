@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from orthoref.arrays import Array, is_complex, namespace
 from orthoref.linalg import eye_like, hermitian_part, inner
-from orthoref.penalties.door import Gram, dot, enter_matrix, matrices, near_one, numbers, refuse, shifted, turn
+from orthoref.penalties.door import (
+    Gram,
+    dot,
+    enter_any,
+    matrices,
+    near_one,
+    nothing,
+    numbers,
+    of_nothing,
+    refuse,
+    shifted,
+    turn,
+)
 from orthoref.penalties.norms import off
 
 
@@ -42,7 +54,9 @@ def scale_free(w: Array, *, gram: Gram) -> Array:
     >>> float(penalties.scale_free(1e-200 * np.eye(4, 2), gram="columns"))
     0.0
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(scale_free, w, gram)
     b = _scaled_gram(turn(near_one(w)[0], w, gram))[0]
     return numbers(dot(b, b))
 
@@ -72,7 +86,9 @@ def scale_free_gradient(w: Array, *, gram: Gram) -> Array:
     -----
     Equation (FREE-GRAD).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     x, e = near_one(w)
     x = turn(x, w, gram)
     b, trace = _scaled_gram(x)
@@ -104,7 +120,9 @@ def scale_free_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array:
     -----
     Equation (FREE-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     (x, e), (v, ev) = near_one(w), near_one(w_dot)
     x, v = turn(x, w, gram), turn(v, w, gram)
     b, trace = _scaled_gram(x)
@@ -142,7 +160,9 @@ def cosine(w: Array, *, gram: Gram) -> Array:
     -----
     Equation (COS).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(cosine, w, gram)
     c = _cosines(_columns(w, w, gram)[0])
     return numbers(dot(c, c))
 
@@ -172,7 +192,9 @@ def cosine_gradient(w: Array, *, gram: Gram) -> Array:
     -----
     Equation (COS-GRAD).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     y, length, e = _columns(w, w, gram)
     c = _cosines(y)
     return matrices(turn(shifted(4 * (y @ c - y * _squares(c)) / length, -e), w, gram))
@@ -201,7 +223,9 @@ def cosine_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array:
     -----
     Equation (COS-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     xp = namespace(w)
     y, length, e = _columns(w, w, gram)
     v, ev = near_one(turn(w_dot, w, gram), axis=-2)

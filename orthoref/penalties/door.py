@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import frexp, inf
 from typing import Any, Literal, NamedTuple
 
@@ -56,12 +57,34 @@ class Point(NamedTuple):
 
 def enter_matrix(w: Array, **others: Array) -> Namespace:
     """Take in a matrix with entries and others of its shape."""
+    xp = enter_any(w, **others)
+    if nothing(w):
+        raise ValueError(f"w has shape {tuple(w.shape)}: it has no entries")
+    return xp
+
+
+def enter_any(w: Array, **others: Array) -> Namespace:
+    """Take in a matrix, with entries or without, and others of its shape."""
     xp = enter(w=w, **others)
-    if 0 in w.shape[-2:]:
-        raise ValueError(f"w has shape {tuple(w.shape)}: a matrix without entries has no penalty")
     for name, x in others.items():
         require_shape(name, x, w.shape)
     return xp
+
+
+def nothing(w: Array, gram: str = "smaller") -> bool:
+    """Whether the matrices have no entries: every derivative is empty, too."""
+    require_choice("gram", gram, ("columns", "rows", "smaller"))
+    return 0 in w.shape[-2:]
+
+
+def of_nothing(penalty: Callable[..., Array] | None, w: Array, gram: str = "smaller", **options: Any) -> Array:
+    """(NOTHING) A penalty of matrices without entries: 0 of a Gram matrix of order 0, that of a row of zeros else."""
+    xp, flip = namespace(w), turned(w, gram)
+    order = w.shape[-2] if flip else w.shape[-1]
+    if penalty is None or not order:
+        return xp.zeros(w.shape[:-2], dtype=real_dtype(w), device=compat.device(w))
+    row = xp.zeros((*w.shape[:-2], 1, order), dtype=w.dtype, device=compat.device(w))
+    return penalty(row, gram="columns", **options)
 
 
 def turned(w: Array, gram: str) -> bool:

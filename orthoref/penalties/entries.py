@@ -11,11 +11,13 @@ from orthoref.penalties.door import (
     Gram,
     Point,
     Subgradient,
-    enter_matrix,
+    enter_any,
     first,
     matrices,
     near_one,
+    nothing,
     numbers,
+    of_nothing,
     point,
     quotient,
     refuse,
@@ -58,7 +60,9 @@ def mutual_coherence(w: Array, *, gram: Gram) -> Array:
     >>> float(penalties.mutual_coherence_induced(w, gram="columns"))
     1.25
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(mutual_coherence, w, gram)
     p = point(w, gram)
     return numbers(_largest(abs(p.residual()), (-2, -1)), 2 * p.e)
 
@@ -91,6 +95,9 @@ def mutual_coherence_gradient(w: Array, *, gram: Gram, subgradient: Subgradient 
     -----
     Equation (MC-GRAD).
     """
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     z = _enter(w, gram, subgradient)
     tied, there = _tied_entries(z.p, z.r)
     if subgradient == "raise":
@@ -128,6 +135,9 @@ def mutual_coherence_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array:
     -----
     Equation (ABS-HESS) for the entries in the maximum.
     """
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     z, v, ev = _enter_hvp(w, w_dot, gram)
     tied, there = _tied_entries(z.p, z.r)
     _refuse_ties(tied, there)
@@ -159,7 +169,9 @@ def mutual_coherence_induced(w: Array, *, gram: Gram) -> Array:
     -----
     Equation (MCI).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(mutual_coherence_induced, w, gram)
     p = point(w, gram)
     return numbers(_largest(_row_sums(p.residual()), (-2, -1)), 2 * p.e)
 
@@ -190,6 +202,9 @@ def mutual_coherence_induced_gradient(w: Array, *, gram: Gram, subgradient: Subg
     -----
     Equation (MCI-GRAD).
     """
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     z = _enter(w, gram, subgradient)
     tied, there = _tied_rows(z.p, z.r)
     if subgradient == "raise":
@@ -226,6 +241,9 @@ def mutual_coherence_induced_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array
     -----
     Equation (ABS-HESS) for the largest row.
     """
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     z, v, ev = _enter_hvp(w, w_dot, gram)
     tied, there = _tied_rows(z.p, z.r)
     _refuse_rows(tied, there, z.s)
@@ -258,7 +276,9 @@ def absolute_sum(w: Array, *, gram: Gram) -> Array:
     Equation (ABS). Other than the norms of singular values it changes with an orthogonal change of basis on the side
     of the Gram matrix.
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(absolute_sum, w, gram)
     p = point(w, gram)
     return numbers(_total(_row_sums(p.residual()), (-2, -1)), 2 * p.e)
 
@@ -290,6 +310,9 @@ def absolute_sum_gradient(w: Array, *, gram: Gram, subgradient: AtZero = "mean")
     -----
     Equation (ABS-GRAD).
     """
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     z = _enter(w, gram, subgradient, ("mean", "raise"))
     if subgradient == "raise":
         _refuse_zeros(z.s)
@@ -321,6 +344,9 @@ def absolute_sum_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array:
     -----
     Equation (ABS-HESS).
     """
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     z, v, ev = _enter_hvp(w, w_dot, gram)
     _refuse_zeros(z.s)
     return matrices(z.p.turn(2 * (v @ z.s + z.x @ z.dot(v))), ev)
@@ -357,12 +383,12 @@ def _signs(w: Array, gram: Gram) -> _Signs:
 
 def _enter(w: Array, gram: Gram, subgradient: str, choices: tuple[str, ...] = ("mean", "first", "raise")) -> _Signs:
     require_choice("subgradient", subgradient, choices)
-    enter_matrix(w)
+    enter_any(w)
     return _signs(w, gram)
 
 
 def _enter_hvp(w: Array, w_dot: Array, gram: Gram) -> tuple[_Signs, Array, Array]:
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
     z, (v, ev) = _signs(w, gram), near_one(w_dot)
     return z, z.p.turn(v), ev
 

@@ -11,10 +11,12 @@ from orthoref.penalties.door import (
     Gram,
     Point,
     dot,
-    enter_matrix,
+    enter_any,
     matrices,
     near_one,
+    nothing,
     numbers,
+    of_nothing,
     point,
     quotient,
     refuse,
@@ -37,6 +39,7 @@ def soft_orthogonality(w: Array, *, gram: Gram) -> Array:
     Returns
     -------
     real array of shape (...)
+        Of a matrix without entries that of its Gram matrix: 0 of order 0, root k of zeros of order k.
         Error at most a multiple of max(k, 8) eps (|W|^2 + root k), k the order of G: what rounding G - I commits.
 
     Raises
@@ -44,7 +47,7 @@ def soft_orthogonality(w: Array, *, gram: Gram) -> Array:
     OutsideDomain
         NaN or infinity; a value beyond the largest finite number. Squares that overflow on the way do not matter.
     TypeError, ValueError
-        Wrong type, dtype, number of dimensions or option; a matrix without entries.
+        Wrong type, dtype, number of dimensions or option.
 
     Notes
     -----
@@ -58,7 +61,9 @@ def soft_orthogonality(w: Array, *, gram: Gram) -> Array:
     >>> [float(penalties.soft_orthogonality(np.eye(5, 1), gram=gram)) for gram in ("columns", "rows")]
     [0.0, 2.0]
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(soft_orthogonality, w, gram)
     p = point(w, gram)
     return numbers(frobenius(p.residual()), 2 * p.e)
 
@@ -91,7 +96,9 @@ def soft_orthogonality_gradient(w: Array, *, gram: Gram, subgradient: AtZero = "
     Equation (SO-GRAD).
     """
     require_choice("subgradient", subgradient, ("mean", "raise"))
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     p = point(w, gram)
     f = _direction(p, subgradient == "raise")[0]
     return matrices(p.turn(2 * p.x @ f), p.e)
@@ -122,7 +129,9 @@ def soft_orthogonality_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array:
     -----
     Equation (SO-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     p, (v, ev) = point(w, gram), near_one(w_dot)
     v = p.turn(v)
     (f, size), e = _direction(p, True), p.moved(v)
@@ -395,7 +404,9 @@ def gain_target(w: Array, *, gain: float, gram: Gram) -> Array:
     -----
     Equation (GAIN).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(gain_target, w, gram, gain=gain)
     p = point(w, gram, require_gain(gain, w))
     r = p.residual()
     return numbers(dot(r, r), 4 * p.e)
@@ -424,7 +435,9 @@ def gain_target_gradient(w: Array, *, gain: float, gram: Gram) -> Array:
     -----
     Equation (GAIN-GRAD).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     p = point(w, gram, require_gain(gain, w))
     return matrices(p.turn(4 * p.x @ p.residual()), 3 * p.e)
 
@@ -452,7 +465,9 @@ def gain_target_hvp(w: Array, w_dot: Array, *, gain: float, gram: Gram) -> Array
     -----
     Equation (GAIN-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     p, (v, ev) = point(w, gram, require_gain(gain, w)), near_one(w_dot)
     v = p.turn(v)
     # (GAIN-HESS) 4 V (G - g^2 I) + 4 W (W^H V + V^H W)
@@ -492,7 +507,9 @@ def gain_adjusted(w: Array, *, gain: float, gram: Gram) -> Array:
     >>> float(penalties.gain_adjusted(3 * np.eye(4), gain=3.0, gram="rows"))
     0.0
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(gain_adjusted, w, gram, gain=gain)
     significand, exponent = frexp(require_gain(gain, w))
     p = point(w, gram, gain)
     r = p.residual() / significand**2
@@ -522,7 +539,9 @@ def gain_adjusted_gradient(w: Array, *, gain: float, gram: Gram) -> Array:
     -----
     Equation (GAIN-GRAD), divided by g^4.
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     significand, exponent = frexp(require_gain(gain, w))
     p = point(w, gram, gain)
     return matrices(p.turn(4 * p.x @ p.residual()) / significand**4, 3 * p.e - 4 * exponent)
@@ -551,7 +570,9 @@ def gain_adjusted_hvp(w: Array, w_dot: Array, *, gain: float, gram: Gram) -> Arr
     -----
     Equation (GAIN-HESS), divided by g^4.
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     significand, exponent = frexp(require_gain(gain, w))
     p, (v, ev) = point(w, gram, gain), near_one(w_dot)
     v = p.turn(v)
@@ -583,7 +604,9 @@ def off_diagonal(w: Array, *, gram: Gram) -> Array:
     -----
     Equation (OFF); [BrockDonahueSimonyan2019]_.
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(off_diagonal, w, gram)
     x, e = near_one(w)
     g = _off_gram(turn(x, w, gram))
     return numbers(dot(g, g), 4 * e)
@@ -612,7 +635,9 @@ def off_diagonal_gradient(w: Array, *, gram: Gram) -> Array:
     -----
     Equation (OFF-GRAD).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     x, e = near_one(w)
     x = turn(x, w, gram)
     return matrices(turn(4 * x @ _off_gram(x), w, gram), 3 * e)
@@ -641,7 +666,9 @@ def off_diagonal_hvp(w: Array, w_dot: Array, *, gram: Gram) -> Array:
     -----
     Equation (OFF-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     (x, e), (v, ev) = near_one(w), near_one(w_dot)
     x, v = turn(x, w, gram), turn(v, w, gram)
     moved = 2 * hermitian_part(inner(x, v))

@@ -11,10 +11,12 @@ from orthoref.penalties.door import (
     Gram,
     Point,
     dot,
-    enter_matrix,
+    enter_any,
     matrices,
     near_one,
+    nothing,
     numbers,
+    of_nothing,
     point,
     refuse,
     turned,
@@ -64,6 +66,9 @@ def spectral_restricted_isometry_power(w: Array, z: Array, *, gram: Gram, produc
     >>> round(float(penalties.spectral_restricted_isometry(w, gram="columns")), 12)
     3.0
     """
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(spectral_restricted_isometry_power, w, gram, z=z, products=products)
     p, r, v, there = _enter(w, z, gram, products)
     size = frobenius(_iterate(r, v, products, there)[2])
     return numbers(namespace(w).where(there, size, 0 * size), 2 * p.e)
@@ -102,6 +107,9 @@ def spectral_restricted_isometry_power_gradient(
     Equation (POWER-GRAD).
     """
     require_choice("subgradient", subgradient, ("mean", "raise"))
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     p, r, v, there = _enter(w, z, gram, products)
     if subgradient == "raise":
         refuse(~there, "|G - I| is not differentiable where it vanishes")
@@ -147,6 +155,9 @@ def spectral_restricted_isometry_power_hvp(w: Array, z: Array, w_dot: Array, *, 
     -----
     The derivative of (POWER-GRAD), line by line.
     """
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     p, r, v, there = _enter(w, z, gram, products, w_dot=w_dot)
     refuse(~there, "|G - I| is not differentiable where it vanishes")
     y, ev = near_one(w_dot)
@@ -173,7 +184,7 @@ def spectral_restricted_isometry_power_hvp(w: Array, z: Array, w_dot: Array, *, 
 def _enter(w: Array, z: Array, gram: Gram, products: Any, **directions: Array) -> tuple[Point, Array, Array, Array]:
     if isinstance(products, bool) or not isinstance(products, int) or products < 1:
         raise ValueError(f"products={products!r} must be an integer of at least 1")
-    enter_matrix(w, **directions)
+    enter_any(w, **directions)
     order = w.shape[-2] if turned(w, gram) else w.shape[-1]
     column = z[..., None] if hasattr(z, "shape") else z
     enter(w=w, z=column)

@@ -12,11 +12,13 @@ from orthoref.penalties.door import (
     Gram,
     Subgradient,
     dot,
-    enter_matrix,
+    enter_any,
     first,
     matrices,
     near_one,
+    nothing,
     numbers,
+    of_nothing,
     quotient,
     refuse,
     shifted,
@@ -59,7 +61,9 @@ def spectral_restricted_isometry(w: Array, *, gram: Gram) -> Array:
     >>> round(float(penalties.spectral_restricted_isometry(w, gram="columns")), 12)
     0.75
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return of_nothing(spectral_restricted_isometry, w, gram)
     s = _spectrum(w, gram)
     return numbers(namespace(w).max(s.size, axis=-1, keepdims=True), 2 * s.e)
 
@@ -96,7 +100,9 @@ def spectral_restricted_isometry_gradient(w: Array, *, gram: Gram, subgradient: 
     Equation (SRIP-GRAD).
     """
     require_choice("subgradient", subgradient, ("mean", "first", "raise"))
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     s = _spectrum(w, gram)
     xp, tied, there = namespace(w), *s.tied()
     if subgradient == "raise":
@@ -133,7 +139,9 @@ def spectral_restricted_isometry_hvp(w: Array, w_dot: Array, *, gram: Gram) -> A
     -----
     Equation (SRIP-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w, gram):
+        return namespace(w).zeros_like(w)
     s, (u, ev) = _spectrum(w, gram), near_one(w_dot)
     xp, tied, there = namespace(w), *s.tied()
     k = s.s.shape[-1]
@@ -175,7 +183,9 @@ def spectral_norm(w: Array) -> Array:
     -----
     Equation (NORM2); [YoshidaMiyato2017]_ penalise its square.
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w):
+        return of_nothing(None, w)
     x, e = near_one(w)
     return numbers(svd(x)[1][..., None, :1], e)
 
@@ -206,7 +216,9 @@ def spectral_norm_gradient(w: Array, *, subgradient: Subgradient = "mean") -> Ar
     Equation (NORM2-GRAD).
     """
     require_choice("subgradient", subgradient, ("mean", "first", "raise"))
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w):
+        return namespace(w).zeros_like(w)
     xp, (x, _) = namespace(w), near_one(w)
     p, s, vh = svd(x)
     s = s[..., None, :]
@@ -242,7 +254,9 @@ def spectral_norm_hvp(w: Array, w_dot: Array) -> Array:
     -----
     Equation (NORM2-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w):
+        return namespace(w).zeros_like(w)
     xp, (x, e), (u, ev) = namespace(w), near_one(w), near_one(w_dot)
     x, u = _tall(x), _tall(u)
     p, s, vh = svd(x)
@@ -297,7 +311,9 @@ def distance(w: Array) -> Array:
     >>> round(float(penalties.distance(np.diag(np.asarray([4.0, 5.0])))), 12)
     5.0
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w):
+        return of_nothing(None, w)
     _, s, _, e = _svd(w)
     return numbers(frobenius(s - _one(e)), e)
 
@@ -329,7 +345,9 @@ def distance_gradient(w: Array, *, subgradient: Subgradient = "mean") -> Array:
     Equation (DIST-GRAD). At a rank deficient matrix the distance has a ridge: every choice leads away from it.
     """
     require_choice("subgradient", subgradient, ("mean", "first", "raise"))
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w):
+        return namespace(w).zeros_like(w)
     xp, (size, there, away, full, _) = namespace(w), _away(w, subgradient == "mean")
     if subgradient == "raise":
         refuse(~there | ~full, _RIDGE)
@@ -359,7 +377,9 @@ def distance_hvp(w: Array, w_dot: Array) -> Array:
     -----
     Equation (DIST-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w):
+        return namespace(w).zeros_like(w)
     v, ev = near_one(w_dot)
     size, there, away, full, e = _away(w, False)
     refuse(~there | ~full, _RIDGE)
@@ -391,7 +411,9 @@ def distance_squared(w: Array) -> Array:
     -----
     Equation (DIST2).
     """
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w):
+        return of_nothing(None, w)
     _, s, _, e = _svd(w)
     gaps = s - _one(e)
     return numbers(dot(gaps, gaps), 2 * e)
@@ -421,7 +443,9 @@ def distance_squared_gradient(w: Array, *, subgradient: Subgradient = "mean") ->
     Equation (DIST2-GRAD).
     """
     require_choice("subgradient", subgradient, ("mean", "first", "raise"))
-    enter_matrix(w)
+    enter_any(w)
+    if nothing(w):
+        return namespace(w).zeros_like(w)
     _, _, away, full, e = _away(w, subgradient == "mean")
     if subgradient == "raise":
         refuse(~full, _RIDGE)
@@ -451,7 +475,9 @@ def distance_squared_hvp(w: Array, w_dot: Array) -> Array:
     -----
     Equation (DIST2-HESS).
     """
-    enter_matrix(w, w_dot=w_dot)
+    enter_any(w, w_dot=w_dot)
+    if nothing(w):
+        return namespace(w).zeros_like(w)
     refuse(~_away(w, False)[3], _RIDGE)
     v, ev = near_one(w_dot)
     bent, back = _less_polar_dot(v, w, v)

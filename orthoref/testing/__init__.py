@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orthoref.testing._geometry import assert_retraction as assert_retraction
     from orthoref.testing._geometry import assert_tangent as assert_tangent
     from orthoref.testing._geometry import assert_transport as assert_transport
+    from orthoref.testing._steps import assert_step as assert_step
 
 JUDGING = ("assert_jvp", "assert_newton_schulz", "assert_orthonormal", "assert_polar", "assert_vjp")
 GEOMETRY = (
@@ -33,17 +34,23 @@ GEOMETRY = (
     "assert_tangent",
     "assert_transport",
 )
+STEPS = ("assert_step",)
 MODULES = ("asv", "strategies")
-__all__ = [*JUDGING, *GEOMETRY, *MODULES]
+__all__ = [*JUDGING, *GEOMETRY, *STEPS, *MODULES]
+_HOME = {
+    **dict.fromkeys(JUDGING, "_assertions"),
+    **dict.fromkeys(GEOMETRY, "_geometry"),
+    **dict.fromkeys(STEPS, "_steps"),
+}
 
 
 def __getattr__(name: str) -> Any:
     # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
     if name in MODULES:
         return import_module(f"orthoref.testing.{name}")
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
-    return getattr(import_module(f"orthoref.testing.{'_geometry' if name in GEOMETRY else '_assertions'}"), name)
+    return getattr(import_module(f"orthoref.testing.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -114,14 +114,45 @@ def test_what_is_refused(row):
     for wrong in (w.tolist(), w.astype("float16"), w.astype("int64"), np.ma.masked_array(w)):
         with pytest.raises(TypeError):
             row.value(wrong, extra)
-    for shape in ((0, 3), (3, 0)):
-        with pytest.raises(ValueError, match="without entries"):
-            row.value(np.zeros(shape), extra)
     with pytest.raises(ValueError, match="w_dot has shape"):
         row.hvp(w, v[:-1], extra)
     if "gram" in row.options:
         with pytest.raises(ValueError, match="gram='both' is not one of"):
             type(row)(row.name, row.hp, row.slopes, row.options | {"gram": "both"}).value(w, extra)
+
+
+OF_ORDER = {  # (NOTHING) the value at a Gram matrix of zeros of order k
+    "soft_orthogonality": np.sqrt,
+    "soft_orthogonality_squared": float,
+    "gain_adjusted": float,
+    "off_diagonal": lambda k: 0.0,
+    "mutual_coherence": lambda k: 1.0,
+    "mutual_coherence_induced": lambda k: 1.0,
+    "absolute_sum": float,
+    "spectral_restricted_isometry": lambda k: 1.0,
+    "spectral_restricted_isometry_power": lambda k: 1.0,
+    "double_soft_orthogonality": np.sqrt,
+    "double_soft_orthogonality_squared": float,
+}
+
+
+@over_rows
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 0, 3), (0, 0)], ids=str)
+def test_matrices_without_entries(row, shape):
+    m, n = shape[-2:]
+    w, gram = np.zeros(shape), row.options.get("gram")
+    k = {"columns": n, "rows": m, "smaller": 0, None: m + n}[gram]
+    extra = (np.ones((*shape[:-2], k)),) if row.start else ()
+    if k and row.name in ("scale_free", "cosine"):
+        with pytest.raises(OutsideDomain):
+            row.value(w, extra)
+    else:
+        of_order = OF_ORDER.get(row.name, lambda k: k * row.options["gain"] ** 4 if "gain" in row.options else 0.0)
+        value = row.value(w, extra)
+        assert value.shape == shape[:-2] and value.dtype == w.dtype
+        assert np.allclose(value, of_order(k) if k else 0.0, rtol=1e-15, atol=0)
+    for derivative in (row.gradient(w, extra), row.hvp(w, w, extra)):
+        assert derivative.shape == shape and derivative.dtype == w.dtype
 
 
 @over_rows
