@@ -22,7 +22,7 @@ from orthoref.arrays import Array, require_choice
 
 Kind = Literal["vjp", "jvp", "vjp_jvp"]
 Function = Callable[..., Any]
-Builder = Callable[[Function, Sequence[int]], Function]
+Builder = Callable[[Function, Sequence[int], int], Function]
 
 
 class Mode(NamedTuple):
@@ -33,13 +33,15 @@ class Mode(NamedTuple):
     vjp_jvp: Builder | None
 
 
-def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[int] = (0,)) -> Function:
+def derivative(
+    port: Function, framework: str, kind: Kind, *, outputs: Sequence[int] = (0,), inputs: int = 1
+) -> Function:
     """A port of a derivative, made of a port by automatic differentiation.
 
     Parameters
     ----------
     port : callable
-        Takes an array, returns one or a sequence of several.
+        Takes so many arrays as there are inputs, returns one or a sequence of several.
     framework : str
         A key of ``MODES``: "torch" is reverse mode, forward mode and double backward; "torch vmap" takes matrix by
         matrix by ``torch.func``. "jax" is ``jax.vjp``, ``jax.jvp`` and forward over reverse mode; "jax reverse" is
@@ -48,6 +50,8 @@ def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[
         What the result computes.
     outputs : sequence of int
         Which of what the port returns are differentiated, in order; the others count for nothing.
+    inputs : int
+        Number of arrays that the port takes, all of which are differentiated; one for "vjp_jvp".
 
     Returns
     -------
@@ -55,6 +59,7 @@ def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[
         "vjp": ``f(a, *bars) -> a_bar`` with one cotangent for each output, cast to its dtype.
         "jvp": ``f(a, a_dot)``, one tangent or a tuple.
         "vjp_jvp": ``f(a, a_dot, *bars)``, the derivative of the VJP along ``a_dot``.
+        Of several inputs ``f(a, b, *bars) -> (a_bar, b_bar)`` and ``f(a, b, a_dot, b_dot)``.
         Arrays are the framework's. Cotangents reach the backward pass in the memory they are given in, no input is
         changed; whatever the port or its backward pass raises passes. What the port returns that does not depend on
         the input has the derivative zero, as in a sum with what does.
@@ -64,7 +69,7 @@ def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[
     ImportError
         The framework is not installed.
     ValueError
-        Unknown or missing mode.
+        Unknown or missing mode; "vjp_jvp" of several inputs.
 
     Notes
     -----
@@ -77,14 +82,16 @@ def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[
     if build is None:
         able = ", ".join(name for name, mode in MODES.items() if getattr(mode, kind) is not None)
         raise ValueError(f"framework={framework!r} has no {kind}: {able} have one")
-    return build(port, outputs)
+    if kind == "vjp_jvp" and inputs > 1:
+        raise ValueError(f"no vjp_jvp of a function of {inputs} inputs")
+    return build(port, outputs, inputs)
 
 
-def _chosen(port: Function, outputs: Sequence[int], array: type) -> Callable[[Array], tuple[Array, ...]]:
+def _chosen(port: Function, outputs: Sequence[int], array: type) -> Callable[..., tuple[Array, ...]]:
     """The port with a tuple of the outputs that are differentiated."""
 
-    def f(a: Array) -> tuple[Array, ...]:
-        result = port(a)
+    def f(*xs: Array) -> tuple[Array, ...]:
+        result = port(*xs)
         results = result if isinstance(result, (tuple, list)) else (result,)
         if len(results) <= max(outputs):
             raise TypeError(f"the port returned {len(results)} of at least {max(outputs) + 1} arrays")
@@ -119,41 +126,43 @@ RESULT = "the result does not depend on the input: detached?"
 GRADIENT = "the gradient does not depend on the input: detached or once_differentiable?"
 
 
-def _torch_vjp(port: Function, outputs: Sequence[int]) -> Function:
+def _torch_vjp(port: Function, outputs: Sequence[int], inputs: int) -> Function:
     torch = import_module("torch")
     f = _chosen(port, outputs, torch.Tensor)
 
-    def vjp(a: Array, *bars: Array) -> Array:
+    def vjp(*arrays: Array) -> Any:
         with torch.enable_grad():
-            x = a.detach().requires_grad_()
-            return _pulled_back(f(x), x, bars, RESULT)
+            xs = [a.detach().requires_grad_() for a in arrays[:inputs]]
+            return _one_or_all(_pulled_back(f(*xs), xs, arrays[inputs:], RESULT))
 
     return vjp
 
 
-def _torch_double_backward(port: Function, outputs: Sequence[int]) -> Function:
+def _torch_double_backward(port: Function, outputs: Sequence[int], inputs: int) -> Function:
     torch = import_module("torch")
     f = _chosen(port, outputs, torch.Tensor)
 
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         with torch.enable_grad():
             x = a.detach().requires_grad_()
-            a_bar = _pulled_back(f(x), x, bars, RESULT, create_graph=True)
-            return _pulled_back((a_bar,), x, (a_dot,), GRADIENT)
+            a_bar = _pulled_back(f(x), [x], bars, RESULT, create_graph=True)
+            return _pulled_back(a_bar, [x], (a_dot,), GRADIENT)[0]
 
     return vjp_jvp
 
 
-def _pulled_back(ys: Sequence[Array], x: Array, bars: Sequence[Array], what: str, create_graph: bool = False) -> Array:
+def _pulled_back(ys: Sequence[Array], xs: Sequence[Array], bars: Sequence[Array], what: str,
+                 create_graph: bool = False) -> tuple[Array, ...]:  # fmt: skip
+    """What reaches the inputs: zeros of one on which nothing depends, RuntimeError if that are all."""
+    torch = import_module("torch")
     attached = [(y, bar) for y, bar in zip(ys, bars, strict=True) if y.requires_grad]
-    x_bar = None
+    x_bars: tuple[Array | None, ...] = (None,)
     if attached:
         ys, bars = zip(*attached, strict=True)
-        grad = import_module("torch").autograd.grad
-        (x_bar,) = grad(ys, x, bars, create_graph=create_graph, allow_unused=True)
-    if x_bar is None:
+        x_bars = torch.autograd.grad(ys, xs, bars, create_graph=create_graph, allow_unused=True)
+    if all(x_bar is None for x_bar in x_bars):
         raise RuntimeError(what)
-    return x_bar
+    return tuple(torch.zeros_like(x) if x_bar is None else x_bar for x, x_bar in zip(xs, x_bars, strict=True))
 
 
 _dual_level = Lock()  # torch has one for all threads
@@ -168,13 +177,14 @@ def _forward_mode() -> Any:
     return forward
 
 
-def _torch_forward(port: Function, outputs: Sequence[int]) -> Function:
+def _torch_forward(port: Function, outputs: Sequence[int], inputs: int) -> Function:
     torch, forward = import_module("torch"), _forward_mode()
     f = _chosen(port, outputs, torch.Tensor)
 
-    def jvp(a: Array, a_dot: Array) -> Any:
+    def jvp(*arrays: Array) -> Any:
+        pairs = zip(arrays[:inputs], arrays[inputs:], strict=True)
         with _dual_level, forward.dual_level():
-            ys = [forward.unpack_dual(y) for y in f(forward.make_dual(a.detach(), a_dot.detach()))]
+            ys = [forward.unpack_dual(y) for y in f(*(forward.make_dual(a.detach(), e.detach()) for a, e in pairs))]
         if all(y.tangent is None for y in ys):
             raise RuntimeError(RESULT)
         return _one_or_all(tuple(torch.zeros_like(y.primal) if y.tangent is None else y.tangent for y in ys))
@@ -183,16 +193,17 @@ def _torch_forward(port: Function, outputs: Sequence[int]) -> Function:
 
 
 def _torch_mapped(kind: Kind) -> Builder:
-    def build(port: Function, outputs: Sequence[int]) -> Function:
+    def build(port: Function, outputs: Sequence[int], inputs: int) -> Function:
         torch = import_module("torch")
         f = _chosen(port, outputs, torch.Tensor)
 
-        def vjp(a: Array, *bars: Array) -> Array:
-            ys, pull_back = torch.func.vjp(f, a)
-            return pull_back(tuple(bar.to(y.dtype) for y, bar in zip(ys, bars, strict=True)))[0]
+        def vjp(*arrays: Array) -> Any:
+            ys, pull_back = torch.func.vjp(f, *arrays[:inputs])
+            bars = zip(ys, arrays[inputs:], strict=True)
+            return _one_or_all(pull_back(tuple(bar.to(y.dtype) for y, bar in bars)))
 
-        def jvp(a: Array, a_dot: Array) -> Any:
-            return _one_or_all(torch.func.jvp(f, (a,), (a_dot,))[1])
+        def jvp(*arrays: Array) -> Any:
+            return _one_or_all(torch.func.jvp(f, arrays[:inputs], arrays[inputs:])[1])
 
         def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
             return torch.func.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
@@ -212,35 +223,35 @@ def _torch_mapped(kind: Kind) -> Builder:
 # --- JAX
 
 
-def _jax_vjp(port: Function, outputs: Sequence[int]) -> Function:
-    return _adjoint(_chosen(port, outputs, import_module("jax").Array))
+def _jax_vjp(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+    return _adjoint(_chosen(port, outputs, import_module("jax").Array), inputs)
 
 
-def _adjoint(f: Callable[[Array], tuple[Array, ...]]) -> Function:
+def _adjoint(f: Callable[..., tuple[Array, ...]], inputs: int = 1) -> Function:
     """J* y = conj(vjp(conj(y)))."""
     jax = import_module("jax")
 
-    def vjp(a: Array, *bars: Array) -> Array:
-        ys, pull_back = jax.vjp(f, a)
-        (a_bar,) = pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in zip(ys, bars, strict=True)))
-        return a_bar.conj()
+    def vjp(*arrays: Array) -> Any:
+        ys, pull_back = jax.vjp(f, *arrays[:inputs])
+        bars = zip(ys, arrays[inputs:], strict=True)
+        return _one_or_all(tuple(x.conj() for x in pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in bars))))
 
     return vjp
 
 
-def _jax_jvp(port: Function, outputs: Sequence[int]) -> Function:
+def _jax_jvp(port: Function, outputs: Sequence[int], inputs: int) -> Function:
     jax = import_module("jax")
     f = _chosen(port, outputs, jax.Array)
 
-    def jvp(a: Array, a_dot: Array) -> Any:
-        return _one_or_all(jax.jvp(f, (a,), (a_dot,))[1])
+    def jvp(*arrays: Array) -> Any:
+        return _one_or_all(jax.jvp(f, arrays[:inputs], arrays[inputs:])[1])
 
     return jvp
 
 
-def _jax_forward_over_reverse(port: Function, outputs: Sequence[int]) -> Function:
+def _jax_forward_over_reverse(port: Function, outputs: Sequence[int], inputs: int) -> Function:
     jax = import_module("jax")
-    vjp = _jax_vjp(port, outputs)
+    vjp = _jax_vjp(port, outputs, inputs)
 
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         return jax.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
@@ -248,8 +259,8 @@ def _jax_forward_over_reverse(port: Function, outputs: Sequence[int]) -> Functio
     return vjp_jvp
 
 
-def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int]) -> Function:
-    vjp = _jax_vjp(port, outputs)
+def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+    vjp = _jax_vjp(port, outputs, inputs)
 
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         return _adjoint(lambda x: (vjp(x, *bars),))(a, a_dot)
@@ -258,11 +269,11 @@ def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int]) -> Functio
 
 
 def _compiled(build: Builder) -> Builder:
-    return lambda port, outputs: import_module("jax").jit(build(port, outputs))
+    return lambda port, outputs, inputs: import_module("jax").jit(build(port, outputs, inputs))
 
 
 def _mapped(build: Builder) -> Builder:
-    return lambda port, outputs: _matrix_by_matrix(build(port, outputs), import_module("jax").vmap)
+    return lambda port, outputs, inputs: _matrix_by_matrix(build(port, outputs, inputs), import_module("jax").vmap)
 
 
 _JAX = (_jax_vjp, _jax_jvp, _jax_forward_over_reverse)

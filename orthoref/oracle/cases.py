@@ -296,13 +296,14 @@ TANGENTS: dict[str, str] = {
     "transposed": "generic, the last two axes exchanged in memory",
     "strided": "generic, every second column of a wider array, NaN between",
 }
+GENERIC = ("ambient", "direction", "lifted")  # whatever the kind of what they stand beside, but for its memory
 
 
 def cotangent(
     point: np.ndarray,
-    *,
+    *others: np.ndarray,
     kind: str = "generic",
-    like: Literal["input", "right", "left", "tangent", "neighbour"] = "input",
+    like: Literal["input", "right", "left", "tangent", "neighbour", "ambient", "direction", "lifted"] = "input",
     seed: int = 0,
     dtype: str = "float64",
 ) -> np.ndarray:
@@ -311,11 +312,16 @@ def cotangent(
     Parameters
     ----------
     point : array of shape (..., m, n)
+    *others : arrays of the same shape
+        The tangent V and the direction X_dot of "lifted".
     kind : str
-        One of ``COTANGENTS``; of ``TANGENTS`` if ``like`` is "tangent" or "neighbour".
-    like : {"input", "right", "left", "tangent", "neighbour"}
+        One of ``COTANGENTS``; of ``TANGENTS`` if ``like`` is "tangent" or "neighbour". For "ambient", "direction" and
+        "lifted" one of either: they are generic, and the kind says where they lie in memory only.
+    like : {"input", "right", "left", "tangent", "neighbour", "ambient", "direction", "lifted"}
         Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m); a tangent of the
-        Stiefel manifold at a point with orthonormal columns; the point of it nearest to the sum of both.
+        Stiefel manifold at a point with orthonormal columns; the point of it nearest to the sum of both. "ambient" is
+        any matrix of the shape of the point, "direction" a tangent X_dot, "lifted" a V_dot with which the pair (X, V)
+        moves along the tangent bundle: W - X herm(V^H X_dot), W tangent.
     seed : int
     dtype : str
         As in :func:`matrix`.
@@ -324,8 +330,11 @@ def cotangent(
     -------
     array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny", "huge", numbers
     """
-    if kind not in (kinds := TANGENTS if like in ("tangent", "neighbour") else COTANGENTS):
+    kinds = {**COTANGENTS, **TANGENTS} if like in GENERIC else TANGENTS if like in _AT_A_FRAME else COTANGENTS
+    if kind not in kinds:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(kinds)}")
+    if like in GENERIC and kind not in ("transposed", "strided"):
+        kind = "generic"
     *batch, m, n = point.shape
     shape = (*batch, *{"right": (n, n), "left": (m, m)}.get(like, (m, n)))
     random, complex_ = np.random.RandomState(seed), dtype.startswith("complex")
@@ -339,8 +348,13 @@ def cotangent(
         value = cast(np.full((1,) * len(shape), (0.75 - 0.5j if complex_ else 0.75) / size), dtype)
         return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
     values = normal()
-    if like in ("tangent", "neighbour") and values.size:
-        values = _tangent(point.astype(values.dtype), values, kind)
+    if like in _AT_A_FRAME and values.size:
+        x = point.astype(values.dtype)
+        values = _tangent(x, values, kind)
+        if like == "lifted":
+            v, x_dot = (other.astype(values.dtype) for other in others)
+            inside = v.conj().swapaxes(-1, -2) @ x_dot
+            values = values - x @ (inside + inside.conj().swapaxes(-1, -2)) / 2
     elif kind in ("tangent", "normal") and values.size:
         sign = 1 if (like != "input" and kind == "tangent") or (like == "input" and kind == "normal") else -1
         if like != "input":
@@ -362,6 +376,9 @@ def cotangent(
         values = u @ vh
     values = cast(values, dtype)
     return _laid_out(values, kind if kind in ("transposed", "strided") else "C", shape)
+
+
+_AT_A_FRAME = ("tangent", "neighbour", "direction", "lifted")
 
 
 def _tangent(x: np.ndarray, values: np.ndarray, kind: str) -> np.ndarray:
@@ -577,8 +594,8 @@ class Call:
         point = self.point
         if point is not None:
             own = {name: options[name] for name in ("dtype", "kind") if name in options}
-            options.pop("kind", None)
-            return Call(self.function, (point.changed(shape, **options),), tuple((dict(self.options) | own).items()))
+            arguments = tuple(x.changed(shape, **options) if isinstance(x, Call) else x for x in self.arguments)
+            return Call(self.function, arguments, tuple((dict(self.options) | own).items()))
         options.pop("kind", None)
         return Call(self.function, (shape or self.arguments[0],), tuple((dict(self.options) | options).items()))
 
@@ -586,7 +603,8 @@ class Call:
         """The call with the next seed."""
         seed = dict(self.options).get("seed", 0) + 1
         if self.point is not None:
-            return Call(self.function, (self.point.reseeded(),), tuple((dict(self.options) | {"seed": seed}).items()))
+            arguments = tuple(x.reseeded() if isinstance(x, Call) else x for x in self.arguments)
+            return Call(self.function, arguments, tuple((dict(self.options) | {"seed": seed}).items()))
         return self.changed(seed=seed)
 
     @property
@@ -650,10 +668,10 @@ class Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
-    def accompanied(self, companions: Mapping[str, str], first: str | None = None) -> Case:
+    def accompanied(self, companions: Mapping[str, str | tuple[str, ...]], first: str | None = None) -> Case:
         """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.
 
-        ``first`` renames the first input.
+        ``first`` renames the first input. Names after what it is like are those of companions that it belongs to.
         """
         if first is not None:
             self = replace(self, calls=((first, self.calls[0][1]), *self.calls[1:]))
@@ -661,22 +679,27 @@ class Case:
             return self
         point, kind = self.calls[0][1], self.factors["cotangent"]
         seed = dict(point.options).get("seed", 0)
-        calls = tuple(
-            (name, Call(cotangent, (point,), (
+        calls: dict[str, Call] = {}
+        for i, (name, given) in enumerate(companions.items(), start=1):
+            like, *others = (given,) if isinstance(given, str) else given
+            calls[name] = Call(cotangent, (point, *(calls[each] for each in others)), (
                 ("kind", kind), *((("like", like),) if like != "input" else ()), ("seed", seed + 7 * i),
                 ("dtype", self.dtype),
-            )))
-            for i, (name, like) in enumerate(companions.items(), start=1)
-        )  # fmt: skip
-        return replace(self, id=f"{self.id}-{kind}", calls=self.calls + calls)
+            ))  # fmt: skip
+        return replace(self, id=f"{self.id}-{kind}", calls=self.calls + tuple(calls.items()))
 
     @property
     def recreate(self) -> str:
         """The call that evaluates to ``matrix()``; where there are several inputs a line ``name = call`` for each."""
-        name, first = self.calls[0]
         if len(self.calls) == 1:
-            return str(first)
-        return "\n".join(f"{each} = {str(call).replace(f'({first},', f'({name},')}" for each, call in self.calls)
+            return str(self.calls[0][1])
+        lines = []
+        for i, (name, call) in enumerate(self.calls):
+            text = str(call)
+            for each, before in self.calls[:i][::-1]:  # as arguments, those first that hold others
+                text = text.replace(f"({before},", f"({each},").replace(f" {before},", f" {each},")
+            lines.append(f"{name} = {text}")
+        return "\n".join(lines)
 
 
 def drawn(

@@ -25,7 +25,7 @@ from orthoref.oracle.isolated import Child, Died, Isolated, Recipe
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
-from orthoref.oracle.operations import OPERATIONS, ROWS
+from orthoref.oracle.operations import ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.run import Called, Raised, Run, order_of
@@ -172,11 +172,13 @@ def _differentiated(
     operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
 ) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
     """What makes the derivative of a port, the row that judges it, and which outputs are differentiated."""
-    if operation not in OPERATIONS:
-        raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
+    if operation not in (able := [name for name in ROWS if f"{name}_vjp" in ROWS]):
+        raise ValueError(f"derivative= belongs to one of {', '.join(able)}, not {operation!r}")
     require_choice("derivative", framework, tuple(autodiff.MODES))
     require_choice("kind", kind, autodiff.Mode._fields)
-    row = OPERATIONS[operation]
+    if f"{operation}_{kind}" not in ROWS:
+        raise ValueError(f"kind={kind!r} is not judged of {operation}")
+    row = ROWS[operation]
     order = order_of(row, returns) or row.outputs
     if len(row.outputs) > 1:
         claims = {"factor": "both" if len(order) > 1 else order[0], **claims}
@@ -185,7 +187,8 @@ def _differentiated(
         wanted = row.outputs
     places = tuple(order.index(name) for name in wanted)
     tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
-    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places)
+    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places,
+                   inputs=len(row.inputs))  # fmt: skip
     known = {claim.name for claim in ROWS[f"{operation}_{kind}"].claims}
     primal = {claim.name for claim in row.claims} - known  # how it is evaluated does not matter to the derivative
     claims = {name: value for name, value in claims.items() if name not in primal}

@@ -171,8 +171,9 @@ class Operation:
     outside : callable
         ``outside(inputs, claimed)``: why there is nothing to judge at an input, or nothing.
     companions : callable
-        ``companions(claimed)``: (co)tangents that belong to the first input, by name, and the shape that each is like:
-        see :func:`orthoref.oracle.cases.cotangent`. Inputs that it leaves out are not given.
+        ``companions(claimed)``: (co)tangents that belong to the first input, by name, and the shape that each is like,
+        with the names of those that it belongs to beside: see :func:`orthoref.oracle.cases.cotangent`. Inputs that it
+        leaves out are not given.
     levels : Levels
         Of the factors of an input, what a conformance run shows: see :mod:`orthoref.oracle.battery`.
     limit : float
@@ -202,7 +203,7 @@ class Operation:
     unit: str = ""
     optional: tuple[str, ...] = ()
     outside: Callable[..., str] = lambda inputs, claimed: ""
-    companions: Callable[[Any], dict[str, str]] = lambda claimed: {}
+    companions: Callable[[Any], Mapping[str, str | tuple[str, ...]]] = lambda claimed: {}
     jvp: Callable[..., Any] | None = None
     vjp: Callable[..., Any] | None = None
     condition: Callable[..., Any] | None = None

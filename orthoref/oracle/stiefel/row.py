@@ -62,7 +62,7 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
         grid = np.sqrt(u.shape[-1] * u.shape[-2]) * np.ldexp(precision.tiny, -truth.exponent)[..., 0, 0]
         also = Measurement("tangent", f"{TANGENT_CHECK.text.format(output)} / ({unit})",
                            ratio(error, truth.unit + grid), limit, truth.unit + grid, False)  # fmt: skip
-    return _only(good, note, measured, [*measured.measurements, also])
+    return only(good, note, measured, [*measured.measurements, also])
 
 
 def _on_manifold(y: np.ndarray, precision: Precision, limit: float, unit: np.ndarray | float) -> Measurement:
@@ -76,7 +76,7 @@ def _on_manifold(y: np.ndarray, precision: Precision, limit: float, unit: np.nda
     )
 
 
-def _only(good: np.ndarray, note: str, measured: Measured, measurements: list[Measurement]) -> Measured:
+def only(good: np.ndarray, note: str, measured: Measured, measurements: list[Measurement]) -> Measured:
     """Members that are judged; the others hold."""
     kept = [replace(each, ratio=np.where(good, each.ratio, 0.0)) for each in measurements]
     notes = [f"{np.sum(~good)} of {good.size} not judged: {note}"] if note else []
@@ -97,7 +97,7 @@ def measure_retraction(inputs: Data, outputs: Data, claimed: Any, precision: Pre
         _on_manifold(y, precision, limit, e * (sqrt(p) + sqrt(2) * PADE * norm(v))),  # it may be an exponential map
         Measurement("fixed", f"|R(X, 0) - X| / ({unit})", ratio(moved, e * np.sqrt(p)), limit, e * np.sqrt(p), False),
     ]
-    return _only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)
+    return only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)
 
 
 def outside(name: str, inputs: Data, claimed: Any) -> str:
@@ -154,7 +154,7 @@ def measure_tangent(inputs: Data, outputs: Data, claimed: Any, precision: Precis
     text = f"|herm(X^H V)| / (({precision.unit(p, m=n)} + |X^H X - I|) |V|)"
     relative = unit / np.where(norm(v) > 0, norm(v), 1.0)
     found = Measurement("tangent", text, ratio(error, unit), limit, relative)
-    return _only(good, note, Measured([], np.full(good.shape, v.size > 0)), [found])
+    return only(good, note, Measured([], np.full(good.shape, v.size > 0)), [found])
 
 
 def _describe_tangent(inputs: Data, outputs: Data, claimed: Any, precision: Precision, failed: Any) -> list[str]:
