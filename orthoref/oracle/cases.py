@@ -289,6 +289,7 @@ TANGENTS: dict[str, str] = {
     "zero": "0",
     "1e-8": "generic, length 1e-8",
     "1e-4": "generic, length 1e-4",
+    "0.01": "generic, length 0.01",
     "0.1": "generic, length 0.1",
     "10": "generic, length 10",
     "tiny": "generic, squares underflow",
@@ -319,9 +320,10 @@ def cotangent(
         "lifted" one of either: they are generic, and the kind says where they lie in memory only.
     like : {"input", "right", "left", "tangent", "neighbour", "ambient", "direction", "lifted"}
         Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m); a tangent of the
-        Stiefel manifold at a point with orthonormal columns; the point of it nearest to the sum of both. "ambient" is
-        any matrix of the shape of the point, "direction" a tangent X_dot, "lifted" a V_dot with which the pair (X, V)
-        moves along the tangent bundle: W - X herm(V^H X_dot), W tangent.
+        Stiefel manifold at a point with orthonormal columns (of length c, and then c times as long); the point of it
+        nearest to the sum of both. "ambient" is any matrix of the shape of the point, "direction" a tangent X_dot,
+        "lifted" a V_dot with which the pair (X, V) moves along the tangent bundle: W - X herm(V^H X_dot)/c^2, W
+        tangent.
     seed : int
     dtype : str
         As in :func:`matrix`.
@@ -349,12 +351,12 @@ def cotangent(
         return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
     values = normal()
     if like in _AT_A_FRAME and values.size:
-        x = point.astype(values.dtype)
-        values = _tangent(x, values, kind)
+        x, length = _frame(point.astype(values.dtype))
+        values = _tangent(x, values, kind) * (length if like in ("tangent", "neighbour") else 1.0)
         if like == "lifted":
-            v, x_dot = (other.astype(values.dtype) for other in others)
+            v, x_dot = (other.astype(values.dtype) / length for other in others)
             inside = v.conj().swapaxes(-1, -2) @ x_dot
-            values = values - x @ (inside + inside.conj().swapaxes(-1, -2)) / 2
+            values = values - x @ (inside + inside.conj().swapaxes(-1, -2)) * (length / 2)
     elif kind in ("tangent", "normal") and values.size:
         sign = 1 if (like != "input" and kind == "tangent") or (like == "input" and kind == "normal") else -1
         if like != "input":
@@ -369,13 +371,19 @@ def cotangent(
             rest = values - (u @ inside if right else inside @ u)
             values = (u @ part if right else part @ u) + (rest if kind == "tangent" else 0)
     scale = {"zero": 0.0, "tiny": SCALES["squares underflow"], "huge": SCALES["squares overflow"],
-             **{each: float(each) for each in ("1e-8", "1e-4", "0.1", "10")}}.get(kind, 1.0)  # fmt: skip
+             **{each: float(each) for each in ("1e-8", "1e-4", "0.01", "0.1", "10")}}.get(kind, 1.0)  # fmt: skip
     values = values * (scale(precision_of(dtype)) if callable(scale) else scale)
     if like == "neighbour" and values.size:
         u, _, vh = np.linalg.svd(point.astype(values.dtype) + values, full_matrices=False)
-        values = u @ vh
+        values = u @ vh * _frame(point.astype(values.dtype))[1]
     values = cast(values, dtype)
     return _laid_out(values, kind if kind in ("transposed", "strided") else "C", shape)
+
+
+def _frame(x: np.ndarray) -> tuple[np.ndarray, Any]:
+    """X/c and c of X^H X = c^2 I; X itself and 1 where that is c to rounding."""
+    length = np.linalg.norm(x, axis=(-2, -1), keepdims=True) / sqrt(x.shape[-1])
+    return (x, 1.0) if np.all(np.abs(length - 1) < 1e-4) else (x / np.where(length > 0, length, 1.0), length)
 
 
 _AT_A_FRAME = ("tangent", "neighbour", "direction", "lifted")
@@ -565,16 +573,17 @@ GALLERY: dict[str, Named] = {
 }
 
 
-def gallery(name: str, n: int, *, dtype: str = "float64", memory: Memory = "C") -> np.ndarray:
+def gallery(name: str, n: int, *, dtype: str = "float64", memory: Memory = "C", scale: float = 1.0) -> np.ndarray:
     """Named matrix of order n; see ``GALLERY`` for what each is and which properties it has.
 
-    ``memory`` as in :func:`matrix`, but for "broadcast": there is no batch axis.
+    ``scale`` is a factor on it, ``memory`` as in :func:`matrix`, but for "broadcast": there is no batch axis.
     """
     if name not in GALLERY:
         raise ValueError(f"name={name!r} is not one of {', '.join(GALLERY)}")
     if memory not in MEMORY or memory == "broadcast":
         raise ValueError(f"memory={memory!r} is not one of {', '.join(m for m in MEMORY if m != 'broadcast')}")
-    return _laid_out(cast(GALLERY[name].build(n, precision_of(dtype)), dtype), memory, (n, n))
+    values = GALLERY[name].build(n, precision_of(dtype))
+    return _laid_out(cast(values if scale == 1 else scale * values, dtype), memory, (n, n))
 
 
 @dataclass(frozen=True)
@@ -667,6 +676,14 @@ class Case:
     def reseeded(self) -> Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
+
+    def times(self, factor: float) -> Case:
+        """The case with its first input times a number, which is no level of the factor "scale"."""
+        (name, call), *others = self.calls
+        options = dict(call.options)
+        options["scale"] = options.get("scale", 1.0) * factor
+        calls = ((name, Call(call.function, call.arguments, tuple(options.items()))), *others)
+        return replace(self, id=f"{self.id}-times{factor:g}", calls=calls, factors=self.factors | {"scale": "-"})
 
     def accompanied(self, companions: Mapping[str, str | tuple[str, ...]], first: str | None = None) -> Case:
         """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.

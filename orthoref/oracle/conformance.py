@@ -111,7 +111,8 @@ def check(
     **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
-        ``eps_rule``, ``form``, ``restart``, ``scale`` as in :func:`orthoref.testing.assert_newton_schulz`.
+        ``eps_rule``, ``form``, ``restart``, ``scale`` as in :func:`orthoref.testing.assert_newton_schulz`. "stiefel":
+        ``metric``, ``order`` where there is one; ``scale``, the c of X^H X = c^2 I.
 
     Returns
     -------
@@ -306,6 +307,8 @@ def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dty
     else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
     dtypes = row.dtypes if dtypes is None else dtypes
     found = batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
+    if (size := row.size(claimed)) != 1:
+        found = [case.times(size) for case in found]
     return [case.accompanied(row.companions(claimed), *row.inputs[:1]) for case in found]
 
 

@@ -174,6 +174,8 @@ class Operation:
         ``companions(claimed)``: (co)tangents that belong to the first input, by name, and the shape that each is like,
         with the names of those that it belongs to beside: see :func:`orthoref.oracle.cases.cotangent`. Inputs that it
         leaves out are not given.
+    size : callable
+        ``size(claimed)``: factor on the first input of every case.
     levels : Levels
         Of the factors of an input, what a conformance run shows: see :mod:`orthoref.oracle.battery`.
     limit : float
@@ -204,6 +206,7 @@ class Operation:
     optional: tuple[str, ...] = ()
     outside: Callable[..., str] = lambda inputs, claimed: ""
     companions: Callable[[Any], Mapping[str, str | tuple[str, ...]]] = lambda claimed: {}
+    size: Callable[[Any], float] = lambda claimed: 1.0
     jvp: Callable[..., Any] | None = None
     vjp: Callable[..., Any] | None = None
     condition: Callable[..., Any] | None = None

@@ -17,6 +17,7 @@ from orthoref.oracle.stiefel.derivative_ratios import FREE, Kind, inputs_of, jud
 from orthoref.oracle.stiefel.ratios import made_safe
 from orthoref.oracle.stiefel.row import AMBIENT, POINTS, SMALL, STEPS, only
 from orthoref.oracle.stiefel.row import ROWS as OPERATIONS
+from orthoref.oracle.stiefel.scaled import on_scaled
 
 PRIMAL = {each.name: each for each in OPERATIONS}
 
@@ -90,4 +91,4 @@ OURS: tuple[tuple[Kind, str, Callable[..., Any], Levels], ...] = (
     ("vjp", "stiefel.exp", partial(stiefel.exp_vjp, metric="euclidean"), SHORT),
     ("jvp", "stiefel.exp", partial(stiefel.exp_jvp, metric="euclidean"), SHORT),
 )
-ROWS = tuple(row(*each) for each in OURS)
+ROWS = tuple(on_scaled(row(*each)) for each in OURS)

@@ -13,7 +13,7 @@ from orthoref.oracle.derivative import Mistake, Truth, undone
 from orthoref.oracle.fixed import rounded
 from orthoref.oracle.operation import Check, Data, Measured, Measurement, Variant
 from orthoref.oracle.precision import PRECISIONS, Precision
-from orthoref.oracle.residual import ct, inner, ldexp, norm, ratio
+from orthoref.oracle.residual import ct, inner, norm, ratio
 from orthoref.oracle.stiefel import truth as exact
 from orthoref.oracle.stiefel.ratios import judgeable, made_safe, truths
 from orthoref.oracle.stiefel.truth import gradient, herm, project
@@ -138,15 +138,3 @@ def describe(name: str, inputs: Data, outputs: Data, claimed: Any, precision: Pr
     if "shortest" in failed:
         said.append(f"|V| = {float(norm(v)):.3g} is beyond the injectivity radius: there may be a shorter one")
     return said
-
-
-def reference(name: str, claim: Callable[..., Any], x: np.ndarray, y: np.ndarray, **claims: Any) -> np.ndarray:
-    """By the iteration, rounded to the dtype of the input."""
-    claimed = claim(**claims)
-    map_ = partial(exact.exp, c=claimed.c) if name == "stiefel.log" else MAPS[OWN[name]]
-    wide = np.result_type(x.dtype, np.float64)
-    if not x.size:
-        return np.zeros_like(x)
-    flat = [z.astype(wide).reshape(-1, *x.shape[-2:]) for z in (x, y)]
-    found = np.stack([solved(map_, *pair) for pair in zip(*flat, strict=True)])
-    return ldexp(found.reshape(x.shape), np.zeros((1, 1), int)).astype(x.dtype)
