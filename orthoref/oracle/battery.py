@@ -242,7 +242,8 @@ def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
 
     vector = class_ in ("row", "column", "1x1")
     nothing = class_ in EMPTY or batch == "length 0"
-    own = nothing or vector or structure is None or structure in FREE or scale is None or scale == 0
+    foreign = structure is not ... and structure not in STRUCTURES  # of another function than cases.matrix
+    own = nothing or vector or structure is None or structure in FREE or foreign or scale is None or scale == 0
     p = None if dtype is ... else precision_of(dtype)
     return (
         none_iff("order", class_ in EMPTY, "class")

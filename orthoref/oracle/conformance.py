@@ -299,7 +299,7 @@ def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dty
     if isinstance(skip, str):
         raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
-    levels = row.levels
+    levels = row.shown(claimed, row.levels)
     if layouts is not None:
         memory = tuple(level for level in levels.memory if level in layouts)
         cotangent = tuple(level for level in levels.cotangent if level in layouts or level not in MEMORY)

@@ -176,6 +176,10 @@ class Operation:
         not given.
     vectors : tuple of str
         Inputs and outputs of shape (..., n); the oracle has them as columns (..., n, 1).
+    complexes : callable
+        ``complexes(claimed)``: outputs that are complex where the first input is real.
+    shown : callable
+        ``shown(claimed, levels)``: what of the levels a claim leaves, and what draws its inputs.
     levels : Levels
         Of the factors of an input, what a conformance run shows: see :mod:`orthoref.oracle.battery`.
     limit : float
@@ -205,6 +209,8 @@ class Operation:
     unit: str = ""
     optional: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ()
+    complexes: Callable[[Any], tuple[str, ...]] = lambda claimed: ()
+    shown: Callable[[Any, Levels], Levels] = lambda claimed, levels: levels
     outside: Callable[..., str] = lambda inputs, claimed: ""
     companions: Callable[[Any], Mapping[str, str | Callable[..., np.ndarray]]] = lambda claimed: {}
     jvp: Callable[..., Any] | None = None

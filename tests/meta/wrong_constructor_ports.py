@@ -223,6 +223,155 @@ def by_schur(a):
     return np.reshape(found, a.shape)
 
 
+# --- products of rotations and of reflections -------------------------------------------------------------------------
+
+
+def order_of(theta):
+    n = round((1 + np.sqrt(1 + 8 * theta.shape[-1])) / 2)
+    assert n * (n - 1) // 2 == theta.shape[-1]
+    return n
+
+
+def columns_of(n):
+    return [(i, j) for i in range(n) for j in range(i + 1, n)]
+
+
+def rows_of(n):
+    return [(i, j) for j in range(n) for i in range(j)]
+
+
+def brickwall_of(n):
+    return [(i, i + 1) for layer in range(n) for i in range(layer % 2, n - 1, 2)]
+
+
+def butterfly_of(n):
+    return [(i, i + s) for s in 2 ** np.arange(round(np.log2(n))) for i in range(n) if not i & s]
+
+
+def butterfly_order(theta):
+    return next(n for n in 2 ** np.arange(1, 12) if n * round(np.log2(n)) == 2 * theta.shape[-1])
+
+
+def rotations(theta, phase=None, *, planes=columns_of, order=order_of, cos=np.cos, sin=np.sin, reverse=False, sign=1,
+              conjugate=np.conj):  # fmt: skip
+    """From the right, column by column."""
+    theta = sign * theta
+    if theta.shape[-1] == 0:
+        return np.ones((*theta.shape[:-1], 1, 1), theta.dtype if phase is None else np.result_type(theta, 1j))
+    n = order(theta)
+    c, s = cos(theta), sin(theta)
+    u = np.ones_like(theta) if phase is None else np.exp(1j * phase).astype(np.result_type(theta.dtype, np.complex64))
+    q = np.zeros((*theta.shape[:-1], n, n), u.dtype) + np.eye(n, dtype=theta.dtype)
+    numbers = list(enumerate(planes(n)))
+    for k, (i, j) in reversed(numbers) if reverse else numbers:
+        x, y = q[..., i].copy(), q[..., j].copy()
+        a, b, w = (z[..., k, None] for z in (c, s, u))
+        q[..., i], q[..., j] = a * x + w * b * y, a * y - conjugate(w) * b * x
+    return q
+
+
+def rotations_as_matrices(theta):
+    n = order_of(theta)
+    q = np.eye(n, dtype=theta.dtype) + np.zeros((*theta.shape[:-1], 1, 1), theta.dtype)
+    for k, (i, j) in enumerate(columns_of(n)):
+        g = np.eye(n, dtype=theta.dtype) + np.zeros((*theta.shape[:-1], 1, 1), theta.dtype)
+        c, s = np.cos(theta[..., k]), np.sin(theta[..., k])
+        g[..., i, i], g[..., i, j], g[..., j, i], g[..., j, j] = c, -s, s, c
+        q = q @ g
+    return q
+
+
+def rotations_by_expm(theta):
+    n = order_of(theta)
+    q = np.eye(n, dtype=theta.dtype) + np.zeros((*theta.shape[:-1], 1, 1), theta.dtype)
+    for k, (i, j) in enumerate(columns_of(n)):
+        a = np.zeros_like(q)
+        a[..., i, j], a[..., j, i] = -theta[..., k], theta[..., k]
+        q = q @ scipy_expm(a)
+    return q
+
+
+def short_sine(x):
+    return x - x**3 / 6 + x**5 / 120
+
+
+def short_cosine(x):
+    return 1 - x**2 / 2 + x**4 / 24
+
+
+def angles_from_the_left(theta):
+    """G_1 (G_2 (... I)): row by row."""
+    n = order_of(theta)
+    q = np.eye(n, dtype=theta.dtype) + np.zeros((*theta.shape[:-1], 1, 1), theta.dtype)
+    for k, (i, j) in reversed(list(enumerate(columns_of(n)))):
+        x, y = q[..., i, :].copy(), q[..., j, :].copy()
+        c, s = np.cos(theta[..., k, None]), np.sin(theta[..., k, None])
+        q[..., i, :], q[..., j, :] = c * x - s * y, s * x + c * y
+    return q
+
+
+def filled_product(port: Port) -> Port:
+    """Of angles: empty stacks aside, and native byte order."""
+
+    def called(theta, *arrays):
+        given = [x.astype(x.dtype.newbyteorder("=")) for x in (theta, *arrays)]
+        return np.array(port(*given), order="C")
+
+    return called
+
+
+def below(v):
+    return np.tril(v, -1) + np.eye(*v.shape[-2:], dtype=v.dtype)
+
+
+def two_over(v):
+    squares = np.sum(np.abs(v) ** 2, axis=-2)
+    return np.where(squares > 0, 2 / np.where(squares > 0, squares, 1), 0)
+
+
+def reflections(v, tau=None, *, stored=below, columns=None, reverse=False, adjoint=np.conj, tau_of=None):
+    """From the last one, on the identity."""
+    v = stored(v)
+    tau = (tau_of or two_over)(v) if tau is None or tau_of else tau
+    m, k = v.shape[-2:]
+    q = np.zeros((*v.shape[:-2], m, columns or k), v.dtype) + np.eye(m, columns or k, dtype=v.dtype)
+    for i in range(k) if reverse else range(k - 1, -1, -1):
+        w = v[..., i : i + 1]
+        q = q - tau[..., i, None, None] * w @ (t(adjoint(w)) @ q)
+    return q
+
+
+def as_it_is(v):
+    return v
+
+
+def whole_reflections(v, **options):
+    """Without tau; scaled to a largest entry of 1 first."""
+    size = np.max(np.abs(v), axis=-2, keepdims=True)
+    return reflections(v / np.where(size > 0, size, 1), stored=as_it_is, **options)
+
+
+def compact(v, tau, *, product=True):
+    """WY."""
+    v = below(v)
+    k = v.shape[-1]
+    gram, d = np.triu(ct(v) @ v, 1), tau[..., None] * np.eye(k, dtype=v.dtype)
+    middle = solve(np.eye(k, dtype=v.dtype) + d @ gram, d) if product else d
+    return np.eye(v.shape[-2], k, dtype=v.dtype) - v @ middle @ ct(v[..., :k, :])
+
+
+def by_lapack(v, tau):
+    """orgqr, ungqr: matrix by matrix."""
+    name = "ungqr" if np.iscomplexobj(v) else "orgqr"
+    function = scipy.linalg.get_lapack_funcs(name, (v,))
+    flat = zip(v.reshape(-1, *v.shape[-2:]), tau.reshape(-1, tau.shape[-1]), strict=True)
+    return np.reshape([function(np.asfortranarray(a), b)[0] for a, b in flat], v.shape)
+
+
+def normalised_columns(v):
+    return v / np.linalg.norm(v, axis=-2, keepdims=True)
+
+
 # --- derivatives ------------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +422,9 @@ def real_for_real(port):
 
 GIVEN = {"diagonal": "given"}
 HALF = {"sign": -1, "factor": 0.5}  # torch, geotorch
+PHASED = {"phase": "given"}
+UNIT = {"tau": "none"}
+BUTTERFLY = {"order": "butterfly"}
 COMPLEX = {"dtypes": ("complex64", "complex128")}
 CONJUGATE = "conjugate is missing.*: right for real, wrong for complex"
 
@@ -317,6 +469,55 @@ _WRONG = [
     ("times 0.7", "skew_exp", expm_of(lambda a: 0.7 * a), "A is taken 0.7 times"),
     ("odd n", "skew_exp", odd_by_pairs, "not orthonormal|odd|alone"),
     ("float32", "skew_exp", in_float32(by_eigh), "accurate to float32"),
+    ("reversed", "givens_product", partial(rotations, reverse=True), "product order reversed"),
+    ("sign", "givens_product", partial(rotations, sign=-1), "the angle's sign"),
+    ("transpose", "givens_product", lambda x: t(rotations(x)), "transpose of the stated convention"),
+    ("degrees", "givens_product", lambda x: rotations(np.deg2rad(x).astype(x.dtype)), "degrees are taken for radians"),
+    ("half", "givens_product", partial(rotations, sign=0.5), "half of the angles"),
+    ("rows", "givens_product", partial(rotations, planes=rows_of), "this is order=rows, not columns"),
+    ("brickwall", "givens_product", partial(rotations, planes=brickwall_of), "this is order=brickwall"),
+    ("columns", "givens_product", rotations, "this is order=columns, not round_robin", {"order": "round_robin"}),
+    ("series", "givens_product", partial(rotations, cos=short_cosine, sin=short_sine), "truncated series of 3 terms"),
+    ("|cos|", "givens_product", partial(rotations, cos=lambda x: np.sqrt(1 - np.sin(x) ** 2)), "its sign is lost"),
+    ("cos for sin", "givens_product", partial(rotations, cos=np.sin, sin=np.cos), "sine and cosine are exchanged"),
+    ("butterfly, reversed", "givens_product", partial(rotations, planes=butterfly_of, order=butterfly_order,
+     reverse=True), "product order reversed", {"order": "butterfly"}),
+    ("no phase", "givens_product", lambda x, p: rotations(x, 0 * p), "phases are lost", PHASED),
+    ("-phase", "givens_product", lambda x, p: rotations(x, -p), "sign of the phases", PHASED),
+    ("one phase", "givens_product", partial(rotations, conjugate=lambda u: u), CONJUGATE, PHASED),
+    ("float32", "givens_product", lambda x: rotations(x.astype("float32")).astype(x.dtype), "accurate to float32"),
+    ("odd n", "givens_product", lambda x: rotations(x * (np.arange(x.shape[-1]) < x.shape[-1] - order_of(x) % 2)),
+     "last rotation is lost|odd"),
+    ("n = 2", "givens_product", lambda x: rotations(-x if x.shape[-1] == 1 else x), "order 2|angle's sign"),
+    ("reversed", "householder_product", partial(reflections, reverse=True), "product order reversed"),
+    ("tau lost", "householder_product", lambda v, tau: reflections(v), "tau lost"),
+    ("conjugated tau", "householder_product", lambda v, tau: reflections(v, np.conj(tau)), "H for H.H"),
+    ("adjoint", "householder_product", lambda v, tau: reflections(v, np.conj(tau), reverse=True), "transpose"),
+    ("v^T", "householder_product", partial(reflections, adjoint=lambda x: x), "v v.T in place of v v.H"),
+    ("R as well", "householder_product", partial(reflections, stored=as_it_is), "on and above the diagonal too"),
+    ("no ones", "householder_product", partial(reflections, stored=np.tril), "what stands there is taken"),
+    ("zeros", "householder_product", partial(reflections, stored=lambda v: np.tril(v, -1)), "zeros are taken"),
+    ("sum", "householder_product", partial(compact, product=False), "added, not multiplied"),
+    ("1/tau", "householder_product", lambda v, tau: reflections(v, 2 * tau), "tau is taken twice"),
+    ("normalised", "householder_product", lambda v, tau: reflections(normalised_columns(below(v)), tau,
+     stored=as_it_is), "normalised although tau is given"),
+    ("last columns", "householder_product", lambda v, tau: reflections(v, tau, columns=v.shape[-2])[
+     ..., v.shape[-2] - v.shape[-1] :], "last columns of Q"),
+    ("batch", "householder_product", lambda v, tau: reflections(v, np.broadcast_to(tau[:1], tau.shape)),
+     "for stacks|differs"),
+    ("normalised twice", "householder_product", partial(whole_reflections, tau_of=lambda v: two_over(v) ** 2 / 2),
+     "normalised|differs|not orthonormal", UNIT),
+    ("normalised twice, plain", "householder_product", partial(reflections, stored=as_it_is,
+     tau_of=lambda v: two_over(v) ** 2 / 2), "reflector normalised twice", UNIT, {"skip": ("extreme scale",)}),
+    ("factor 2", "householder_product", partial(whole_reflections, tau_of=lambda v: two_over(v) / 2),
+     "the factor 2 is missing", UNIT),
+    ("unit v", "householder_product", partial(reflections, stored=as_it_is, tau_of=lambda v: 2 + 0 * two_over(v)),
+     "reflectors of length 1 are expected", UNIT),
+    ("0/0", "householder_product", lambda v: reflections(normalised_columns(v), stored=as_it_is,
+     tau_of=lambda v: 2 + 0 * two_over(v)), "zero reflector|NaN", UNIT),
+    ("eps", "householder_product", partial(reflections, stored=as_it_is, tau_of=lambda v: 2 / (np.sum(np.abs(v) ** 2,
+     axis=-2) + 1e-6).astype(v.dtype)), "1e-06 is added to", UNIT),
+    ("k < n", "householder_product", lambda v: whole_reflections(v), "has shape", {"columns": "full", **UNIT}),
     ("half", "cayley_jvp", lambda a, e: cayley_jvp(a, e) / 2, "q_dot is half"),
     ("one N", "cayley_jvp", partial(cayley_jvp, right=0), "one N is missing"),
     ("commuting", "cayley_jvp", partial(cayley_jvp, left=2, right=0), "as if A and A_dot commuted"),
@@ -339,7 +540,14 @@ _WRONG = [
     ("A^T", "skew_exp_vjp", lambda a, g: block_expm(t(a), g), CONJUGATE),
 ]  # fmt: skip
 
-WRONG = [Entry(e[0], e[1], filled(e[2]), *e[3:]) for e in _WRONG]
+
+
+def entry(name, operation, port, *others):
+    door = filled_product if operation.startswith("givens_product") else filled
+    return Entry(name, operation, door(port), *others)
+
+
+WRONG = [entry(*e) for e in _WRONG]
 
 _RIGHT = [
     ("solve", "cayley", cayley),
@@ -353,6 +561,20 @@ _RIGHT = [
     ("eigh", "skew_exp", by_eigh),
     ("Schur", "skew_exp", by_schur),
     ("series", "skew_exp", series_of_any_norm),
+    ("columns", "givens_product", rotations),
+    ("rows from the left", "givens_product", angles_from_the_left),
+    ("matrices", "givens_product", rotations_as_matrices),
+    ("exponentials", "givens_product", rotations_by_expm),
+    ("phases", "givens_product", rotations, PHASED),
+    ("butterfly", "givens_product", partial(rotations, planes=butterfly_of, order=butterfly_order), BUTTERFLY),
+    ("brickwall", "givens_product", partial(rotations, planes=brickwall_of), {"order": "brickwall", **PHASED}),
+    ("plain", "householder_product", reflections),
+    ("WY", "householder_product", compact),
+    ("LAPACK", "householder_product", by_lapack),
+    ("backward", "householder_product", partial(reflections, reverse=True), {"order": "backward"}),
+    ("whole", "householder_product", partial(reflections, stored=as_it_is), {"storage": "full"}),
+    ("unnormalised", "householder_product", whole_reflections, UNIT),
+    ("full", "householder_product", lambda v: whole_reflections(v, columns=v.shape[-2]), {"columns": "full", **UNIT}),
     ("N A N", "cayley_jvp", cayley_jvp),
     ("N A N", "cayley_vjp", cayley_vjp, {"space": "skew"}),
     ("by parts", "cayley_vjp", cayley_vjp_by_parts),
@@ -368,4 +590,4 @@ def by_eigh_cayley(a):
     return q if np.iscomplexobj(a) else q.real
 
 
-RIGHT = [Entry(e[0], e[1], filled(e[2]), "", *e[3:]) for e in _RIGHT]
+RIGHT = [entry(*e[:3], "", *e[3:]) for e in _RIGHT]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from orthoref.oracle.constructors import products
 from orthoref.oracle.constructors import truth as exact
 from orthoref.oracle.constructors.ratios import columns_of, truths
 from orthoref.oracle.derivative import Mistake, Truth, multiples, shorter, undone
@@ -23,7 +24,7 @@ LIMIT, MUCH = 10.0, 4.0
 SHORT = 8.0  # units of a shorter format that its rounding may make of a result
 TERMS = 16  # longest series that is told
 Values = Mapping[str, np.ndarray]
-MISSING = "a conjugate is missing: right for real, wrong for complex"
+MISSING = products.MISSING
 
 
 def variants(name: str, inputs: Data, outputs: Data, claimed: Any, precision: Precision,
@@ -272,7 +273,12 @@ def _rodrigues(a: np.ndarray, n: int) -> Iterator[Mistake]:
             yield f"Rodrigues' formula with the angle {words}: exact for one plane only, n = 3", made
 
 
-MISTAKES: dict[str, Callable[..., Iterator[Mistake]]] = {"cayley": _cayley, "skew_exp": _exp}
+MISTAKES: dict[str, Callable[..., Iterator[Mistake]]] = {
+    "cayley": _cayley,
+    "skew_exp": _exp,
+    "givens_product": products.givens,
+    "householder_product": products.householder,
+}
 
 
 def describe(name: str, inputs: Data, outputs: Data, claimed: Any, precision: Precision,
