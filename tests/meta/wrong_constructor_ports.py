@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     words: str = ""
     claims: dict[str, Any] = {}  # noqa: RUF012 - a NamedTuple
     options: dict[str, Any] = {}  # noqa: RUF012
+    where: dict[str, Any] = {}  # noqa: RUF012 - cases that show it, if a generic one does not
 
 
 def ct(x):
@@ -395,9 +396,13 @@ def cayley_vjp_by_parts(a, q_bar, *, inverse=True, factor=True):
 
 
 def block_expm(a, e):
+    """Of a direction of length 1, as it is linear in that."""
+    size = np.max(np.abs(e), axis=(-2, -1), keepdims=True)
+    size = np.where(size > 0, size, 1)
+    e = e / size
     zero = np.zeros_like(a)
     k = np.concatenate([np.concatenate([a, e], -1), np.concatenate([zero, a], -1)], -2)
-    return scipy_expm(k)[..., : a.shape[-1], a.shape[-1] :]
+    return size * scipy_expm(k)[..., : a.shape[-1], a.shape[-1] :]
 
 
 def exp_quotients(a, e):
@@ -424,6 +429,8 @@ GIVEN = {"diagonal": "given"}
 HALF = {"sign": -1, "factor": 0.5}  # torch, geotorch
 PHASED = {"phase": "given"}
 UNIT = {"tau": "none"}
+STACK = {"shapes": [(2, 3, 4, 4)], "dtypes": ["float64"], "max_cases": 4}
+SMALL = {"shapes": [(3, 3)], "dtypes": ["float64"], "max_cases": 16}
 BUTTERFLY = {"order": "butterfly"}
 COMPLEX = {"dtypes": ("complex64", "complex128")}
 CONJUGATE = "conjugate is missing.*: right for real, wrong for complex"
@@ -451,10 +458,11 @@ _WRONG = [
     ("no D", "cayley", lambda a, d: cayley(a), "D is missing", GIVEN),
     ("D on the left", "cayley", lambda a, d: d[..., :, None] * cayley(a), "the other side", GIVEN),
     ("D transposed as well", "cayley", lambda a, d: ct(cayley(a, d)), "transpose.*D on the left", GIVEN),
-    ("batch", "cayley", flat_batch(cayley), "for stacks"),
-    ("first member", "cayley", first_member(cayley), "for stacks"),
-    ("layout", "cayley", rows_of_a_buffer(cayley), "columns in memory one after the other|Fortran|transposed"),
-    ("clamped", "skew_exp", clamped, "scale|extreme|full turn|half turn"),
+    ("batch", "cayley", flat_batch(cayley), "for stacks", {}, {}, STACK),
+    ("first member", "cayley", first_member(cayley), "for stacks", {}, {}, STACK),
+    ("layout", "cayley", rows_of_a_buffer(cayley), "columns in memory one after the other|Fortran|transposed", {}, {},
+     {"shapes": [(5, 5)], "dtypes": ["float64"]}),
+    ("clamped", "skew_exp", clamped, "scale|extreme|full turn|half turn", {}, {}, SMALL),
     ("transpose", "skew_exp", expm_of(lambda a: -a), "transpose of the stated convention"),
     ("A - A^H", "skew_exp", expm_of(lambda a: a - ct(a)), "A - A.H is formed"),
     ("Cayley", "skew_exp", scaled(-0.5), r"Cayley transform \(I - A/2\)"),
@@ -462,12 +470,12 @@ _WRONG = [
     ("squared series", "skew_exp", partial(series, degree=4, squarings=3), "truncated series of 5 terms, and 3 squar"),
     ("Euler", "skew_exp", squared_euler, r"\(I . A/1024\)"),
     ("Rodrigues", "skew_exp", safe_rodrigues, "Rodrigues"),
-    ("Rodrigues, 0/0", "skew_exp", rodrigues, "NaN .* zero input: 0/0"),
+    ("Rodrigues, 0/0", "skew_exp", rodrigues, "NaN .* zero input: 0/0", {}, {}, SMALL),
     ("entry by entry", "skew_exp", np.exp, "entry by entry"),
     ("V^T", "skew_exp", by_eigh_transposed, "differs from the exact|not orthonormal", {}, COMPLEX),
     ("degrees", "skew_exp", expm_of(lambda a: a * (np.pi / 180)), "degrees are taken for radians"),
     ("times 0.7", "skew_exp", expm_of(lambda a: 0.7 * a), "A is taken 0.7 times"),
-    ("odd n", "skew_exp", odd_by_pairs, "not orthonormal|odd|alone"),
+    ("odd n", "skew_exp", odd_by_pairs, "not orthonormal|odd|alone", {}, {}, SMALL),
     ("float32", "skew_exp", in_float32(by_eigh), "accurate to float32"),
     ("reversed", "givens_product", partial(rotations, reverse=True), "product order reversed"),
     ("sign", "givens_product", partial(rotations, sign=-1), "the angle's sign"),
@@ -488,7 +496,8 @@ _WRONG = [
     ("float32", "givens_product", lambda x: rotations(x.astype("float32")).astype(x.dtype), "accurate to float32"),
     ("odd n", "givens_product", lambda x: rotations(x * (np.arange(x.shape[-1]) < x.shape[-1] - order_of(x) % 2)),
      "last rotation is lost|odd"),
-    ("n = 2", "givens_product", lambda x: rotations(-x if x.shape[-1] == 1 else x), "order 2|angle's sign"),
+    ("n = 2", "givens_product", lambda x: rotations(-x if x.shape[-1] == 1 else x), "order 2|angle's sign", {}, {},
+     {"shapes": [(2, 2)], "max_cases": 2}),
     ("reversed", "householder_product", partial(reflections, reverse=True), "product order reversed"),
     ("tau lost", "householder_product", lambda v, tau: reflections(v), "tau lost"),
     ("conjugated tau", "householder_product", lambda v, tau: reflections(v, np.conj(tau)), "H for H.H"),
@@ -514,7 +523,7 @@ _WRONG = [
     ("unit v", "householder_product", partial(reflections, stored=as_it_is, tau_of=lambda v: 2 + 0 * two_over(v)),
      "reflectors of length 1 are expected", UNIT),
     ("0/0", "householder_product", lambda v: reflections(normalised_columns(v), stored=as_it_is,
-     tau_of=lambda v: 2 + 0 * two_over(v)), "zero reflector|NaN", UNIT),
+     tau_of=lambda v: 2 + 0 * two_over(v)), "zero reflector|NaN", UNIT, {}, {"shapes": [(4, 3)], "dtypes": ["float64"]}),
     ("eps", "householder_product", partial(reflections, stored=as_it_is, tau_of=lambda v: 2 / (np.sum(np.abs(v) ** 2,
      axis=-2) + 1e-6).astype(v.dtype)), "1e-06 is added to", UNIT),
     ("k < n", "householder_product", lambda v: whole_reflections(v), "has shape", {"columns": "full", **UNIT}),
@@ -524,7 +533,7 @@ _WRONG = [
     ("sign", "cayley_jvp", partial(cayley_jvp, c=-1.0), "transposed convention"),
     ("detached inverse", "cayley_vjp", partial(cayley_vjp_by_parts, inverse=False), "the inverse is detached"),
     ("detached factor", "cayley_vjp", partial(cayley_vjp_by_parts, factor=False), "I - c A is detached"),
-    ("N for N^H", "cayley_vjp", partial(cayley_vjp, adjoint=lambda x: x), "N is not transposed"),
+    ("N for N^H", "cayley_vjp", partial(cayley_vjp, adjoint=lambda x: x), "the derivative at -A: N is not transposed"),
     ("N^T for N^H", "cayley_vjp", partial(cayley_vjp, adjoint=t), CONJUGATE),
     ("twice the skew part", "cayley_vjp", partial(cayley_vjp, part=lambda x: 2 * skew(x)), "a_bar is twice"),
     ("Hermitian part", "cayley_vjp", partial(cayley_vjp, part=lambda x: (x + ct(x)) / 2), "a_bar is zero|Hermitian"),
@@ -533,8 +542,8 @@ _WRONG = [
     ("conjugated", "cayley_vjp", lambda a, g: np.conj(cayley_vjp(a, g)), "a_bar is conjugated"),
     ("commuting", "skew_exp_jvp", lambda a, e: scipy_expm(a) @ e, "as if A and A_dot commuted: Q A_dot"),
     ("mean", "skew_exp_jvp", lambda a, e: (scipy_expm(a) @ e + e @ scipy_expm(a)) / 2, "the mean"),
-    ("0/0 for equal angles", "skew_exp_jvp", real_for_real(exp_divided), "NaN or infinite"),
-    ("at A = 0", "skew_exp_jvp", lambda a, e: e.copy(), "straight-through"),
+    ("0/0 for equal angles", "skew_exp_jvp", real_for_real(exp_divided), "NaN or infinite", {}, {}, SMALL),
+    ("at A = 0", "skew_exp_jvp", lambda a, e: e.copy(), "the derivative at A = 0"),
     ("no adjoint", "skew_exp_vjp", block_expm, "at -A: the adjoint is forgotten"),
     ("commuting", "skew_exp_vjp", lambda a, g: skew(ct(scipy_expm(a)) @ g), "as if A and A_dot commuted: skew.Q.H Q_bar"),
     ("A^T", "skew_exp_vjp", lambda a, g: block_expm(t(a), g), CONJUGATE),

@@ -59,7 +59,8 @@ def _cayley(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
         said = f"A is taken {words} times: this is the derivative for factor={claimed.factor * times:g}"
         yield said, derivative(a, moved, times * c, d)
         yield f"{said}; and of the transposed convention", derivative(a, moved, -times * c, d)
-    yield "the derivative at -A", derivative(-a, moved, c, d)
+    forgotten = ": N is not transposed, N Q_bar D N in place of N^H Q_bar D N^H" if vjp else ""
+    yield f"the derivative at -A{forgotten}", derivative(-a, moved, c, d)
     if "diagonal" in values:
         one = np.ones_like(d)
         yield "D is missing", derivative(a, moved, c, one)
@@ -69,7 +70,6 @@ def _cayley(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
         )
     if vjp:
         g = moved * d
-        yield "N is not transposed: N Q_bar D N in place of N^H Q_bar D N^H", skewed(-2 * c * n @ g @ n)
         yield "one N is not transposed: N Q_bar D N^H", skewed(-2 * c * n @ g @ ct(n))
         yield "one N is not transposed: N^H Q_bar D N", skewed(-2 * c * ct(n) @ g @ n)
         yield "only I - c A is differentiated: the inverse is detached", skewed(-c * ct(n) @ g)
