@@ -425,10 +425,124 @@ def real_for_real(port):
     return lambda a, e: port(a, e) if np.iscomplexobj(a) else port(a, e).real
 
 
+def rotations_jvp(theta, theta_dot, *, planes=columns_of, sign=1, last=True):
+    """The product rule, matrix by matrix."""
+    if theta.shape[-1] == 0:
+        return np.zeros((*theta.shape[:-1], 1, 1), theta.dtype)
+    n = order_of(theta)
+    q = np.eye(n, dtype=theta.dtype) + np.zeros((*theta.shape[:-1], 1, 1), theta.dtype)
+    q_dot, numbers = np.zeros_like(q), list(enumerate(planes(n)))
+    for k, (i, j) in numbers:
+        g, g_dot = np.eye(n, dtype=theta.dtype) + 0 * q, 0 * q
+        c, s, e = np.cos(theta[..., k]), sign * np.sin(theta[..., k]), theta_dot[..., k]
+        g[..., i, i], g[..., i, j], g[..., j, i], g[..., j, j] = c, -s, s, c
+        if last or k < len(numbers) - 1:
+            g_dot[..., i, i], g_dot[..., j, j] = -sign * s * e, -sign * s * e
+            g_dot[..., i, j], g_dot[..., j, i] = -sign * c * e, sign * c * e
+        q, q_dot = q @ g, q_dot @ g + q @ g_dot
+    return q_dot
+
+
+def rotations_vjp(theta, q_bar, *, planes=columns_of, undone=True):
+    """A sweep that undoes the rotations."""
+    theta_bar = np.zeros_like(theta)
+    if theta.shape[-1] == 0:
+        return theta_bar
+    n = order_of(theta)
+    w = q_bar @ t(rotations(theta, planes=planes))
+    for k, (i, j) in enumerate(planes(n)):
+        theta_bar[..., k] = w[..., j, i] - w[..., i, j]
+        if undone:
+            g = np.eye(n, dtype=theta.dtype) + 0 * w
+            c, s = np.cos(theta[..., k]), np.sin(theta[..., k])
+            g[..., i, i], g[..., i, j], g[..., j, i], g[..., j, j] = c, -s, s, c
+            w = t(g) @ w @ g
+    return theta_bar
+
+
+def rotations_vjp_by_products(theta, q_bar):
+    """<dQ/d theta_k, Q_bar>, one after the other."""
+    if theta.shape[-1] == 0:
+        return np.zeros_like(theta)
+    bars = [
+        np.sum(rotations_jvp(theta, np.broadcast_to(e, theta.shape)) * q_bar, axis=(-2, -1))
+        for e in np.eye(theta.shape[-1], dtype=theta.dtype)
+    ]
+    return np.stack(bars, axis=-1)
+
+
+def reflections_jvp(v, tau, v_dot, tau_dot, *, moving=True, both=True):
+    v, v_dot = below(v), np.tril(v_dot, -1)
+    m, k = v.shape[-2:]
+    q = np.zeros_like(v) + np.eye(m, k, dtype=v.dtype)
+    q_dot = np.zeros_like(q)
+    for i in range(k - 1, -1, -1):
+        w, e = v[..., i : i + 1], v_dot[..., i : i + 1]
+        a, b = tau[..., i, None, None], tau_dot[..., i, None, None] * moving
+        q_dot = q_dot - a * w @ (ct(w) @ q_dot) - b * w @ (ct(w) @ q) - a * e @ (ct(w) @ q) - both * a * w @ (ct(e) @ q)
+        q = q - a * w @ (ct(w) @ q)
+    return q_dot
+
+
+def reflections_vjp(v, q_bar, tau=None, *, stored=below, adjoint=np.conj, constant=False, one=False, undo=False):
+    """Reverse mode over stored products; ``undo``: by division, as torch does."""
+    whole, unit = stored(v), tau is None
+    tau = two_over(whole) if unit else tau
+    m, k = whole.shape[-2:]
+    s = np.zeros((*v.shape[:-2], *q_bar.shape[-2:]), v.dtype) + np.eye(*q_bar.shape[-2:], dtype=v.dtype)
+    products = [s]
+    for i in range(k - 1, 0, -1):
+        w = whole[..., i : i + 1]
+        products.append(products[-1] - tau[..., i, None, None] * w @ (ct(w) @ products[-1]))
+    v_bar, tau_bar = np.zeros_like(whole), np.zeros(whole.shape[:-2] + (k,), v.dtype)
+    q = products[-1] - tau[..., 0, None, None] * whole[..., :1] @ (ct(whole[..., :1]) @ products[-1]) if k else s
+    for i in range(k):
+        w, a = whole[..., i : i + 1], tau[..., i, None, None]
+        if undo:
+            squares = np.sum(np.abs(w) ** 2, axis=(-2, -1))[..., None, None]
+            q = q - a / (a * squares - 1) * w @ (ct(w) @ q)
+        s = q if undo else products[k - 1 - i]
+        left, right = q_bar @ (ct(s) @ w), s @ (ct(q_bar) @ w)
+        scalar = -(ct(w) @ left)
+        bar = -adjoint(a) * left - (0 if one else a * right)
+        if unit and not constant:
+            bar = bar - w * scalar.real * a * a
+        v_bar[..., i : i + 1], tau_bar[..., i] = bar, scalar[..., 0, 0]
+        q_bar = q_bar - np.conj(a) * w @ (ct(w) @ q_bar)
+    v_bar = np.tril(v_bar, -1) if stored is below else v_bar
+    return v_bar if unit else (v_bar, tau_bar)
+
+
+def lapack_vjp(**options):
+    return lambda v, tau, q_bar: reflections_vjp(v, q_bar, tau, **options)
+
+
+def conjugated_tau_bar(v, tau, q_bar):
+    v_bar, tau_bar = reflections_vjp(v, q_bar, tau)
+    return v_bar, np.conj(tau_bar)
+
+
+def above_too(v, tau, q_bar):
+    return reflections_vjp(below(v), q_bar, tau, stored=as_it_is)
+
+
+def several(port: Port) -> Port:
+    """Of several results: in the dtype and the shape of the inputs, empty ones aside."""
+
+    def called(v, tau, q_bar):
+        given = [x.astype(x.dtype.newbyteorder("=")) for x in (v, tau, q_bar)]
+        with np.errstate(all="ignore"):
+            return tuple(np.array(x) for x in port(*given)) if v.size else (np.zeros_like(v), np.zeros_like(tau))
+
+    return called
+
+
 GIVEN = {"diagonal": "given"}
 HALF = {"sign": -1, "factor": 0.5}  # torch, geotorch
 PHASED = {"phase": "given"}
 UNIT = {"tau": "none"}
+SINGULAR = {"shapes": [(4, 3)], "dtypes": ["float64"]}
+FAR = ("extreme scale",)
 STACK = {"shapes": [(2, 3, 4, 4)], "dtypes": ["float64"], "max_cases": 4}
 SMALL = {"shapes": [(3, 3)], "dtypes": ["float64"], "max_cases": 16}
 BUTTERFLY = {"order": "butterfly"}
@@ -545,6 +659,25 @@ _WRONG = [
     ("0/0 for equal angles", "skew_exp_jvp", real_for_real(exp_divided), "NaN or infinite", {}, {}, SMALL),
     ("at A = 0", "skew_exp_jvp", lambda a, e: e.copy(), "the derivative at A = 0"),
     ("no adjoint", "skew_exp_vjp", block_expm, "at -A: the adjoint is forgotten"),
+    ("sign", "givens_product_jvp", partial(rotations_jvp, sign=-1), "the angle's sign"),
+    ("rows", "givens_product_jvp", partial(rotations_jvp, planes=rows_of), "this is order=rows"),
+    ("degrees", "givens_product_jvp", lambda x, e: rotations_jvp(x, e * (np.pi / 180)), "q_dot differs"),
+    ("last angle", "givens_product_jvp", partial(rotations_jvp, last=False), "by the last angle is lost"),
+    ("not undone", "givens_product_vjp", partial(rotations_vjp, undone=False), "does not undo .*Q_bar Q.H"),
+    ("rows", "givens_product_vjp", partial(rotations_vjp, planes=rows_of), "this is order=rows"),
+    ("reversed", "givens_product_vjp", lambda x, g: rotations_vjp(x, g)[..., ::-1], "in reverse order"),
+    ("transposed", "givens_product_vjp", lambda x, g: rotations_vjp(x, t(g)), "adjoint is taken of Q.H"),
+    ("half", "givens_product_vjp", lambda x, g: rotations_vjp(x, g) / 2, "theta_bar is half"),
+    ("tau is constant", "householder_product_jvp", partial(reflections_jvp, moving=False), "tau is taken for a constant"),
+    ("one term", "householder_product_jvp", partial(reflections_jvp, both=False), "only one of v v.H moves: v_dot v.H"),
+    ("one term", "householder_product_vjp", lapack_vjp(one=True), "only one of v v.H is differentiated"),
+    ("tau, not conj tau", "householder_product_vjp", lapack_vjp(adjoint=lambda x: x), CONJUGATE),
+    ("conjugated tau_bar", "householder_product_vjp", conjugated_tau_bar, "tau_bar is conjugated"),
+    ("above the diagonal", "householder_product_vjp", above_too, "on and above the diagonal too"),
+    ("torch's division", "householder_product_vjp", lapack_vjp(undo=True), "singular tau|NaN", {}, {}, SINGULAR),
+    ("v_bar alone", "householder_product_vjp", lambda v, tau, g: reflections_vjp(v, g, tau)[0], "tau_bar is missing"),
+    ("constant tau", "householder_product_vjp", partial(reflections_vjp, stored=as_it_is, constant=True),
+     "is taken for a constant", UNIT),
     ("commuting", "skew_exp_vjp", lambda a, g: skew(ct(scipy_expm(a)) @ g), "as if A and A_dot commuted: skew.Q.H Q_bar"),
     ("A^T", "skew_exp_vjp", lambda a, g: block_expm(t(a), g), CONJUGATE),
 ]  # fmt: skip
@@ -552,7 +685,8 @@ _WRONG = [
 
 
 def entry(name, operation, port, *others):
-    door = filled_product if operation.startswith("givens_product") else filled
+    pair = operation == "householder_product_vjp" and name != "v_bar alone" and not (others and UNIT in others)
+    door = filled_product if operation.startswith("givens_product") else several if pair else filled
     return Entry(name, operation, door(port), *others)
 
 
@@ -584,6 +718,12 @@ _RIGHT = [
     ("whole", "householder_product", partial(reflections, stored=as_it_is), {"storage": "full"}),
     ("unnormalised", "householder_product", whole_reflections, UNIT),
     ("full", "householder_product", lambda v: whole_reflections(v, columns=v.shape[-2]), {"columns": "full", **UNIT}),
+    ("product rule", "givens_product_jvp", rotations_jvp),
+    ("undone", "givens_product_vjp", rotations_vjp),
+    ("product rule", "givens_product_vjp", rotations_vjp_by_products),
+    ("product rule", "householder_product_jvp", reflections_jvp),
+    ("stored products", "householder_product_vjp", lapack_vjp()),
+    ("unnormalised", "householder_product_vjp", partial(reflections_vjp, stored=as_it_is), UNIT, {"skip": FAR}),
     ("N A N", "cayley_jvp", cayley_jvp),
     ("N A N", "cayley_vjp", cayley_vjp, {"space": "skew"}),
     ("by parts", "cayley_vjp", cayley_vjp_by_parts),
