@@ -22,7 +22,7 @@ from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
 from orthoref.oracle.cases import MEMORY, Case
 from orthoref.oracle.isolated import Child, Died, Isolated, Recipe
-from orthoref.oracle.laws import LAWS, broken, chosen
+from orthoref.oracle.laws import LAWS, broken, chosen, laws_of
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
 from orthoref.oracle.operations import ROWS
@@ -145,7 +145,7 @@ def check(
     claimed = claim_of(row, claims)
     if convert is None and (short := [d for d in dtypes or () if d in PRECISIONS and not hasattr(np, d)]):
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
-    laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
+    laws = [law for law in laws_of(row) if law.name not in skip]
     layouts = None if convert is None else CONVERTED
     cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip

@@ -176,6 +176,8 @@ class Operation:
         not given.
     vectors : tuple of str
         Inputs and outputs of shape (..., n); the oracle has them as columns (..., n, 1).
+    random : bool
+        A port may return something else for the same input: the laws about equal bits are not tried.
     complexes : callable
         ``complexes(claimed)``: outputs that are complex where the first input is real.
     shown : callable
@@ -209,6 +211,7 @@ class Operation:
     unit: str = ""
     optional: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ()
+    random: bool = False
     complexes: Callable[[Any], tuple[str, ...]] = lambda claimed: ()
     shown: Callable[[Any, Levels], Levels] = lambda claimed, levels: levels
     outside: Callable[..., str] = lambda inputs, claimed: ""

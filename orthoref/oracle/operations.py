@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orthoref.oracle.constructors import derivative_row as constructor_derivative
+from orthoref.oracle.constructors import random_row as random_matrices
 from orthoref.oracle.constructors import row as constructors
 from orthoref.oracle.newton_schulz import derivative_row as newton_schulz_derivative
 from orthoref.oracle.newton_schulz import row as newton_schulz
@@ -14,5 +15,5 @@ from orthoref.oracle.stiefel import row as stiefel
 OPERATIONS: dict[str, Operation] = {row.name: row for row in (polar.ROW, newton_schulz.ROW)}
 DERIVATIVES: dict[str, Operation] = {row.name: row for row in (*polar_derivative.ROWS, *newton_schulz_derivative.ROWS)}
 GEOMETRY: dict[str, Operation] = {row.name: row for row in stiefel.ROWS}  # points, tangents and gradients
-CONSTRUCTORS: dict[str, Operation] = {row.name: row for row in (*constructors.ROWS, *constructor_derivative.ROWS)}
+CONSTRUCTORS: dict[str, Operation] = {row.name: row for row in (*constructors.ROWS, *random_matrices.ROWS, *constructor_derivative.ROWS)}
 ROWS = OPERATIONS | DERIVATIVES | GEOMETRY | CONSTRUCTORS

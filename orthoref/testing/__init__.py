@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
+    from orthoref.testing._constructors import assert_orthogonal_constructor as assert_orthogonal_constructor
     from orthoref.testing._geometry import assert_gradient as assert_gradient
     from orthoref.testing._geometry import assert_haar as assert_haar
     from orthoref.testing._geometry import assert_hessian as assert_hessian
@@ -32,7 +33,8 @@ GEOMETRY = (
     "assert_tangent",
     "assert_transport",
 )
-__all__ = [*JUDGING, *GEOMETRY, "strategies"]
+CONSTRUCTORS = ("assert_orthogonal_constructor",)
+__all__ = [*JUDGING, *GEOMETRY, *CONSTRUCTORS, "strategies"]
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +43,8 @@ def __getattr__(name: str) -> Any:
         return import_module("orthoref.testing.strategies")
     if name not in __all__:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
-    return getattr(import_module(f"orthoref.testing.{'_geometry' if name in GEOMETRY else '_assertions'}"), name)
+    home = "_geometry" if name in GEOMETRY else "_constructors" if name in CONSTRUCTORS else "_assertions"
+    return getattr(import_module(f"orthoref.testing.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -23,6 +23,12 @@ STORAGE = Claim(
 )  # fmt: skip
 TAU = Claim("tau", "given", "given: the port takes tau as well; none: it is 2/|v|^2", ("given", "none"))
 COLUMNS = Claim("columns", "thin", "of the product: as many as there are reflectors, or all", ("thin", "full"))
+SPECIAL = Claim("special", "no", "yes: determinants are 1, the measure of the rotations", ("no", "yes"))
+FALSE_ALARM = Claim("false_alarm", 1e-9, "probability with which one sample of the right measure is refused", kind=float)
+GAIN = Claim("gain", 1.0, "factor on the orthonormal matrix", kind=float)
+LAYOUTS = ("torch", "jax", "haiku")
+LAYOUT = Claim("layout", "torch", "how a weight is a matrix: (axis, others), jax: (others, axis)", LAYOUTS)
+AXIS = Claim("axis", None, "that is kept: 0 of torch, -1 of jax and haiku, if not given", kind=int)
 SPACE = Claim("space", "any", "skew: a cotangent of A is skew-Hermitian itself; any: its skew part counts", ("any", "skew"))
 
 
@@ -99,6 +105,49 @@ class Householder:
 
     def __str__(self) -> str:
         return f"storage={self.storage}, tau={self.tau}, order={self.order}, columns={self.columns}"
+
+
+@dataclass(frozen=True)
+class Haar:
+    """Uniform on the matrices with orthonormal columns, or on the rotations."""
+
+    special: str = "no"
+    false_alarm: float = 1e-9
+
+    def __post_init__(self) -> None:
+        require("special", self.special, SPECIAL)
+        require_probability(self.false_alarm)
+
+    def __str__(self) -> str:
+        return f"special={self.special}, false_alarm={self.false_alarm:g}"
+
+
+@dataclass(frozen=True)
+class Init:
+    """Gain times a uniform orthonormal matrix, laid out as a weight."""
+
+    gain: float = 1.0
+    layout: str = "torch"
+    axis: int | None = None
+    false_alarm: float = 1e-9
+
+    def __post_init__(self) -> None:
+        require("layout", self.layout, LAYOUT)
+        require_probability(self.false_alarm)
+        if not 0 < self.gain < inf or isinstance(self.gain, bool):
+            raise ValueError(f"gain={self.gain!r} is not positive")
+        if isinstance(self.axis, bool) or not isinstance(self.axis, int | None):
+            raise ValueError(f"axis={self.axis!r} is no integer")
+
+    def __str__(self) -> str:
+        axis = "" if self.axis is None else f", axis={self.axis}"
+        return f"gain={self.gain:g}, layout={self.layout}{axis}, false_alarm={self.false_alarm:g}"
+
+
+def require_probability(value: float) -> None:
+    """ValueError for what is none."""
+    if isinstance(value, bool) or not 0 < value < 1:
+        raise ValueError(f"false_alarm={value!r} is not a probability")
 
 
 def require(name: str, value: object, claim: Claim) -> None:

@@ -91,7 +91,7 @@ def outside(name: str, inputs: Data, claimed: Any) -> str:
     return derivative.overflow(partial(truths, name), inputs, claimed) if next(iter(inputs.values())).value.size else ""
 
 
-def rows(name: str, unit: str, jvp: Callable[..., Any], vjp: Callable[..., Any], levels: Levels,
+def rows(name: str, units: tuple[str, str], jvp: Callable[..., Any], vjp: Callable[..., Any], levels: Levels,
          claim: Callable[..., Any], claims: tuple[Claim, ...], primal: Callable[[Any], Mapping[str, Any]],
          inputs: tuple[str, ...], dots: Mapping[str, Any], q_bar: Any, shapes: Callable[..., dict[str, tuple[int, ...]]],
          vectors: tuple[str, ...] = (), of_vjp: tuple[Claim, ...] = (), **others: Any) -> tuple[Operation, Operation]:  # fmt: skip
@@ -103,7 +103,7 @@ def rows(name: str, unit: str, jvp: Callable[..., Any], vjp: Callable[..., Any],
 
     def one(kind: str, outputs: tuple[str, ...], more: Callable[[Any], Mapping[str, Any]], names: tuple[str, ...],
             reference: Callable[..., Any], claims: tuple[Claim, ...]) -> Operation:  # fmt: skip
-        full = f"{name}_{kind}"
+        full, unit = f"{name}_{kind}", units[kind == "vjp"]
         return Operation(
             name=full,
             inputs=(*inputs, *names),
@@ -201,17 +201,19 @@ def reference_householder(kind: str, v: Any, *others: Any, **claims: Any) -> Any
 
 
 ROWS = (
-    *rows("cayley", "2 |c| |dA| |N| n eps (1 + k) |I + c A| |N|", partial(reference_cayley, orthoref.cayley_jvp),
+    *rows("cayley", tuple(f"2 |c| |{x}| |N| n eps (1 + k) |I + c A| |N|" for x in ("dA", "Q_bar")), partial(reference_cayley, orthoref.cayley_jvp),
           partial(reference_cayley, orthoref.cayley_vjp), DERIVED, Cayley, (SIGN, FACTOR, DIAGONAL), with_signs,
           ("a", "diagonal"), {"a": direction}, lambda claimed: "input", square, ("diagonal",), (SPACE,)),
-    *rows("skew_exp", "n eps |dA| (1 + 4 |A|)", orthoref.skew_exp_jvp, lambda a, q_bar, **_: orthoref.skew_exp_vjp(
+    *rows("skew_exp", ("n eps |dA| (1 + 4 |A|)", "n eps |Q_bar| (1 + 4 |A|)"), orthoref.skew_exp_jvp, lambda a, q_bar, **_: orthoref.skew_exp_vjp(
           a, q_bar), DERIVED, Skew, (), lambda claimed: {}, ("a",), {"a": direction}, lambda claimed: "input", square, (), (SPACE,)),
-    *rows("givens_product", "n eps (sqrt(2) |dot| + |dQ|) (1 + max |theta|)", partial(reference_givens, "jvp"),
+    *rows("givens_product", ("n eps (sqrt(2) |dot| + |dQ|) (1 + max |theta|)",
+          "n eps sqrt(2) |Q_bar| (1 + max |theta|)"), partial(reference_givens, "jvp"),
           partial(reference_givens, "vjp"), TURNED, Givens, (PLANES, PHASE), with_phases, ("theta", "phase"),
           {"theta": vector, "phase": vector}, bar_of_turns, turned,
           ("theta", "phase", "theta_dot", "phase_dot", "theta_bar", "phase_bar"), shown=turns,
           dtypes=("float32", "float64")),
-    *rows("householder_product", "k eps sum |d tau| |v|^2 + 2 |tau| |v| |dv|", partial(reference_householder, "jvp"),
+    *rows("householder_product", ("k eps sum |d tau| |v|^2 + 2 |tau| |v| |dv|",
+          "k eps |Q_bar| |2 tau v|, |v^2|"), partial(reference_householder, "jvp"),
           partial(reference_householder, "vjp"), MIRRORED, Householder, (STORAGE, TAU, ORDER, COLUMNS), with_taus,
           ("v", "tau"), {"v": bar, "tau": columnwise},
           lambda claimed: left_bar if claimed.columns == "full" else bar, mirrored, ("tau", "tau_dot", "tau_bar"),

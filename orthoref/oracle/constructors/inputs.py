@@ -287,6 +287,23 @@ def _like(point: np.ndarray, n: int) -> np.ndarray:
     return np.broadcast_to(np.zeros((), point.dtype), (*point.shape[:-2], n, n))
 
 
+def normal(
+    shape: Sequence[int],
+    *,
+    structure: str = "general",
+    scale: float = 1.0,
+    seed: int = 0,
+    dtype: str = "float64",
+    members: str = "alike",
+    memory: str = "C",
+) -> np.ndarray:
+    """Independent standard normal numbers, of which a sampler may take the shape only; complex: in both parts."""
+    random, shape = np.random.RandomState(seed), checked_shape(shape)
+    values = random.standard_normal(shape)
+    values = values + 1j * random.standard_normal(shape) if dtype.startswith("complex") else values
+    return _laid_out(cast(values * scale, dtype), memory, shape)
+
+
 def stacked(
     shape: Sequence[int],
     one: Callable[[np.random.RandomState], np.ndarray],

@@ -1,0 +1,79 @@
+"""Assertions about functions that make orthogonal and unitary matrices from parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from orthoref.arrays import require_choice
+from orthoref.errors import PortFailure
+from orthoref.oracle import conformance
+from orthoref.oracle.operations import ROWS
+
+Kind = Literal["cayley", "skew_exp", "givens_product", "householder_product", "haar", "orthogonal_init"]
+KINDS = ("cayley", "skew_exp", "givens_product", "householder_product", "haar", "orthogonal_init")
+
+
+def assert_orthogonal_constructor(
+    port: Callable[..., Any],
+    kind: Kind,
+    *,
+    derivative: str | None = None,
+    jvp: Callable[..., Any] | None = None,
+    vjp: Callable[..., Any] | None = None,
+    **options: Any,
+) -> None:
+    """Assert that a function makes the orthogonal or unitary matrices that a convention says, and its derivatives.
+
+    Parameters
+    ----------
+    port : callable
+        ``port(a)`` of a skew-Hermitian matrix (..., n, n) for "cayley" and "skew_exp"; ``port(theta)`` of angles
+        (..., n(n - 1)/2) for "givens_product"; ``port(v, tau)`` of reflectors (..., m, k) and (..., k) for
+        "householder_product"; ``port(normal)`` of normal numbers for "haar", (N, n, p), and "orthogonal_init": it may
+        take the shape and the dtype of them only.
+    kind : str
+    derivative : str, optional
+        Judge the VJP that a framework finds as well: "torch", "jax", ... as in :func:`orthoref.conformance.check`.
+    jvp, vjp : callable, optional
+        Derivatives of the port: ``jvp(*inputs, *dots)``, ``vjp(*inputs, q_bar)`` for Re tr(X^H Y), a tuple of several.
+    **options
+        The convention: ``sign``, ``factor``, ``diagonal`` of "cayley"; ``order``, ``phase`` of "givens_product";
+        ``storage``, ``tau``, ``order``, ``columns`` of "householder_product"; ``special``, ``false_alarm`` of "haar";
+        ``gain``, ``layout``, ``axis`` of "orthogonal_init". And those of :func:`orthoref.conformance.check`:
+        ``dtypes``, ``shapes``, ``convert``, ``skip``, ``battery`` (here "quick" by default), ``precision``, ``seed``.
+
+    Raises
+    ------
+    PortFailure
+        An AssertionError with the report: the reason, the smallest failing input and the lines that recreate it.
+    CannotRun, TypeError, ValueError
+        As :func:`orthoref.conformance.check`.
+
+    Notes
+    -----
+    The units are derived on the page "Judging constructors". A sample of the right measure is refused with the
+    probability ``false_alarm``, equation (CR-HAAR).
+    """
+    __tracebackhide__ = True
+    require_choice("kind", kind, KINDS)
+    _judged(port, kind, options)
+    if derivative is not None:
+        _judged(port, kind, options | {"derivative": derivative}, f"{kind}_vjp")
+    for ending, function in (("jvp", jvp), ("vjp", vjp)):
+        if function is not None:
+            _judged(function, f"{kind}_{ending}", options)
+
+
+def _judged(port: Callable[..., Any], operation: str, options: dict[str, Any], row: str = "") -> None:
+    """Claims that a row does not know are those of another kind of derivative."""
+    __tracebackhide__ = True
+    if (row or operation) not in ROWS:
+        raise ValueError(f"{operation.rpartition('_')[0]} has no derivatives")
+    known = {claim.name for claim in ROWS[row or operation].claims}
+    family = {claim.name for name, each in ROWS.items() if name.startswith(operation.removesuffix("_vjp").removesuffix("_jvp"))
+              for claim in each.claims}  # fmt: skip
+    given = {name: value for name, value in options.items() if name in known or name not in family}
+    report = conformance.check(port, operation, **{"battery": "quick", "progress": False} | given)
+    if not report.holds:
+        raise PortFailure(f"orthoref.testing.assert_orthogonal_constructor: {report.text()}")
