@@ -221,10 +221,10 @@ def factors(
     }
 
 
-def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
+def allowed(row: Row, entries: int = ENTRIES, frames: bool = False, spectra: bool = True) -> bool:
     """Whether levels go together; of a partial assignment, whether they may. No input has more than ``entries``.
 
-    ``frames``: none has more columns than rows, and all have a spectrum that can.
+    ``frames``: none has more columns than rows, and all have a spectrum that can, where there are ``spectra``.
 
     None is where a factor has no meaning, and only there: order of empty matrices, members of less than two matrices,
     values of no matrix, spectrum and cond of vectors, of zero and of the structures that have their own.
@@ -242,8 +242,7 @@ def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
 
     vector = class_ in ("row", "column", "1x1")
     nothing = class_ in EMPTY or batch == "length 0"
-    foreign = structure is not ... and structure not in STRUCTURES  # of another function than cases.matrix
-    own = nothing or vector or structure is None or structure in FREE or foreign or scale is None or scale == 0
+    own = nothing or vector or structure is None or structure in FREE or scale is None or scale == 0
     p = None if dtype is ... else precision_of(dtype)
     return (
         none_iff("order", class_ in EMPTY, "class")
@@ -255,7 +254,7 @@ def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
         and none_iff("scale", nothing or structure is None, "class", "batch")
         and none_iff("spectrum", own or cond is None, "class", "batch", "structure", "scale")
         and none_iff("cond", own or spectrum is None, "class", "batch", "structure", "scale")
-        and not (frames and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row})
+        and not (frames and spectra and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row})
         and ((row.get("order") or 0) < LARGE or all(row.get(f, some[0]) in some for f, some in SEEN_BY_LARGE.items()))
         and not (structure in SQUARE and class_ not in (..., "square"))
         and not (structure == "real" and p and not dtype.startswith("complex"))
@@ -421,7 +420,7 @@ def _cases(
         rows += cover(
             kept,
             triples=triples,
-            allowed=partial(allowed, entries=levels.entries, frames=levels.frames),
+            allowed=partial(allowed, entries=levels.entries, frames=levels.frames, spectra=bool(levels.spectrum)),
             seed=seed + 1000 * i,
         )
     turn: dict[Any, int] = {}

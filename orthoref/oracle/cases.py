@@ -671,7 +671,7 @@ class Case:
             )))
             for i, (name, like) in enumerate(companions.items(), start=1)
         )  # fmt: skip
-        return replace(self, id=f"{self.id}-{kind}", calls=self.calls + calls)
+        return replace(self, id=f"{self.id}-{kind.replace(' ', '_')}", calls=self.calls + calls)
 
     @property
     def recreate(self) -> str:

@@ -267,7 +267,8 @@ def _one(run: Run, case: Filed, results: Path) -> tuple[Called, Verdict]:
         except npy.Unreadable as error:
             faults.append(f"{each['name']} {error}")
     if returned and set(run.row.outputs) - set(run.row.optional) <= set(returned):
-        called = Called(given, before, returned, {name: run.row.lift(name, x) for name, x in returned.items()})
+        lifted = {name: run.row.lift(name, x) for name, x in returned.items()}
+        called = Called(given, before, returned, lifted, vectors=run.row.vectors)
         verdict = run.judge(case, called)
         verdict.faults.extend(faults)
         return called, verdict

@@ -57,23 +57,23 @@ def assert_orthogonal_constructor(
     """
     __tracebackhide__ = True
     require_choice("kind", kind, KINDS)
-    _judged(port, kind, options)
+    if (derivative, jvp, vjp) != (None, None, None) and f"{kind}_vjp" not in ROWS:
+        raise ValueError(f"{kind} has no derivatives")
+    _judged(port, kind, kind, options)
     if derivative is not None:
-        _judged(port, kind, options | {"derivative": derivative}, f"{kind}_vjp")
-    for ending, function in (("jvp", jvp), ("vjp", vjp)):
+        _judged(port, kind, f"{kind}_vjp", options | {"derivative": derivative})
+    for name, function in ((f"{kind}_jvp", jvp), (f"{kind}_vjp", vjp)):
         if function is not None:
-            _judged(function, f"{kind}_{ending}", options)
+            _judged(function, name, name, options)
 
 
-def _judged(port: Callable[..., Any], operation: str, options: dict[str, Any], row: str = "") -> None:
-    """Claims that a row does not know are those of another kind of derivative."""
+def _judged(port: Callable[..., Any], operation: str, row: str, options: dict[str, Any]) -> None:
+    """As an operation; claims that only other rows of the kind know are left out."""
     __tracebackhide__ = True
-    if (row or operation) not in ROWS:
-        raise ValueError(f"{operation.rpartition('_')[0]} has no derivatives")
-    known = {claim.name for claim in ROWS[row or operation].claims}
-    family = {claim.name for name, each in ROWS.items() if name.startswith(operation.removesuffix("_vjp").removesuffix("_jvp"))
-              for claim in each.claims}  # fmt: skip
-    given = {name: value for name, value in options.items() if name in known or name not in family}
-    report = conformance.check(port, operation, **{"battery": "quick", "progress": False} | given)
+    kind = next(kind for kind in KINDS if row.startswith(kind))
+    family = {claim.name for name, each in ROWS.items() if name.startswith(kind) for claim in each.claims}
+    others = family - {claim.name for claim in ROWS[row].claims}
+    given = {"battery": "quick", "progress": False} | {k: v for k, v in options.items() if k not in others}
+    report = conformance.check(port, operation, **given)
     if not report.holds:
         raise PortFailure(f"orthoref.testing.assert_orthogonal_constructor: {report.text()}")

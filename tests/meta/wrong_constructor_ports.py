@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import scipy.linalg
 
 Port = Callable[..., Any]
@@ -537,10 +538,112 @@ def several(port: Port) -> Port:
     return called
 
 
+# --- random matrices --------------------------------------------------------------------------------------------------
+
+
+def signed(z):
+    q, r = np.linalg.qr(z)
+    d = np.diagonal(r, axis1=-2, axis2=-1)
+    return q * (d / np.abs(d))[..., None, :]
+
+
+def unsigned(z):
+    return np.linalg.qr(z)[0]
+
+
+def rotations_only(z):
+    q = signed(z)
+    if q.shape[-1] == q.shape[-2]:
+        q[..., :, :1] *= np.conj(np.linalg.det(q))[..., None, None]
+    return q
+
+
+def by_polar(z):
+    u, _, w = np.linalg.svd(z, full_matrices=False)
+    return u @ w
+
+
+def gram_schmidt(z):
+    columns = []
+    for j in range(z.shape[-1]):
+        c = z[..., j : j + 1]
+        for q in 2 * columns:
+            c = c - q * (ct(q) @ c)
+        columns.append(c / np.linalg.norm(c, axis=-2, keepdims=True))
+    return np.concatenate(columns, axis=-1)
+
+
+def flattened(of_matrix, gain=1.0):
+    """torch's layout."""
+
+    def called(x):
+        m = x.reshape(x.shape[0], -1)
+        q = of_matrix(m) if m.shape[0] >= m.shape[1] else t(of_matrix(t(m)))
+        return gain * q.reshape(x.shape)
+
+    return called
+
+
+def jax_flattened(of_matrix):
+    """The last axis against the others."""
+
+    def called(x):
+        m = x.reshape(-1, x.shape[-1])
+        q = of_matrix(m) if m.shape[0] >= m.shape[1] else t(of_matrix(t(m)))
+        return q.reshape(x.shape)
+
+    return called
+
+
+def uniform_numbers(x):
+    random = np.random.RandomState(int(abs(x.flat[0].real) * 1e6) % 2**31)
+    return signed(random.uniform(size=x.shape).astype(x.dtype))
+
+
+# --- other libraries --------------------------------------------------------------------------------------------------
+
+
+def by_torch(function):
+    """Of tensors: ``function(torch, *tensors)``."""
+
+    def called(*arrays):
+        torch = pytest.importorskip("torch")
+        return function(torch, *(torch.asarray(np.array(x, order="C")) for x in arrays)).numpy()
+
+    return called
+
+
+def by_jax(function):
+    """Of JAX arrays: ``function(jax, *arrays)``."""
+
+    def called(*arrays):
+        jax = pytest.importorskip("jax")
+        jax.config.update("jax_enable_x64", True)
+        return np.asarray(function(jax, *map(jax.numpy.asarray, arrays)))
+
+    return called
+
+
+def torch_parametrization(name):
+    """Of skew-Hermitian A: torch takes L with A = L - L^H."""
+
+    def function(torch, a):
+        found = []
+        for x in a.reshape(-1, *a.shape[-2:]):
+            layer = torch.nn.Linear(x.shape[0], x.shape[0], bias=False, dtype=x.dtype)
+            torch.nn.utils.parametrizations.orthogonal(layer, orthogonal_map=name, use_trivialization=False)
+            found.append(layer.parametrizations.weight[0](x.tril(-1) + torch.diag(x.diagonal()) / 2).detach())
+        return torch.stack(found).reshape(a.shape)
+
+    return by_torch(function)
+
+
 GIVEN = {"diagonal": "given"}
 HALF = {"sign": -1, "factor": 0.5}  # torch, geotorch
 PHASED = {"phase": "given"}
 UNIT = {"tau": "none"}
+SAMPLE = {"shapes": [(400, 3, 2)], "dtypes": ("complex128",)}
+REAL_SAMPLE = {"shapes": [(400, 3, 3)], "dtypes": ("float64",), "max_cases": 1}
 SINGULAR = {"shapes": [(4, 3)], "dtypes": ["float64"]}
 FAR = ("extreme scale",)
 STACK = {"shapes": [(2, 3, 4, 4)], "dtypes": ["float64"], "max_cases": 4}
@@ -641,6 +744,19 @@ _WRONG = [
     ("eps", "householder_product", partial(reflections, stored=as_it_is, tau_of=lambda v: 2 / (np.sum(np.abs(v) ** 2,
      axis=-2) + 1e-6).astype(v.dtype)), "1e-06 is added to", UNIT),
     ("k < n", "householder_product", lambda v: whole_reflections(v), "has shape", {"columns": "full", **UNIT}),
+    ("no signs", "haar", unsigned, r"not Haar: Q\[0,0\] < 0 always: QR without making", {}, SAMPLE),
+    ("rotations", "haar", rotations_only, "rotations only; this is special=yes", {}, {}, REAL_SAMPLE),
+    ("not special", "haar", signed, "reflections are among them", {"special": "yes"},
+     {"shapes": [(400, 3, 3)], "dtypes": ("float64",)}, REAL_SAMPLE),
+    ("copies", "haar", lambda z: np.repeat(signed(z[:1]), len(z), axis=0), "all points are the same", {}, SAMPLE),
+    ("uniform numbers", "haar", uniform_numbers, "between 0 and 1", {}, {"dtypes": ("float64",)}, REAL_SAMPLE),
+    ("normal numbers", "haar", lambda z: z / np.sqrt(z.shape[-2]), "columns are not orthonormal", {}, SAMPLE),
+    ("gain", "orthogonal_init", flattened(signed, gain=2**0.5), "the gain is 1.4142, not 1"),
+    ("no gain", "orthogonal_init", flattened(signed), "the gain is 1, not 1.4142", {"gain": 2**0.5}),
+    ("JAX's layout", "orthogonal_init", jax_flattened(signed), "this is layout=jax, not layout=torch"),
+    ("torch's layout", "orthogonal_init", flattened(signed), "this is layout=torch, not layout=jax", {"layout": "jax"}),
+    ("no signs", "orthogonal_init", flattened(unsigned), "never positive|never negative", {}, {},
+     {"shapes": [(6, 3)], "dtypes": ("float64",)}),
     ("half", "cayley_jvp", lambda a, e: cayley_jvp(a, e) / 2, "q_dot is half"),
     ("one N", "cayley_jvp", partial(cayley_jvp, right=0), "one N is missing"),
     ("commuting", "cayley_jvp", partial(cayley_jvp, left=2, right=0), "as if A and A_dot commuted"),
@@ -724,6 +840,19 @@ _RIGHT = [
     ("product rule", "householder_product_jvp", reflections_jvp),
     ("stored products", "householder_product_vjp", lapack_vjp()),
     ("unnormalised", "householder_product_vjp", partial(reflections_vjp, stored=as_it_is), UNIT, {"skip": FAR}),
+    ("QR", "haar", signed),
+    ("polar factor", "haar", by_polar),
+    ("Gram-Schmidt", "haar", gram_schmidt),
+    ("rotations", "haar", rotations_only, {"special": "yes"}, {"shapes": [(1000, 3, 3)], "dtypes": ("float64",)}),
+    ("QR", "orthogonal_init", flattened(signed)),
+    ("SVD", "orthogonal_init", flattened(by_polar)),
+    ("JAX's layout", "orthogonal_init", jax_flattened(signed), {"layout": "jax"}),
+    ("torch", "skew_exp", by_torch(lambda torch, a: torch.matrix_exp(a))),
+    ("torch orthogonal, matrix_exp", "skew_exp", torch_parametrization("matrix_exp")),
+    ("torch orthogonal, cayley", "cayley", torch_parametrization("cayley"), HALF),
+    ("torch", "householder_product", by_torch(lambda torch, v, tau: torch.linalg.householder_product(v, tau))),
+    ("JAX", "householder_product", by_jax(lambda jax, v, tau: jax.lax.linalg.householder_product(v, tau))),
+    ("JAX", "skew_exp", by_jax(lambda jax, a: jax.scipy.linalg.expm(a))),
     ("N A N", "cayley_jvp", cayley_jvp),
     ("N A N", "cayley_vjp", cayley_vjp, {"space": "skew"}),
     ("by parts", "cayley_vjp", cayley_vjp_by_parts),

@@ -192,7 +192,7 @@ def reference_householder(kind: str, v: Any, *others: Any, **claims: Any) -> Any
     if kind == "vjp":
         *tau, q_bar = others
         bars = orthoref.householder_product_vjp(v, q_bar, *tau, **options)
-        return tuple(bars) if tau else bars.v_bar
+        return (bars.v_bar, bars.tau_bar) if tau else bars.v_bar
     options["columns"] = v.shape[-2] if claimed.columns == "full" else v.shape[-1]
     if len(others) == 1:
         return orthoref.householder_product_jvp(v, others[0], **options)
