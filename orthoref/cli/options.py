@@ -97,7 +97,10 @@ def _any(kinds: Sequence[Callable[[str], Any]]) -> Callable[[str], Any]:
 
 
 def _said(claims: dict[str, Claim], same: bool) -> dict[str, list[str]]:
-    """Each help text, with its own values unless all have the same, and the operations that it is for; a derivative goes by its operation."""
+    """Each help text, with its own values unless all have the same, and the operations that it is for.
+
+    A derivative goes by its operation.
+    """
     found: dict[str, list[str]] = {}
     for operation, claim in claims.items():
         names = found.setdefault(claim.help + ("" if same else _values(claim)), [])

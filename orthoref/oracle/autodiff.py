@@ -208,9 +208,7 @@ def _torch_forward(
 
 
 def _torch_mapped(kind: Kind) -> Builder:
-    def build(
-        port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2
-    ) -> Function:
+    def build(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
         torch = import_module("torch")
         f = _chosen(port, outputs, torch.Tensor)
         count = inputs + constants

@@ -254,7 +254,9 @@ def allowed(row: Row, entries: int = ENTRIES, frames: bool = False, spectra: boo
         and none_iff("scale", nothing or structure is None, "class", "batch")
         and none_iff("spectrum", own or cond is None, "class", "batch", "structure", "scale")
         and none_iff("cond", own or spectrum is None, "class", "batch", "structure", "scale")
-        and not (frames and spectra and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row})
+        and not (
+            frames and spectra and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row}
+        )
         and ((row.get("order") or 0) < LARGE or all(row.get(f, some[0]) in some for f, some in SEEN_BY_LARGE.items()))
         and not (structure in SQUARE and class_ not in (..., "square"))
         and not (structure == "real" and p and not dtype.startswith("complex"))

@@ -596,7 +596,7 @@ class Call:
 
     @property
     def drawn(self) -> bool:
-        """Whether the input comes from :func:`matrix` or the like, of any shape and seed, or belongs to one that does."""
+        """Whether the input comes from :func:`matrix` or the like, of any shape and seed, or belongs to such a one."""
         return self.function is not gallery if self.point is None else self.point.drawn
 
     def __str__(self) -> str:
@@ -650,9 +650,7 @@ class Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
-    def accompanied(
-        self, companions: Mapping[str, str | Callable[..., np.ndarray]], first: str | None = None
-    ) -> Case:
+    def accompanied(self, companions: Mapping[str, str | Callable[..., np.ndarray]], first: str | None = None) -> Case:
         """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.
 
         A function in its place takes the point, kind, seed and dtype.

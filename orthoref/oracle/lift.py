@@ -19,7 +19,7 @@ class Lifted(NamedTuple):
 
 
 def lift(name: str, x: Any, *, vector: bool = False) -> Lifted:
-    """Exact float64 or complex128 copy of an array of shape (..., m, n); a vector (..., n) becomes a column (..., n, 1).
+    """Exact float64 or complex128 copy of an array of shape (..., m, n); a vector (..., n) becomes a column.
 
     Takes NumPy (ml_dtypes' bfloat16 included), CuPy, torch (any device, bfloat16, tensors that require gradients),
     JAX, anything with DLPack or ``__array__``, and nested lists of numbers. This is the one place where data is

@@ -15,5 +15,7 @@ from orthoref.oracle.stiefel import row as stiefel
 OPERATIONS: dict[str, Operation] = {row.name: row for row in (polar.ROW, newton_schulz.ROW)}
 DERIVATIVES: dict[str, Operation] = {row.name: row for row in (*polar_derivative.ROWS, *newton_schulz_derivative.ROWS)}
 GEOMETRY: dict[str, Operation] = {row.name: row for row in stiefel.ROWS}  # points, tangents and gradients
-CONSTRUCTORS: dict[str, Operation] = {row.name: row for row in (*constructors.ROWS, *random_matrices.ROWS, *constructor_derivative.ROWS)}
+CONSTRUCTORS: dict[str, Operation] = {
+    row.name: row for row in (*constructors.ROWS, *random_matrices.ROWS, *constructor_derivative.ROWS)
+}
 ROWS = OPERATIONS | DERIVATIVES | GEOMETRY | CONSTRUCTORS

@@ -13,7 +13,6 @@ from orthoref.oracle.explain import explain, member
 from orthoref.oracle.operation import Data, Operation, Ratio
 from orthoref.oracle.precision import Precision
 
-
 COMPLEX = {"float32": "complex64", "float64": "complex128"}
 
 

@@ -39,7 +39,9 @@ def one_input(entry, kind="generic"):
     claimed = row.claim(**entry.claims)
     levels = row.shown(claimed, row.levels)
     shapes = {"angles": (5, 5), "butterfly_angles": (8, 8), "reflectors": (6, 3), "skew": (5, 5), "haar": (400, 3, 3)}
-    shape = shapes[row.name if row.name == "haar" else levels.draw.__name__] if row.name != "orthogonal_init" else (4, 2, 3)
+    shape = (
+        shapes[row.name if row.name == "haar" else levels.draw.__name__] if row.name != "orthogonal_init" else (4, 2, 3)
+    )
     dtype = "complex128" if "complex128" in row.dtypes else "float64"
     case = drawn(shape, None, None, dtype, seed=5, function=levels.draw)
     case.factors["cotangent"] = kind

@@ -25,7 +25,9 @@ def test_it_is_found():
 
 
 def test_right_ones_with_their_derivatives_pass():
-    assert_orthogonal_constructor(cayley, "cayley", jvp=orthoref.cayley_jvp, vjp=orthoref.cayley_vjp, side="right", **FEW)
+    assert_orthogonal_constructor(
+        cayley, "cayley", jvp=orthoref.cayley_jvp, vjp=orthoref.cayley_vjp, side="right", **FEW
+    )
     assert_orthogonal_constructor(orthoref.skew_exp, "skew_exp", vjp=orthoref.skew_exp_vjp, space="skew", **FEW)
 
 
@@ -44,7 +46,7 @@ def test_a_wrong_derivative_is_refused_with_its_reason():
     def transposed(a, a_dot):
         return np.swapaxes(orthoref.cayley_jvp(a, a_dot), -1, -2)
 
-    with pytest.raises(PortFailure, match="q_dot is transposed|transposed convention|at -A"):
+    with pytest.raises(PortFailure, match=r"q_dot is transposed|transposed convention|at -A"):
         assert_orthogonal_constructor(cayley, "cayley", jvp=transposed, **FEW)
 
 

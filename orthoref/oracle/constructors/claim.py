@@ -24,12 +24,16 @@ STORAGE = Claim(
 TAU = Claim("tau", "given", "given: the port takes tau as well; none: it is 2/|v|^2", ("given", "none"))
 COLUMNS = Claim("columns", "thin", "of the product: as many as there are reflectors, or all", ("thin", "full"))
 SPECIAL = Claim("special", "no", "yes: determinants are 1, the measure of the rotations", ("no", "yes"))
-FALSE_ALARM = Claim("false_alarm", 1e-9, "probability with which one sample of the right measure is refused", kind=float)
+FALSE_ALARM = Claim(
+    "false_alarm", 1e-9, "probability with which one sample of the right measure is refused", kind=float
+)
 GAIN = Claim("gain", 1.0, "factor on the orthonormal matrix", kind=float)
 LAYOUTS = ("torch", "jax", "haiku")
 LAYOUT = Claim("layout", "torch", "how a weight is a matrix: (axis, others), jax: (others, axis)", LAYOUTS)
 AXIS = Claim("axis", None, "that is kept: 0 of torch, -1 of jax and haiku, if not given", kind=int)
-SPACE = Claim("space", "any", "skew: a cotangent of A is skew-Hermitian itself; any: its skew part counts", ("any", "skew"))
+SPACE = Claim(
+    "space", "any", "skew: a cotangent of A is skew-Hermitian itself; any: its skew part counts", ("any", "skew")
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from math import pi
 from typing import Any
@@ -70,8 +71,9 @@ def _cayley(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
         one = np.ones_like(d)
         yield "D is missing", derivative(a, moved, c, one)
         left = np.swapaxes(d, -1, -2)
-        yield "D stands on the left", (
-            skewed(-2 * c * ct(n) @ (left * moved) @ ct(n)) if vjp else left * derivative(a, moved, c, one)
+        yield (
+            "D stands on the left",
+            (skewed(-2 * c * ct(n) @ (left * moved) @ ct(n)) if vjp else left * derivative(a, moved, c, one)),
         )
     if vjp:
         g = moved * d
@@ -96,9 +98,11 @@ def _cayley(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
         if np.iscomplexobj(a):
             yield f"{MISSING} (N^T in place of N)", -2 * c * n.T @ moved @ n.T * d
     yield "the derivative at A = 0", derivative(0 * a, moved, c, d)
-    yield "this is the derivative of exp(-2 c A)", (
-        -2 * c * (exact.exp_vjp if vjp else exact.exp_jvp)(-2 * c * a, moved * d if vjp else moved)
-    ) * (1 if vjp else d)
+    yield (
+        "this is the derivative of exp(-2 c A)",
+        (-2 * c * (exact.exp_vjp if vjp else exact.exp_jvp)(-2 * c * a, moved * d if vjp else moved))
+        * (1 if vjp else d),
+    )
     for terms in range(1, TERMS + 1):
         made = _neumann_vjp(c * a, moved * d, terms) * c if vjp else _neumann_jvp(c * a, c * moved, terms) * d
         yield f"the derivative of a Neumann series of {terms} terms", made
@@ -167,6 +171,7 @@ def _exp(kind: str, name: str, values: Values, claimed: Any, truth: Truth) -> It
 
 # Products -------------------------------------------------------------------------------------------------------------
 
+
 def _givens(kind: str, name: str, values: Values, claimed: Any, truth: Truth) -> Iterator[Mistake]:
     """The same derivative for other angles, orders and phases; lost steps of the sweep."""
     vjp = kind == "vjp"
@@ -178,18 +183,24 @@ def _givens(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
     theta = values["theta"]
     bars = [each for each in ("theta_dot", "phase_dot", "q_bar") if each in values]
     yield "the angle's sign: the derivative at -theta", made(theta=-theta)
-    yield "the angle's sign: the derivative of the product for -theta", (
-        made(theta=-theta) * (-1 if name == "theta_bar" else 1)
-        if vjp
-        else made(theta=-theta, theta_dot=-values["theta_dot"])
+    yield (
+        "the angle's sign: the derivative of the product for -theta",
+        (
+            made(theta=-theta) * (-1 if name == "theta_bar" else 1)
+            if vjp
+            else made(theta=-theta, theta_dot=-values["theta_dot"])
+        ),
     )
     for words, times in (("degrees are taken for radians", pi / 180), ("half of the angles", 0.5),
                          ("twice the angles", 2.0)):  # fmt: skip
         moved = times if name == "theta_bar" else 1
-        yield words, (
-            moved * made(theta=times * theta)
-            if vjp
-            else made(theta=times * theta, theta_dot=times * values["theta_dot"])
+        yield (
+            words,
+            (
+                moved * made(theta=times * theta)
+                if vjp
+                else made(theta=times * theta, theta_dot=times * values["theta_dot"])
+            ),
         )
         yield f"{words}, without the derivative of that", made(theta=times * theta)
     for other in ROTATIONS:
@@ -204,8 +215,9 @@ def _givens(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
     if count > 1:
         for words, k in (("first", 0), ("last", count - 1)):
             one = (np.arange(count) != k)[:, None]
-            yield f"the derivative by the {words} angle is lost", (
-                rounded(truth.value) * one if vjp else made(**{each: values[each] * one for each in bars})
+            yield (
+                f"the derivative by the {words} angle is lost",
+                (rounded(truth.value) * one if vjp else made(**{each: values[each] * one for each in bars})),
             )
     if "phase" in values:
         yield "the phases are lost", made(phase=0 * values["phase"])
@@ -262,7 +274,10 @@ def _householder(kind: str, name: str, values: Values, claimed: Any, truth: Trut
             yield f"{MISSING} (only the real part of tau)", made(tau=tau.real + 0j)
     else:
         yield "tau = 2/|v|^2 is taken for a constant", made(taus, tau=tau, **lost)
-        yield "the derivative of tau = 2/|v|^2 has the wrong sign", 2 * made(taus, tau=tau, **lost) - rounded(truth.value)
+        yield (
+            "the derivative of tau = 2/|v|^2 has the wrong sign",
+            2 * made(taus, tau=tau, **lost) - rounded(truth.value),
+        )
     if claimed.storage == "below":
         plain = replace(claimed, storage="full")
         yield "the reflectors are differentiated on and above the diagonal too", made(plain, v=whole)
@@ -310,7 +325,9 @@ def _moved_terms(values: Values, claimed: Any, truth: Truth) -> Iterator[Mistake
 def _terms(name: str, values: Values, claimed: Any, truth: Truth, tau: np.ndarray) -> Iterator[Mistake]:
     """-(conj(tau) H_bar v + tau H_bar^H v) with one term only, or without a conjugate; reflections not undone."""
     at = reflected(values, claimed, False)
-    q_bar = ldexp(values["q_bar"], -(truth.exponent + at.exponent if name == "v_bar" else truth.exponent - 2 * at.exponent))
+    q_bar = ldexp(
+        values["q_bar"], -(truth.exponent + at.exponent if name == "v_bar" else truth.exponent - 2 * at.exponent)
+    )
     k, complex_ = len(at.r.v), np.iscomplexobj(values["v"])
     bars: dict[str, list[np.ndarray]] = {}
     behind = [np.eye(at.r.m, at.r.columns)]
@@ -327,7 +344,8 @@ def _terms(name: str, values: Values, claimed: Any, truth: Truth, tau: np.ndarra
             ("only one of v v^H is differentiated: the term tau H_bar^H v", -t * right + moving),
             (f"{MISSING} (tau in both terms)", -t * left - t * right + moving),
             (f"{MISSING} (conj(tau) in both terms)", -np.conj(t) * (left + right) + moving),
-            (f"{MISSING} (H_bar^T v in place of H_bar^H v)", -np.conj(t) * left - t * np.conj(s) @ (before.T @ v) + moving),
+            (f"{MISSING} (H_bar^T v in place of H_bar^H v)",
+             -np.conj(t) * left - t * np.conj(s) @ (before.T @ v) + moving),
         ):  # fmt: skip
             if complex_ or not words.startswith(MISSING):
                 bars.setdefault(words, []).append(bar if name == "v_bar" else np.full_like(scalar, np.nan))
@@ -342,11 +360,13 @@ def _terms(name: str, values: Values, claimed: Any, truth: Truth, tau: np.ndarra
 
 
 MISTAKES: dict[str, Callable[..., Iterator[Mistake]]] = {
-    f"{name}_{kind}": (lambda mistakes, kind: lambda *given: mistakes(kind, *given))(mistakes, kind)
+    f"{name}_{kind}": partial(mistakes, kind)
     for name, mistakes in (
-        ("cayley", _cayley), ("skew_exp", _exp), ("givens_product", _givens),
+        ("cayley", _cayley),
+        ("skew_exp", _exp),
+        ("givens_product", _givens),
         ("householder_product", _householder),
-    )  # fmt: skip
+    )
     for kind in ("jvp", "vjp")
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -91,51 +91,66 @@ def outside(name: str, inputs: Data, claimed: Any) -> str:
     return derivative.overflow(partial(truths, name), inputs, claimed) if next(iter(inputs.values())).value.size else ""
 
 
-def rows(name: str, units: tuple[str, str], jvp: Callable[..., Any], vjp: Callable[..., Any], levels: Levels,
-         claim: Callable[..., Any], claims: tuple[Claim, ...], primal: Callable[[Any], Mapping[str, Any]],
-         inputs: tuple[str, ...], dots: Mapping[str, Any], q_bar: Any, shapes: Callable[..., dict[str, tuple[int, ...]]],
-         vectors: tuple[str, ...] = (), of_vjp: tuple[Claim, ...] = (), **others: Any) -> tuple[Operation, Operation]:  # fmt: skip
-    """JVP and VJP of a constructor.
+@dataclass(frozen=True)
+class Derived:
+    """What the rows of both derivatives of a constructor are made of.
 
-    ``primal(claimed)`` are the companions of its own, ``dots`` those that move, ``shapes(kind, claimed, *inputs)`` of
-    the outputs.
+    ``units`` are those of the JVP and the VJP, ``primal(claimed)`` the companions of the constructor itself, ``dots``
+    what draws a direction of each input that moves, ``q_bar(claimed)`` what draws a cotangent, ``shapes(kind, claimed,
+    *inputs)`` those of the outputs; ``of_vjp`` are claims that only the VJP has.
     """
 
-    def one(kind: str, outputs: tuple[str, ...], more: Callable[[Any], Mapping[str, Any]], names: tuple[str, ...],
-            reference: Callable[..., Any], claims: tuple[Claim, ...]) -> Operation:  # fmt: skip
-        full, unit = f"{name}_{kind}", units[kind == "vjp"]
+    name: str
+    units: tuple[str, str]
+    jvp: Callable[..., Any]
+    vjp: Callable[..., Any]
+    levels: Levels
+    claim: Callable[..., Any]
+    claims: tuple[Claim, ...]
+    inputs: tuple[str, ...]
+    dots: Mapping[str, Any]
+    shapes: Callable[..., dict[str, tuple[int, ...]]]
+    primal: Callable[[Any], Mapping[str, Any]] = lambda claimed: {}
+    q_bar: Callable[[Any], Any] = lambda claimed: "input"
+    of_vjp: tuple[Claim, ...] = ()
+    vectors: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def moving(self, claimed: Any) -> dict[str, Any]:
+        """The directions of the inputs that are given."""
+        given = {self.inputs[0], *self.primal(claimed)}
+        return {f"{each}_dot": like for each, like in self.dots.items() if each in given}
+
+    def row(self, kind: str) -> Operation:
+        """The row of "jvp" or "vjp"."""
+        name, vjp = f"{self.name}_{kind}", kind == "vjp"
+        unit = self.units[vjp]
+        outputs = tuple(f"{each}_bar" for each in self.dots) if vjp else ("q_dot",)
+        others = ("q_bar",) if vjp else tuple(f"{each}_dot" for each in self.dots)
         return Operation(
-            name=full,
-            inputs=(*inputs, *names),
+            name=name,
+            inputs=(*self.inputs, *others),
             outputs=outputs,
             optional=outputs[1:],
-            claims=claims,
-            claim=claim,
-            reference=reference,
-            shapes=partial(shapes, kind),
-            companions=lambda claimed: {**primal(claimed), **more(claimed)},
+            claims=(*self.claims, *self.of_vjp) if vjp else self.claims,
+            claim=self.claim,
+            reference=self.vjp if vjp else self.jvp,
+            shapes=partial(self.shapes, kind),
+            companions=lambda claimed: {
+                **self.primal(claimed), **({"q_bar": self.q_bar(claimed)} if vjp else self.moving(claimed)),
+            },
             checks=tuple(Check(each, derivative.text(each)) for each in outputs),
-            measure=partial(measure, full, unit),
-            variants=partial(reasons.variants, full),
-            describe=partial(reasons.describe, full),
-            outside=partial(outside, full),
-            levels=levels,
+            measure=partial(measure, name, unit),
+            variants=partial(reasons.variants, name),
+            describe=partial(reasons.describe, name),
+            outside=partial(outside, name),
+            levels=self.levels,
             limit=derivative.LIMIT,
             unit=unit,
-            vectors=vectors,
-            complexes=lambda claimed: ("q_dot",) if kind == "jvp" and getattr(claimed, "phase", "") == "given" else (),
-            **others,
-        )
-
-    def moving(claimed: Any) -> dict[str, Any]:
-        given = {inputs[0], *primal(claimed)}
-        return {f"{each}_dot": like for each, like in dots.items() if each in given}
-
-    return (
-        one("jvp", ("q_dot",), moving, tuple(f"{each}_dot" for each in dots), jvp, claims),
-        one("vjp", tuple(f"{each}_bar" for each in dots), lambda claimed: {"q_bar": q_bar(claimed)}, ("q_bar",), vjp,
-            (*claims, *of_vjp)),
-    )  # fmt: skip
+            vectors=self.vectors,
+            complexes=lambda claimed: ("q_dot",) if not vjp and getattr(claimed, "phase", "") == "given" else (),
+            **self.more,
+        )  # fmt: skip
 
 
 def square(kind: str, claimed: Any, a: tuple[int, ...], *_: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -200,22 +215,72 @@ def reference_householder(kind: str, v: Any, *others: Any, **claims: Any) -> Any
     return orthoref.householder_product_jvp(v, v_dot, tau, tau_dot, **options)
 
 
-ROWS = (
-    *rows("cayley", tuple(f"2 |c| |{x}| |N| n eps (1 + k) |I + c A| |N|" for x in ("dA", "Q_bar")), partial(reference_cayley, orthoref.cayley_jvp),
-          partial(reference_cayley, orthoref.cayley_vjp), DERIVED, Cayley, (SIGN, FACTOR, DIAGONAL), with_signs,
-          ("a", "diagonal"), {"a": direction}, lambda claimed: "input", square, ("diagonal",), (SPACE,)),
-    *rows("skew_exp", ("n eps |dA| (1 + 4 |A|)", "n eps |Q_bar| (1 + 4 |A|)"), orthoref.skew_exp_jvp, lambda a, q_bar, **_: orthoref.skew_exp_vjp(
-          a, q_bar), DERIVED, Skew, (), lambda claimed: {}, ("a",), {"a": direction}, lambda claimed: "input", square, (), (SPACE,)),
-    *rows("givens_product", ("n eps (sqrt(2) |dot| + |dQ|) (1 + max |theta|)",
-          "n eps sqrt(2) |Q_bar| (1 + max |theta|)"), partial(reference_givens, "jvp"),
-          partial(reference_givens, "vjp"), TURNED, Givens, (PLANES, PHASE), with_phases, ("theta", "phase"),
-          {"theta": vector, "phase": vector}, bar_of_turns, turned,
-          ("theta", "phase", "theta_dot", "phase_dot", "theta_bar", "phase_bar"), shown=turns,
-          dtypes=("float32", "float64")),
-    *rows("householder_product", ("k eps sum |d tau| |v|^2 + 2 |tau| |v| |dv|",
-          "k eps |Q_bar| |2 tau v|, |v^2|"), partial(reference_householder, "jvp"),
-          partial(reference_householder, "vjp"), MIRRORED, Householder, (STORAGE, TAU, ORDER, COLUMNS), with_taus,
-          ("v", "tau"), {"v": bar, "tau": columnwise},
-          lambda claimed: left_bar if claimed.columns == "full" else bar, mirrored, ("tau", "tau_dot", "tau_bar"),
-          shown=mirrors),
-)  # fmt: skip
+def reference_exp(function: Callable[..., Any], a: Any, other: Any, **claims: Any) -> Any:
+    """Ours; the space of the cotangent is its own."""
+    Skew(**claims)
+    return function(a, other)
+
+
+FAMILIES = (
+    Derived(
+        name="cayley",
+        units=("2 |c| |dA| |N| n eps (1 + k) |I + c A| |N|", "2 |c| |Q_bar| |N| n eps (1 + k) |I + c A| |N|"),
+        jvp=partial(reference_cayley, orthoref.cayley_jvp),
+        vjp=partial(reference_cayley, orthoref.cayley_vjp),
+        levels=DERIVED,
+        claim=Cayley,
+        claims=(SIGN, FACTOR, DIAGONAL),
+        inputs=("a", "diagonal"),
+        dots={"a": direction},
+        shapes=square,
+        primal=with_signs,
+        of_vjp=(SPACE,),
+        vectors=("diagonal",),
+    ),
+    Derived(
+        name="skew_exp",
+        units=("n eps |dA| (1 + 4 |A|)", "n eps |Q_bar| (1 + 4 |A|)"),
+        jvp=partial(reference_exp, orthoref.skew_exp_jvp),
+        vjp=partial(reference_exp, orthoref.skew_exp_vjp),
+        levels=DERIVED,
+        claim=Skew,
+        claims=(),
+        inputs=("a",),
+        dots={"a": direction},
+        shapes=square,
+        of_vjp=(SPACE,),
+    ),
+    Derived(
+        name="givens_product",
+        units=("n eps (sqrt(2) |dot| + |dQ|) (1 + max |theta|)", "n eps sqrt(2) |Q_bar| (1 + max |theta|)"),
+        jvp=partial(reference_givens, "jvp"),
+        vjp=partial(reference_givens, "vjp"),
+        levels=TURNED,
+        claim=Givens,
+        claims=(PLANES, PHASE),
+        inputs=("theta", "phase"),
+        dots={"theta": vector, "phase": vector},
+        shapes=turned,
+        primal=with_phases,
+        q_bar=bar_of_turns,
+        vectors=("theta", "phase", "theta_dot", "phase_dot", "theta_bar", "phase_bar"),
+        more={"shown": turns, "dtypes": ("float32", "float64")},
+    ),
+    Derived(
+        name="householder_product",
+        units=("k eps sum |d tau| |v|^2 + 2 |tau| |v| |dv|", "k eps |Q_bar| |2 tau v|, |v^2|"),
+        jvp=partial(reference_householder, "jvp"),
+        vjp=partial(reference_householder, "vjp"),
+        levels=MIRRORED,
+        claim=Householder,
+        claims=(STORAGE, TAU, ORDER, COLUMNS),
+        inputs=("v", "tau"),
+        dots={"v": bar, "tau": columnwise},
+        shapes=mirrored,
+        primal=with_taus,
+        q_bar=lambda claimed: left_bar if claimed.columns == "full" else bar,
+        vectors=("tau", "tau_dot", "tau_bar"),
+        more={"shown": mirrors},
+    ),
+)
+ROWS = tuple(family.row(kind) for family in FAMILIES for kind in ("jvp", "vjp"))

@@ -92,7 +92,7 @@ def _angular(random: np.random.RandomState, n: int, structure: str, complex_: bo
 
 def signs(point: np.ndarray, *, kind: str = "generic", seed: int = 0, dtype: str = "float64") -> np.ndarray:
     """Entries 1 and -1, both where there is room, for a matrix (..., n, n); ``kind`` is that of other companions."""
-    random, n = np.random.RandomState(seed), point.shape[-1]
+    random = np.random.RandomState(seed)
     found = random.choice([-1.0, 1.0], point.shape[:-1])
     found[..., :1], found[..., -1:] = 1, -1
     return cast(found, dtype)
@@ -171,7 +171,7 @@ def reflectors(
     members: str = "alike",
     memory: str = "C",
 ) -> np.ndarray:
-    """Reflectors in the columns of (..., m, k), k <= m; on and above the diagonal too. ``structure`` in ``REFLECTORS``."""
+    """Reflectors in columns of (..., m, k), k <= m, on and above the diagonal too; ``structure`` in ``REFLECTORS``."""
     _require(structure, REFLECTORS)
     *_, m, k = checked_shape(shape)
     if k > m:

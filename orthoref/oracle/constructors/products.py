@@ -97,8 +97,9 @@ def givens(values: Values, claimed: Givens, value: np.ndarray, found: np.ndarray
         ):  # fmt: skip
             yield f"the phase multiplies the {words}: another convention", made(blocks)
         yield "angles and phases are exchanged", made(block(phi, theta))
-    yield "only the planes are turned that the first column needs: (0, j)", made(
-        block(theta * np.array([i == 0 for i, _ in pairs], bool), phi)
+    yield (
+        "only the planes are turned that the first column needs: (0, j)",
+        made(block(theta * np.array([i == 0 for i, _ in pairs], bool), phi)),
     )
 
 

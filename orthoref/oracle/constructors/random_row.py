@@ -43,7 +43,8 @@ PLAIN = Levels(
 SAMPLES = replace(PLAIN, shapes=((2000, 1, 1), (2000, 2, 2), (2000, 3, 2), (1500, 4, 4), (1000, 7, 3), (1000, 5, 5)))
 WEIGHTS = replace(
     PLAIN,
-    shapes=((1, 1), (3, 3), (4, 4), (6, 3), (3, 6), (1, 5), (5, 1), (16, 16), (64, 24), (4, 2, 3), (8, 2, 3, 3), (3, 3, 2, 8)),
+    shapes=((1, 1), (3, 3), (4, 4), (6, 3), (3, 6), (1, 5), (5, 1), (16, 16), (64, 24), (4, 2, 3), (8, 2, 3, 3),
+            (3, 3, 2, 8)),
 )  # fmt: skip
 
 
@@ -59,9 +60,7 @@ def measure_sample(inputs: Data, outputs: Data, claimed: Haar, precision: Precis
     count = q.shape[0] if q.ndim == 3 else 0
     error, e = residuals(q, precision)["orthonormal"]
     size = sqrt(min(q.shape[-2:])) / 2 / e if q.size else limit
-    checks = [
-        Measurement("orthonormal", f"{ORTHONORMAL.text} / (n eps)", ratio(error, e), min(limit, size), e, False)
-    ]
+    checks = [Measurement("orthonormal", f"{ORTHONORMAL.text} / (n eps)", ratio(error, e), min(limit, size), e, False)]
     judged = np.full(q.shape[:-2], q.size > 0)
     if q.shape[-2] < q.shape[-1]:
         return Measured([], np.zeros(q.shape[:-2], bool), [f"not judged: {q.shape[-2]} rows, {q.shape[-1]} columns"])
@@ -205,7 +204,9 @@ def uniform(run: Run, case: Case, other: Case) -> str:
 def reference_haar(normal: Any, **claims: Any) -> Any:
     """Ours, of the given numbers."""
     claimed = Haar(**claims)
-    return orthoref.haar(*normal.shape[-2:], batch=tuple(normal.shape[:-2]), normal=normal, special=claimed.special == "yes")
+    return orthoref.haar(
+        *normal.shape[-2:], batch=tuple(normal.shape[:-2]), normal=normal, special=claimed.special == "yes"
+    )
 
 
 def reference_init(normal: Any, **claims: Any) -> Any:

@@ -23,7 +23,9 @@ PADE = 4.0  # rounding of the usual algorithm for exp, per unit of the norm of t
 
 def truths(name: str, values: Values, claimed: Any, precision: Precision) -> list[dict[str, Truth]]:
     """The exact outputs of an operation, with their units; explanations ask for those of one input again and again."""
-    return [_truths(name, claimed, precision, tuple((each, x.shape, x.dtype, x.tobytes()) for each, x in values.items()))]
+    return [
+        _truths(name, claimed, precision, tuple((each, x.shape, x.dtype, x.tobytes()) for each, x in values.items()))
+    ]
 
 
 @lru_cache(maxsize=16)
@@ -194,7 +196,7 @@ def _householder(values: Values, claimed: Any, exact: bool, e: float) -> dict[st
 
 
 def _householder_jvp(values: Values, claimed: Any, exact: bool, e: float) -> dict[str, Truth]:
-    """(CR-UNIT-HOUSEHOLDER-DOT) e sum_i (|tau_dot_i| |v_i|^2 + 2 |tau_i| |v_i| |v_dot_i|), without tau twice the last."""
+    """(CR-UNIT-HOUSEHOLDER-DOT) e sum_i (|tau_dot_i| |v_i|^2 + 2 |tau_i| |v_i| |v_dot_i|); no tau: twice the last."""
     at = reflected(values, claimed, exact)
     moved = {"v_dot": ldexp(values["v_dot"] * at.mask, -at.exponent)}
     if "tau" in values:
@@ -210,7 +212,7 @@ def _householder_jvp(values: Values, claimed: Any, exact: bool, e: float) -> dic
 
 
 def _householder_vjp(values: Values, claimed: Any, exact: bool, e: float) -> dict[str, Truth]:
-    """(CR-UNIT-HOUSEHOLDER-BAR) e |Q_bar| times (sum 4 |tau_i|^2 |v_i|^2)^1/2, without tau twice that; (sum |v_i|^4)^1/2."""
+    """(CR-UNIT-HOUSEHOLDER-BAR) e |Q_bar| times (sum 4 |tau_i|^2 |v_i|^2)^1/2, no tau: twice; (sum |v_i|^4)^1/2."""
     at = reflected(values, claimed, exact)
     q_bar, exponent = scaled(values["q_bar"])
     v_bar, tau_bar = exact_.householder_vjp(at.r, lifted(q_bar, exact))

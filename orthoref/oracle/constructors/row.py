@@ -112,7 +112,8 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
 
 def row(name: str, unit: str, levels: Levels, claim: Callable[..., Any] = Skew, claims: tuple[Claim, ...] = (),
         inputs: tuple[str, ...] = ("a",), companions: Callable[[Any], Mapping[str, Any]] = lambda claimed: {},
-        shapes: Callable[..., tuple[int, ...]] = lambda claimed, a, *_: tuple(a), **more: Any) -> Operation:  # fmt: skip
+        shapes: Callable[..., tuple[int, ...]] = lambda claimed, a, *_: tuple(a),
+        **more: Any) -> Operation:  # fmt: skip
     """The row of a map with one definite value."""
     return Operation(
         name=name,

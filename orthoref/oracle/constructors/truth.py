@@ -15,7 +15,7 @@ from orthoref.oracle.fixed import Fixed, ct, rounded
 from orthoref.oracle.residual import norm
 
 SWEEPS = 3  # of refinement; each gains -log2(n eps kappa) bits, 36 at kappa = 10^4
-I = np.full((1, 1), 1j)
+UNIT = np.full((1, 1), 1j)
 ORDER = 16  # of the Taylor polynomial of exp: 2^-34/17! = 2e-25 is its error for a norm of 1/4
 
 
@@ -120,7 +120,7 @@ def cis(x: Any) -> Any:
     halvings = max(0, ceil(log2(size) + 2)) if size > 0 else 0
     if not isinstance(x, Fixed):
         return np.exp(1j * x)
-    x, coefficient = x * 2.0**-halvings * I, 1.0
+    x, coefficient = x * 2.0**-halvings * UNIT, 1.0
     total: Any = x * 0.0 + 1.0
     for j in range(ORDER, 0, -1):
         coefficient *= j
@@ -163,7 +163,7 @@ class Rotations:
         self.u = None if phi is None else cis(phi)
 
     def places(self, layer: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """i and j of a layer, and the columns of the identity that belong to them."""
+        """The i and j of a layer, and the columns of the identity that belong to them."""
         i, j = self.pairs[layer].T
         one = np.eye(self.n)
         return i, j, one[:, i], one[:, j]
@@ -183,7 +183,7 @@ class Rotations:
         found = self._placed(layer, -(s * turn), c * turn)
         if self.u is None:
             return found
-        return found + self._placed(layer, s * 0.0, s * self.of(phi_dot, layer) * I)
+        return found + self._placed(layer, s * 0.0, s * self.of(phi_dot, layer) * UNIT)
 
     def _placed(self, layer: list[int], c: Any, s: Any) -> Any:
         _, _, p, q = self.places(layer)
@@ -263,7 +263,9 @@ class Reflections:
         self.numbers, self.m, self.columns = list(numbers), v.shape[-2], columns
         self.v = [column(v, i) for i in self.numbers]
         self.unit = tau is None
-        self.tau = [tau_of(x) if tau is None else entries(tau, [i], [0]) for i, x in zip(self.numbers, self.v, strict=True)]
+        self.tau = [
+            tau_of(x) if tau is None else entries(tau, [i], [0]) for i, x in zip(self.numbers, self.v, strict=True)
+        ]
 
     def tau_dot(self, place: int, v_dot: Any, tau_dot: Any) -> Any:
         """Of a given tau, or of 2/|v|^2."""

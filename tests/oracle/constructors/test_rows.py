@@ -333,7 +333,7 @@ def test_signs_are_constants_and_angles_vectors_for_jax(framework, kind):
 def test_a_kind_without_a_row_is_refused():
     with pytest.raises(ValueError, match="skew_exp has no row for kind='vjp_jvp'"):
         conformance.check(abs, "skew_exp", derivative="torch", kind="vjp_jvp")
-    with pytest.raises(ValueError, match="derivative= belongs to one of .*cayley.*, not 'haar'"):
+    with pytest.raises(ValueError, match=r"derivative= belongs to one of .*cayley.*, not 'haar'"):
         conformance.check(abs, "haar", derivative="torch")
 
 

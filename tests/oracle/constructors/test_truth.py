@@ -126,7 +126,7 @@ def test_planes_are_those_of_the_public_function(order, n):
     pairs = truth.planes(n, order)
     assert pairs == givens_pairs(n, order=order)
     levels = truth.layers(pairs, n)
-    assert sorted(sum(levels, [])) == list(range(len(pairs)))
+    assert sorted(k for level in levels for k in level) == list(range(len(pairs)))
     assert all(len({i for k in level for i in pairs[k]}) == 2 * len(level) for level in levels)
 
 
