@@ -321,7 +321,7 @@ def _assert(
     stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
     for name, like in row.companions(claimed).items():
         *batch, m, n = data["a"].value.shape
-        expected = (*batch, *{"input": (m, n), "right": (n, n), "left": (m, m)}[like])
+        expected = (*batch, *{"input": (m, n), "right": (n, n), "left": (m, m)}[str(like)])
         if data[name].value.shape != expected:
             raise ValueError(f"{name} has shape {data[name].value.shape}, not {expected}")
     if precision is not None:  # dtypes may then differ

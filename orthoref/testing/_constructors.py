@@ -73,7 +73,8 @@ def _judged(port: Callable[..., Any], operation: str, row: str, options: dict[st
     kind = next(kind for kind in KINDS if row.startswith(kind))
     family = {claim.name for name, each in ROWS.items() if name.startswith(kind) for claim in each.claims}
     others = family - {claim.name for claim in ROWS[row].claims}
-    given = {"battery": "quick", "progress": False} | {k: v for k, v in options.items() if k not in others}
+    given: dict[str, Any] = {"battery": "quick", "progress": False}
+    given |= {name: value for name, value in options.items() if name not in others}
     report = conformance.check(port, operation, **given)
     if not report.holds:
         raise PortFailure(f"orthoref.testing.assert_orthogonal_constructor: {report.text()}")

@@ -176,8 +176,8 @@ def _givens(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
     """The same derivative for other angles, orders and phases; lost steps of the sweep."""
     vjp = kind == "vjp"
 
-    def made(order: str = claimed.order, **others: Any) -> Any:
-        found = truths(f"givens_product_{kind}", {**values, **others}, replace(claimed, order=order), FLOAT32)[0][name]
+    def made(claims: Any = claimed, **others: Any) -> Any:
+        found = truths(f"givens_product_{kind}", {**values, **others}, claims, FLOAT32)[0][name]
         return ldexp(rounded(found.value), found.exponent - truth.exponent)
 
     theta = values["theta"]
@@ -205,13 +205,10 @@ def _givens(kind: str, name: str, values: Values, claimed: Any, truth: Truth) ->
         yield f"{words}, without the derivative of that", made(theta=times * theta)
     for other in ROTATIONS:
         if other != claimed.order and (other == "butterfly") == (claimed.order == "butterfly"):
-            yield f"this is order={other}, not {claimed.order}", made(order=other)
+            yield f"this is order={other}, not {claimed.order}", made(replace(claimed, order=other))
     count = len(theta)
-    for words, back in (("the derivatives are in reverse order", slice(None, None, -1)),):
-        if vjp:
-            yield words, rounded(truth.value)[back]
-        else:
-            yield words, made(**{each: values[each][back] for each in bars})
+    back = rounded(truth.value)[::-1] if vjp else made(**{each: values[each][::-1] for each in bars})
+    yield "the derivatives are in reverse order", back
     if count > 1:
         for words, k in (("first", 0), ("last", count - 1)):
             one = (np.arange(count) != k)[:, None]

@@ -73,7 +73,7 @@ def _angular(random: np.random.RandomState, n: int, structure: str, complex_: bo
         i = np.arange(n) // 2
         return a if structure == "general" else a * sqrt(max(n, 1) / 2) * (i[:, None] == i)
     count = n if complex_ else n // 2
-    angles = random.uniform(0.25, 2.0, count)
+    angles: np.ndarray = random.uniform(0.25, 2.0, count)
     if structure == "equal angles":
         angles = (-1.0) ** np.arange(count) if complex_ else np.ones(count)
     elif structure == "one plane":

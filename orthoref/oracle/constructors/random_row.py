@@ -214,8 +214,8 @@ def reference_init(normal: Any, **claims: Any) -> Any:
     claimed = Init(**claims)
     m = matrix_of(np.asarray(normal), claimed)
     numbers = m if claimed.layout == "torch" or m.shape[0] >= m.shape[1] else m.T
-    return orthoref.orthogonal_init(normal.shape, gain=claimed.gain, layout=claimed.layout, axis=claimed.axis,
-                                    normal=np.ascontiguousarray(numbers))  # fmt: skip
+    options: dict[str, Any] = {"gain": claimed.gain, "layout": claimed.layout, "axis": claimed.axis}
+    return orthoref.orthogonal_init(normal.shape, normal=np.ascontiguousarray(numbers), **options)
 
 
 ROWS = (

@@ -140,7 +140,7 @@ def _givens_jvp(values: Values, claimed: Any, exact: bool, e: float) -> dict[str
     dots, exponent = together(values, "theta_dot", "phase_dot")
     theta_dot, phi_dot = (lifted(dots[name], exact) if name in dots else None for name in ("theta_dot", "phase_dot"))
     value = exact_.givens_jvp(g, theta_dot, phi_dot)
-    moved = sqrt(2) * sum(norm(x) for x in dots.values())
+    moved = sum((sqrt(2) * norm(x) for x in dots.values()), np.zeros(size.shape))
     unit = e * (moved + norm(rounded(value))) * size
     return {"q_dot": Truth(value, exponent, unit, moved * sqrt(len(g.pairs)))}
 

@@ -238,7 +238,7 @@ def givens_vjp(g: Rotations, q_bar: Any) -> tuple[Any, Any]:
 def column(x: Any, i: int) -> Any:
     """Column i of a matrix, with its own exponent."""
     if isinstance(x, Fixed):
-        return Fixed(x.words[..., i : i + 1], x.exponent) + 0.0
+        return Fixed(x.words[..., i : i + 1], x.exponent) + np.zeros((1, 1))
     return x[..., i : i + 1]
 
 
