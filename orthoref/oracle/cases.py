@@ -596,8 +596,8 @@ class Call:
 
     @property
     def drawn(self) -> bool:
-        """Whether the input comes from :func:`matrix`, which takes any shape and seed, or belongs to one that does."""
-        return self.function is matrix if self.point is None else self.point.drawn
+        """Whether the input comes from :func:`matrix` or the like, of any shape and seed, or belongs to one that does."""
+        return self.function is not gallery if self.point is None else self.point.drawn
 
     def __str__(self) -> str:
         given = [
@@ -632,13 +632,13 @@ class Case:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the first input, without building it."""
+        """Shape of the first input, without building it; of parameters that of the matrix that they make."""
         call = self.calls[0][1]
-        return call.arguments[0] if call.function is matrix else (call.arguments[1],) * 2
+        return (call.arguments[1],) * 2 if call.function is gallery else call.arguments[0]
 
     @property
     def drawn(self) -> bool:
-        """Whether all inputs come from :func:`matrix`, which takes any shape and seed."""
+        """Whether all inputs come from :func:`matrix` or the like, of any shape and seed."""
         return all(call.drawn for _, call in self.calls)
 
     def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Case:
@@ -650,21 +650,24 @@ class Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
-    def accompanied(self, companions: Mapping[str, str], first: str | None = None) -> Case:
+    def accompanied(
+        self, companions: Mapping[str, str | Callable[..., np.ndarray]], first: str | None = None
+    ) -> Case:
         """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.
 
+        A function in its place takes the point, kind, seed and dtype.
         ``first`` renames the first input.
         """
         if first is not None:
             self = replace(self, calls=((first, self.calls[0][1]), *self.calls[1:]))
         if not companions:
             return self
-        point, kind = self.calls[0][1], self.factors["cotangent"]
+        point, kind = self.calls[0][1], self.factors.get("cotangent", "generic")
         seed = dict(point.options).get("seed", 0)
         calls = tuple(
-            (name, Call(cotangent, (point,), (
-                ("kind", kind), *((("like", like),) if like != "input" else ()), ("seed", seed + 7 * i),
-                ("dtype", self.dtype),
+            (name, Call(like if callable(like) else cotangent, (point,), (
+                ("kind", kind), *((("like", like),) if isinstance(like, str) and like != "input" else ()),
+                ("seed", seed + 7 * i), ("dtype", self.dtype),
             )))
             for i, (name, like) in enumerate(companions.items(), start=1)
         )  # fmt: skip
@@ -691,8 +694,9 @@ def drawn(
     members: str = "alike",
     memory: str = "C",
     argument: str = "a",
+    function: Callable[..., np.ndarray] = matrix,
 ) -> Case:
-    """Case of :func:`matrix`.
+    """Case of :func:`matrix`, or of another function that takes the options of its own that are given.
 
     ``spectrum`` and ``cond`` are None where they mean nothing; ``cond`` may be a name in ``CONDS``, ``scale`` one in
     ``SCALES``.
@@ -734,7 +738,7 @@ def drawn(
         family=_family(spectrum, structure, factor),
         name=spectrum or structure,
         dtype=dtype,
-        calls=((argument, Call(matrix, (shape,), tuple(options.items()))),),
+        calls=((argument, Call(function, (shape,), tuple(options.items()))),),
         factors=factors_of(shape) | values,
     )
 

@@ -22,7 +22,7 @@ from orthoref.oracle.isolated import Died, Isolated, Recipe, Team
 from orthoref.oracle.laws import LAWS, broken, chosen
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
-from orthoref.oracle.operations import OPERATIONS, ROWS
+from orthoref.oracle.operations import ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.run import Called, Judged, Raised, Run, about, order_of
@@ -176,11 +176,14 @@ def _differentiated(
     operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
 ) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
     """What makes the derivative of a port, the row that judges it, and which outputs are differentiated."""
-    if operation not in OPERATIONS:
-        raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
+    if f"{operation}_vjp" not in ROWS or f"{operation}_jvp" not in ROWS:
+        able = (name.removesuffix("_vjp") for name in ROWS if name.endswith("_vjp"))
+        raise ValueError(f"derivative= belongs to one of {', '.join(able)}, not {operation!r}")
     require_choice("derivative", framework, tuple(autodiff.MODES))
     require_choice("kind", kind, autodiff.Mode._fields)
-    row = OPERATIONS[operation]
+    if f"{operation}_{kind}" not in ROWS:
+        raise ValueError(f"{operation} has no row for kind={kind!r}")
+    row, derived = ROWS[operation], ROWS[f"{operation}_{kind}"]
     order = order_of(row, returns) or row.outputs
     if len(row.outputs) > 1:
         claims = {"factor": "both" if len(order) > 1 else order[0], **claims}
@@ -189,10 +192,13 @@ def _differentiated(
         wanted = row.outputs
     places = tuple(order.index(name) for name in wanted)
     tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
-    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places)
-    known = {claim.name for claim in ROWS[f"{operation}_{kind}"].claims}
+    known = {claim.name for claim in derived.claims}
     primal = {claim.name for claim in row.claims} - known  # how it is evaluated does not matter to the derivative
     claims = {name: value for name, value in claims.items() if name not in primal}
+    given = [row.inputs[0], *(name for name in derived.companions(claim_of(derived, claims)) if name in row.inputs)]
+    inputs = sum(f"{name}_bar" in ROWS[f"{operation}_vjp"].outputs for name in given)
+    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places, inputs=inputs,
+                   constants=len(given) - inputs, axes=1 if row.inputs[0] in row.vectors else 2)  # fmt: skip
     return wrap, f"{operation}_{kind}", tangents, claims
 
 
@@ -277,7 +283,7 @@ def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dty
         if number is not None and not (isinstance(number, (int, np.integer)) and least <= number < 2**32):
             raise ValueError(f"{name}={number!r} is not a whole number between {least} and 2^32 - 1")
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
-    levels = row.levels
+    levels = row.shown(claimed, row.levels)
     if layouts is not None:
         memory = tuple(level for level in levels.memory if level in layouts)
         cotangent = tuple(level for level in levels.cotangent if level in layouts or level not in MEMORY)

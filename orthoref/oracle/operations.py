@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orthoref.oracle.constructors import derivative_row as constructor_derivative
+from orthoref.oracle.constructors import row as constructors
 from orthoref.oracle.newton_schulz import derivative_row as newton_schulz_derivative
 from orthoref.oracle.newton_schulz import row as newton_schulz
 from orthoref.oracle.operation import Operation
@@ -12,4 +14,5 @@ from orthoref.oracle.stiefel import row as stiefel
 OPERATIONS: dict[str, Operation] = {row.name: row for row in (polar.ROW, newton_schulz.ROW)}
 DERIVATIVES: dict[str, Operation] = {row.name: row for row in (*polar_derivative.ROWS, *newton_schulz_derivative.ROWS)}
 GEOMETRY: dict[str, Operation] = {row.name: row for row in stiefel.ROWS}  # points, tangents and gradients
-ROWS = OPERATIONS | DERIVATIVES | GEOMETRY
+CONSTRUCTORS: dict[str, Operation] = {row.name: row for row in (*constructors.ROWS, *constructor_derivative.ROWS)}
+ROWS = OPERATIONS | DERIVATIVES | GEOMETRY | CONSTRUCTORS
