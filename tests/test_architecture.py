@@ -138,6 +138,7 @@ SHARED = {
     ("stiefel", "orthonormal"),
     ("constructors", "orthonormal"),
     ("constructors", "stiefel"),
+    ("stiefel", "polar"),
 }  # the first room may use the second
 NAMED = {
     ("conformance.py", "polar"): "the default of check and battery",

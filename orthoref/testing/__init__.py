@@ -1,4 +1,4 @@
-"""The face towards other projects' tests: assertions, and hypothesis strategies in ``strategies``."""
+"""The face towards other projects: assertions, hypothesis strategies in ``strategies``, benchmarks in ``asv``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orthoref.testing import asv as asv
     from orthoref.testing import strategies as strategies
     from orthoref.testing._assertions import assert_jvp as assert_jvp
     from orthoref.testing._assertions import assert_newton_schulz as assert_newton_schulz
@@ -34,13 +35,14 @@ GEOMETRY = (
     "assert_transport",
 )
 CONSTRUCTORS = ("assert_orthogonal_constructor",)
-__all__ = [*JUDGING, *GEOMETRY, *CONSTRUCTORS, "strategies"]
+MODULES = ("asv", "strategies")
+__all__ = [*JUDGING, *GEOMETRY, *CONSTRUCTORS, *MODULES]
 
 
 def __getattr__(name: str) -> Any:
     # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
-    if name == "strategies":
-        return import_module("orthoref.testing.strategies")
+    if name in MODULES:
+        return import_module(f"orthoref.testing.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
     home = "_geometry" if name in GEOMETRY else "_constructors" if name in CONSTRUCTORS else "_assertions"

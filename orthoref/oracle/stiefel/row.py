@@ -17,7 +17,7 @@ from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement,
 from orthoref.oracle.orthonormal.ratios import residuals
 from orthoref.oracle.precision import Precision, precision_of
 from orthoref.oracle.residual import inner, ldexp, norm, ratio
-from orthoref.oracle.stiefel import inverse, laws, reasons
+from orthoref.oracle.stiefel import enclosure, inverse, laws, reasons
 from orthoref.oracle.stiefel.claim import METRIC, ORDER, Geometry, Nothing, Retraction
 from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, PADE, judgeable, made_safe, reference, tangency, truths
 from orthoref.oracle.stiefel.truth import herm, scaled, skew
@@ -137,6 +137,7 @@ def row(name: str, unit: str, kinds: tuple[str, ...], tangents: tuple[str, ...],
         levels=replace(POINTS, cotangent=kinds),
         limit=LIMIT,
         unit=unit,
+        enclosure=enclosure.OF.get(name),
     )
 
 
@@ -219,6 +220,7 @@ ROWS = (
             levels=replace(SMALL, cotangent=NEAR),
             limit=LIMIT,
             unit="n eps",
+            enclosure=enclosure.OF.get(name),
         )
         for name, claim, claims in (
             ("stiefel.inverse_retract_qr", Nothing, ()),
