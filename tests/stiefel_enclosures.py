@@ -170,15 +170,39 @@ def log(x: np.ndarray, y: np.ndarray, metric: str | float) -> arb_mat:
             columns.append(flat(stiefel.exp_jvp(near[0], start, np.zeros_like(start), e, metric)))
     down = np.linalg.pinv(np.array(columns).T, rcond=1e-8)
     v = project(points[0], doubled(start, arb_mat)).mid()
-    for _ in range(60):
+    for attempt in range(72):
         rest = points[1] - geodesic(points[0], v, c)
         size = max(abs(value) for value in rest.entries())
         if size < TINY / 2**40:
             return v
-        step = down @ flat(floats(rest * (1 / size), complex_))
-        step = (step[::2] + 1j * step[1::2] if complex_ else step).reshape(start.shape)
-        v = project(points[0], v + doubled(step, arb_mat) * size.mid()).mid()
-    raise AssertionError(f"the truth of the logarithm did not converge: {size}")
+        if attempt < 60:
+            step = down @ flat(floats(rest * (1 / size), complex_))
+            step = (step[::2] + 1j * step[1::2] if complex_ else step).reshape(start.shape)
+            move = doubled(step, arb_mat) * size.mid()
+        else:  # nearly conjugate points
+            move = newton(*points, v, c, rest, complex_)
+        v = project(points[0], v + move).mid()
+    raise AssertionError(f"the truth of the logarithm did not converge: {float(size)}")
+
+
+def newton(x: arb_mat, y: arb_mat, v: arb_mat, c: Fraction, rest: arb_mat, complex_: bool) -> arb_mat:
+    """The tangent along which exp changes by the rest, by differences of 2^-150; normals go to normals."""
+    h, shape = arb(2) ** -150, (x.nrows() // (1 + complex_), x.ncols() // (1 + complex_))
+    units, columns = [], []
+    for k in range(shape[0] * shape[1]):
+        for factor in (1, 1j)[: 1 + complex_]:
+            unit = factor * np.eye(shape[0] * shape[1])[k].reshape(shape)
+            units.append(doubled(unit.astype("complex128" if complex_ else "float64"), arb_mat))
+            w = project(x, units[-1]) * h
+            moved = (geodesic(x, v + w, c) - geodesic(x, v - w, c)) * (1 / (2 * h))
+            columns.append(parts(project(y, moved) + y * herm(x.transpose() * units[-1]), complex_))
+    found = arb_mat(columns).transpose().mid().solve(arb_mat([[z] for z in parts(project(y, rest), complex_)]))
+    return sum((unit * z.mid() for unit, z in zip(units, found.entries(), strict=True)), v * 0)
+
+
+def parts(x: arb_mat, complex_: bool) -> list[arb]:
+    """Real coordinates."""
+    return [z for both in halved(x, complex_) for z in both[: 1 + complex_]]
 
 
 def floats(x: arb_mat, complex_: bool) -> np.ndarray:
@@ -215,8 +239,8 @@ def truth(case: Case) -> list[tuple[arb, arb]]:
         return halved(gradient(a, b, beta(metric)) if name == "gradient" else cayley(a, b, exact), complex_)
     a, b = doubled(x, arb_mat), doubled(v, arb_mat)
     if name == "retract_qr":
-        parts, p = [acb(*pair) for pair in halved(a + b, complex_)], x.shape[1]
-        columns = gram_schmidt([parts[j::p] for j in range(p)])
+        entries, p = [acb(*pair) for pair in halved(a + b, complex_)], x.shape[1]
+        columns = gram_schmidt([entries[j::p] for j in range(p)])
         return [(column[i].real, column[i].imag) for i in range(x.shape[0]) for column in columns]
     if name == "log":
         return halved(log(x, v, metric), complex_)

@@ -139,6 +139,9 @@ def test_sizes():
     assert norm(ct(j) @ j - np.eye(4)) <= 6000 * 4 * 2.0**-52
     with pytest.raises(OutsideDomain, match="overflows"):
         isometry.input_output_jacobian(weights[:300], [np.ones(4)] * 300)
+    slopes = [np.full(4, 2.0**20)] * 100 + [np.full(4, 2.0**-20)] * 100
+    j = isometry.input_output_jacobian([q] * 200, slopes)
+    assert norm(ct(j) @ j - np.eye(4)) <= 2000 * 4 * 2.0**-52
     tiny = isometry.spectrum(1e-150 * q)
     assert float(tiny.mean) == pytest.approx(1e-300, rel=1e-13, abs=0)
     with pytest.raises(OutsideDomain, match="the value overflows"):

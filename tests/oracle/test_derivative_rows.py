@@ -517,6 +517,7 @@ def test_unknown_claims_are_refused():
     assert set(ROWS) == set(OPERATIONS) | set(DERIVATIVES) | set(GEOMETRY) | set(CONSTRUCTORS)
 
 
+@pytest.mark.exhaustive
 def test_the_command(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch")
     (tmp_path / "derivativeports.py").write_text(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import inf, nextafter, pi, sqrt
+from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -327,6 +327,8 @@ def log(x: Any, y: Any, metric: Any, v: Any = None, *, digits: int = 15, max_bit
     OutsideDomain
         As :func:`project`; none was found, or one beyond the injectivity radius: see :func:`orthoref.stiefel.log`,
         whose result is the approximation that is proved here.
+    NotConverged
+        As :func:`orthoref.stiefel.log`.
     TypeError, ValueError
         As :func:`gradient`.
 
@@ -511,19 +513,25 @@ def _log(x: Balls, y: Balls, c: Any, metric: Any) -> tuple[Balls, float, float]:
         inverse = jacobian.mid().inv().mid()
         left = 1 - upper_norm(eye_like(inverse) - inverse * jacobian)
         size = upper_norm(inverse)
+    _require_regular(left)
     v = _refined(x, y, start, c, inverse)
     off = _exp(x, v, c) - y
     # (SC8) |D exp| <= ell, |D^2 exp| <= ell^2; (SC9) k >= |J^-1| at V_0
     ell = (2 * c).max(arb(2).sqrt()) + abs(1 - 2 * c)
     left = left - size * ell**2 * upper_norm(v - start)
-    if not left > 0:
-        raise NotCertified("the derivative of the exponential map was not shown to be invertible")
+    _require_regular(left)
     k = size / left
     # (SC10) a = k |P_Y (exp(X, V_0) - Y)|, r = 2 a
     a = k * upper_norm(_tangential(y, off))
     if not (2 * k * ell**2 * a < 1 and upper_norm(off) + 2 * ell * a < 2):
         raise NotCertified(f"residual {float(upper_norm(off)):.3g} with |J^-1| <= {float(k):.3g}")
     return v, up(2 * a), down(1 / (k * ell**2) - upper_norm(v - v.mid()))
+
+
+def _require_regular(left: Any) -> None:
+    """1 - |I - R J| > 0, (SC9)."""
+    if not left > 0:
+        raise NotCertified("the derivative of the exponential map was not shown to be invertible")
 
 
 def _refined(x: Balls, y: Balls, v: Balls, c: Any, inverse: Balls) -> Balls:
@@ -597,9 +605,11 @@ def _length(x: Balls, v: Balls, c: Any) -> tuple[float, float]:
 
 def _injectivity(x: Balls, c: Any) -> float:
     """(SC11) a lower bound of the injectivity radius, 0 where none is known."""
+    from flint import arb
+
     n, p, real = x.nrows(), x.ncols(), not _is_complex(x)
     if n == p:
-        return down((c * (2 if real else 1)).sqrt() * pi)
+        return down((c * (2 if real else 1)).sqrt() * arb.pi())
     if c == 1 or (real and p == 1):
-        return nextafter(pi, 0)
-    return nextafter(sqrt(0.8) * pi, 0) if real and c == 0.5 else 0.0
+        return down(arb.pi())
+    return down((arb(4) / 5).sqrt() * arb.pi()) if real and c == 0.5 else 0.0
