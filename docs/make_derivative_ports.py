@@ -89,7 +89,7 @@ def section(port, battery):
         try:
             report = conformance.check(
                 port.function, port.operation, derivative=port.framework, kind=kind, convert=port.convert,
-                name=port.name, battery=battery, progress=False, **options, **claims,
+                name=port.name, battery=battery, progress=False, timeout=1200.0, **options, **claims,
             )  # fmt: skip
         except CannotRun as error:
             yield from ("", f"### {way}: {REFUSED}", "", "```text", shortened(str(error)), "```")
@@ -139,6 +139,7 @@ def short(recreate):
 def shortened(text):
     """The first line: torch and JAX append how to debug."""
     text = re.sub(r"0x[0-9a-f]+", "0x...", " ".join(text.split()))
+    text = re.sub(r"/\S*/(?=[\w.]+\.py:)", "", text)  # folders of this machine
     return text if len(text) <= 300 else text[:300] + " ..."
 
 

@@ -568,7 +568,11 @@ def run(seed, count, seen) -> None:
             seen.outside += 1
         for row, every in (("polar", 8), ("orthonormal", 16)):
             if k % every == 0:
-                factors = draw_factors(random, row)
+                try:
+                    factors = draw_factors(random, row)
+                except torch.linalg.LinAlgError as error:  # of repeated singular values, once in ten thousand
+                    print(f"seed {seed}, matrix {k}: {error}", flush=True)
+                    continue
                 seen.add(factors, scores_of_factors(factors))
 
 

@@ -124,7 +124,7 @@ SCHULZ_PORTS = {
 def section(operation, name, port, convert, options):
     options = {"returns": "uh", **options} if operation == "polar" else options
     report = conformance.check(port, operation, convert=convert, progress=False, name=name, **options)
-    yield from (f"## `{name}`", "", f"{'Holds' if report.holds else 'Fails'}.", "")
+    yield from (f"## `{name}`", "", f"{report.status.capitalize()}.", "")
     yield from ("```text", report.text(examples=0).partition("\n\nand ")[0], "```", "")
     for finding in report.findings():
         lines = [line for line in finding.example.verdict.lines() if "FAIL" in line]

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from orthoref._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from orthoref import isometry as isometry
     from orthoref import oracle as oracle
+    from orthoref import penalties as penalties
     from orthoref import schedules as schedules
+    from orthoref import steps as steps
     from orthoref import stiefel as stiefel
     from orthoref import testing as testing
     from orthoref._constructors.cayley import CayleyFactors as CayleyFactors
@@ -188,7 +191,10 @@ _HOME = {
     "NotJudged": "errors",
     "PortFailure": "errors",
     "oracle": "",
+    "isometry": "",
+    "penalties": "",
     "schedules": "",
+    "steps": "",
     "stiefel": "",
     "testing": "",
     "certify": "oracle",

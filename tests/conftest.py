@@ -63,19 +63,24 @@ def warm(pytestconfig):
 def pytest_collection_modifyitems(items):
     """``sample(k)``: of the parameters of a test about one in k is fast, drawn by its name, and at least one.
 
-    ``runs(k)``, which goes before: so many are exhaustive, the others by hand.
+    Of the others every fourth is exhaustive. ``runs(k)``, which goes before: so many are exhaustive. The rest is by
+    hand.
     """
-    for marker, of_the_chosen, of_the_others in (("runs", "exhaustive", "by_hand"), ("sample", None, "exhaustive")):
+    for marker, fast in (("runs", False), ("sample", True)):
         families = {}
         for item in items:
             if item.get_closest_marker(marker) and not item.get_closest_marker("by_hand") and hasattr(item, "callspec"):
                 families.setdefault(item.nodeid.partition("[")[0], []).append(item)
         for family in families.values():
             k = family[0].get_closest_marker(marker).args[0]
-            chosen = {item for item in family if crc32(item.nodeid.encode()) % k == 0} or {family[0]}
+            drawn = {item: crc32(item.nodeid.encode()) for item in family}
+            chosen = {item for item in family if drawn[item] % k == 0} or {family[0]}
             for item in family:
-                if mark := of_the_chosen if item in chosen else of_the_others:
-                    item.add_marker(mark)
+                fourth = drawn[item] // k % 4 == 0
+                if item not in chosen:
+                    item.add_marker("exhaustive" if fast and fourth else "by_hand")
+                elif not fast:
+                    item.add_marker("exhaustive")
 
 
 def pytest_collection_finish():

@@ -133,7 +133,13 @@ ORACLE = PACKAGE / "oracle"
 ROOMS = sorted(path.parent.name for path in ORACLE.glob("*/__init__.py"))
 FILES = ("row.py", "ratios.py", "reasons.py", "enclosure.py")
 TOGETHER = ("operations.py", "certify.py")  # that is what they are for
-SHARED = {("polar", "orthonormal"), ("stiefel", "orthonormal")}  # the first room may use the second
+SHARED = {
+    ("polar", "orthonormal"),
+    ("stiefel", "orthonormal"),
+    ("constructors", "orthonormal"),
+    ("constructors", "stiefel"),
+    ("stiefel", "polar"),
+}  # the first room may use the second
 NAMED = {
     ("conformance.py", "polar"): "the default of check and battery",
     ("cases.py", "orthonormal"): "the structure of a matrix",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tarfile
 import tomllib
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,39 @@ def test_the_sdist_has_what_is_tracked(tracked, tmp_path):
         names = {name.partition("/")[2] for name in archive.getnames()}
     expected = {name for name in tracked if not name.startswith(NOT_SHIPPED)}
     assert names - {"PKG-INFO", ".gitignore"} == expected and "CONTRIBUTING.md" in names
+
+
+def built(folder):
+    """The metadata of a wheel."""
+    builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(ROOT))
+    (path,) = builder.build(directory=str(folder), versions=["standard"])
+    with zipfile.ZipFile(path) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+@pytest.mark.exhaustive
+def test_no_address_is_made_up(project, tmp_path, monkeypatch):
+    monkeypatch.delenv("ORTHOREF_URL", raising=False)
+    found = built(tmp_path)
+    assert found.get_all("Project-URL") is None and found.get("Home-page") is None
+    assert found.get_payload() == (ROOT / "README.md").read_text()
+
+
+@pytest.mark.exhaustive
+def test_an_address_that_is_given_is_where_links_lead(project, tmp_path, monkeypatch):
+    url = "https://forge.invalid/us/orthoref"
+    monkeypatch.setenv("ORTHOREF_URL", f"{url}/")
+    found = built(tmp_path)
+    assert f"Source, {url}" in found.get_all("Project-URL") and len(found.get_all("Project-URL")) == 3
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)]*)\)", found.get_payload())
+    assert len(links) > 8 and all(link.startswith("https://") for _, link in links)
+    assert ("!", f"{url}/raw/HEAD/docs/_static/report.png") in links and ("", f"{url}/blob/HEAD/docs/ci.md") in links
+    places = [link.partition("/HEAD/")[2].partition("#")[0] for _, link in links if link.startswith(url)]
+    assert all((ROOT / place).exists() for place in places)
+    monkeypatch.setenv("ORTHOREF_URL", "forge.invalid")
+    with pytest.raises(ValueError, match="is no https:// address"):
+        built(tmp_path)
 
 
 def test_the_versions_agree(project):

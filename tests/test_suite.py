@@ -87,4 +87,7 @@ def test_a_sample(marker, tmp_path):
     found = [int(each[1]) if each else 0 for each in (fast, rest, by_hand)]
     chosen = found[0] - 2 if marker == "sample" else found[1] - 1
     assert sum(found) == 402 and 65 <= chosen <= 135
-    assert found[2] == 0 if marker == "sample" else found[0] == 1
+    if marker == "sample":  # every fourth of the others
+        assert abs(found[1] - (found[1] + found[2]) / 4) <= 4 * (300 * 3 / 16) ** 0.5
+    else:
+        assert found[0] == 1

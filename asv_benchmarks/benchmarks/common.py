@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from math import ceil
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from orthoref.oracle import cases
-
-Clock = Callable[[], float]
+from orthoref.testing import asv
 
 QUICK = os.environ.get("ORTHOREF_BENCH_QUICK", "") not in ("", "0")
-PAIRS = 1 if QUICK else 9
-SAMPLE = 0.005 if QUICK else 0.02  # seconds that one timed sample lasts at least
-LONG = 1.0  # a function slower than this many seconds is timed three times at most
-SETTLE = 0.05  # seconds; OpenBLAS workers spin for about 30 ms after their last task
+PAIRS = 1 if QUICK else asv.PAIRS
+SAMPLE = 0.005 if QUICK else asv.SAMPLE  # seconds that one timed sample lasts at least
 
 
 def matrix(shape: Sequence[int], dtype: str = "float64", cond: float = 1e3) -> np.ndarray:
@@ -69,44 +65,11 @@ class Limited:
 
 
 def paired_ratio(f: Callable[[], Any], g: Callable[[], Any], *, threads: int = 1) -> float:
-    """Median over interleaved pairs of time(f)/time(g), of functions that compute in this process.
-
-    The order alternates within the pairs, so that a drift of the clock rate cancels, and each function runs once
-    before. With one thread it is the processor time of the process that counts: other processes on the machine then
-    disturb little. With several it is the wall time, and a pause before each sample lets the workers of the other
-    function's BLAS (NumPy and SciPy bring one each) go to sleep; they would occupy the processors otherwise.
-    """
-    clock, settle = (time.process_time, 0.0) if threads == 1 else (time.perf_counter, SETTLE)
-    number_f, number_g = _number(f, clock), _number(g, clock)
-    pairs = min(3, PAIRS) if max(_seconds(f, 1, clock), _seconds(g, 1, clock)) > LONG else PAIRS
-    return median(_pairs((f, number_f), (g, number_g), pairs, clock, settle))
+    """As users measure it; quick mode takes one short sample."""
+    return asv.paired_ratio(f, g, threads=threads, pairs=PAIRS, sample=SAMPLE)
 
 
 def paired_wall_ratio(f: Callable[[], Any], g: Callable[[], Any], pairs: int) -> float:
     """The same in wall time, one call a sample: for functions that start processes."""
     f(), g()
-    return median(_pairs((f, 1), (g, 1), pairs, time.perf_counter, 0.0))
-
-
-def _pairs(
-    f: tuple[Callable[[], Any], int], g: tuple[Callable[[], Any], int], pairs: int, clock: Clock, settle: float
-) -> Iterator[float]:
-    for k in range(pairs):
-        seconds = {}
-        for function, number in (f, g) if k % 2 == 0 else (g, f):
-            time.sleep(settle)
-            seconds[function] = _seconds(function, number, clock)
-        yield seconds[f[0]] / seconds[g[0]]
-
-
-def _number(f: Callable[[], Any], clock: Clock) -> int:
-    """Calls that make a sample; also the warm-up."""
-    f()
-    return max(1, ceil(SAMPLE / max(_seconds(f, 1, clock), 1e-9)))
-
-
-def _seconds(f: Callable[[], Any], number: int, clock: Clock) -> float:
-    start = clock()
-    for _ in range(number):
-        f()
-    return (clock() - start) / number
+    return median(asv.in_turns((f, 1), (g, 1), pairs, time.perf_counter, 0.0))

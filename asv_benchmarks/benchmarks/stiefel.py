@@ -62,6 +62,27 @@ class Retraction(Step):
     track_ratio_vjp_to_retract.limit = 3.0
 
 
+class Parallel(Step):
+    """Parallel transport over the geodesic itself."""
+
+    params = (few(SHAPES, (256, 16)), ["exp"])
+    param_names = ("shape", "method")
+
+    def transport(self) -> Any:
+        return stiefel.transport_parallel(self.x, self.v, self.v, self.metric)
+
+    def exp(self) -> Any:
+        return stiefel.exp(self.x, self.v, self.metric)
+
+    def time_transport(self, *_: Any) -> None:
+        self.transport()
+
+    def track_ratio_to_exp(self, *_: Any) -> float:
+        return paired_ratio(self.transport, self.exp)
+
+    track_ratio_to_exp.unit = "time of exp"
+
+
 class Peers(Step):
     """Over pymanopt's and geoopt's, unchecked like theirs."""
 

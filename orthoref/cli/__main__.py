@@ -1,6 +1,6 @@
 """``python -m orthoref.cli``."""
 
-from orthoref.cli import main
+from orthoref.cli import command
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command())

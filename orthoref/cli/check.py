@@ -11,7 +11,7 @@ from typing import Any
 
 from orthoref.cli import options as flags
 from orthoref.cli import port as ports
-from orthoref.cli.output import EXIT, reported, require_report
+from orthoref.cli.output import EXIT, aside, reported, require_report
 from orthoref.errors import CannotRun
 
 
@@ -23,9 +23,9 @@ def add(commands: Any) -> None:
         "judge a function of another package",
         f"Judge a function over a battery of hard inputs.\n{EXIT}",
         (
-            'check scipy.linalg:polar --skip "length 0" --html report.html',
+            'check scipy.linalg:polar --skip "length 0" --skip byteswapped --html report.html',
             "check mymuon.py:ortho --op newton_schulz --schedule muon --eps 1e-7 --array torch --dtype bfloat16",
-            "check mypackage.native:polar --keyword side=right --isolate --max-cases 50 --format github",
+            "check mypackage.native:polar --keyword side=right --jobs 4 --max-cases 50 --format github",
         ),
     )
     flags.add_port(parser)
@@ -41,6 +41,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--isolate", action="store_true",
                         help="call it in a process of its own: one that is ended by a call (abort, segmentation fault, "
                         "out of memory) is a finding")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="spread the run over N such processes; the report is the same (default: 1)")  # fmt: skip
     flags.add_claims(parser)
     flags.add_report(parser)
 
@@ -51,18 +53,21 @@ def run(options: argparse.Namespace) -> int:
 
     require_report(options)
     port = ports.Elsewhere(options.port, tuple(options.keyword))
-    report = conformance.check(
-        port if options.isolate else _guarded(port.load(), options.timeout),
-        options.op,
-        convert=ports.converter(options),
-        limit=options.limit,
-        timeout=options.timeout,
-        name=options.port,
-        derivative=_framework(options),
-        kind=options.kind,
-        isolate=options.isolate,
-        **flags.claimed(options),
-    )
+    isolated = options.isolate or options.jobs != 1
+    with aside():
+        report = conformance.check(
+            port if isolated else _guarded(port.load(), options.timeout),
+            options.op,
+            convert=ports.converter(options),
+            limit=options.limit,
+            timeout=options.timeout,
+            name=options.port,
+            derivative=_framework(options),
+            kind=options.kind,
+            isolate=options.isolate,
+            jobs=options.jobs,
+            **flags.claimed(options),
+        )
     faulthandler.cancel_dump_traceback_later()
     return reported(report, options)
 
@@ -70,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 def _guarded(port: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     """The port under a second watchdog, in C: native code that hangs and holds the interpreter lock ends the process.
 
-    The traceback goes to stderr, the exit status is 1.
+    The traceback goes to stderr; there is no verdict.
     """
 
     @wraps(port)

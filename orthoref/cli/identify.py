@@ -8,7 +8,7 @@ from typing import Any
 
 from orthoref.cli import options as flags
 from orthoref.cli import port as ports
-from orthoref.cli.output import HOLDS, say, writable
+from orthoref.cli.output import HOLDS, aside, say, writable
 from orthoref.errors import CannotRun, require
 
 
@@ -41,20 +41,22 @@ def run(options: argparse.Namespace) -> int:
     writable(options.plot)
     if options.plot is not None:
         require("matplotlib", "report")
-    port = ports.load(options.port, options.keyword)
+    with aside():
+        port = ports.load(options.port, options.keyword)
 
     def asked(a: Any) -> Any:
         try:
             return port(a)
         except Exception as error:  # whatever a port raises
-            raise Raised(error) from None
+            raise Raised.by(error) from None
 
     convert = ports.converter(options)
     try:
-        found = schedules.identify(
-            asked, convert=convert, candidates=options.candidate,
-            dtype="float32" if convert and convert.dtype else (options.dtype or ["float32"])[-1],
-        )  # fmt: skip
+        with aside():
+            found = schedules.identify(
+                asked, convert=convert, candidates=options.candidate,
+                dtype="float32" if convert and convert.dtype else (options.dtype or ["float32"])[-1],
+            )  # fmt: skip
     except Raised as error:
         raise CannotRun(f"the port raised: {error.hint}") from None
     if options.plot is not None:

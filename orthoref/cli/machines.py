@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
@@ -17,9 +14,9 @@ MOST = 10  # annotations of one step that are shown
 CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)], "?")
 
 
-def github(report: Report, port: str = "") -> str:
+def github(report: Report) -> str:
     """Workflow commands: one error for each finding, a warning where a run is undecided, a notice where it holds."""
-    where, summary = _place(port), report.summary()
+    where, summary = _place(report), report.summary()
     level = {"HOLDS": "notice", "FAILS": "error"}.get(report.status, "warning")
     lines = [_annotation(level, where, report.port, summary)]
     for each in report.findings()[: MOST - 1]:
@@ -39,17 +36,14 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-def _place(port: str) -> str:
+def _place(report: Report) -> str:
     """File and line of the function, if it lies below the working folder."""
-    home, _, attribute = port.rpartition(":")
-    found: Any = sys.modules.get(Path(home).stem if home.endswith(".py") else home)
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
+    if report.source is None:
+        return ""
+    path, line = report.source
     try:
-        function = inspect.unwrap(found.func if isinstance(found, partial) else found)
-        path, line = inspect.getsourcefile(function), inspect.getsourcelines(function)[1]
-        relative = Path(path or "").resolve().relative_to(Path.cwd()).as_posix()
-    except (AttributeError, OSError, TypeError, ValueError):
+        relative = Path(path).relative_to(Path.cwd()).as_posix()
+    except ValueError:
         return ""
     return f"file={_escaped(relative, ',:')},line={line},"
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from orthoref.errors import CannotRun
+from orthoref.oracle.run import described
 
 SHORT = ("bfloat16", "float16")  # dtypes whose cases come as float32 arrays
 
@@ -61,6 +62,8 @@ def _file(path: Path) -> Any:
     path = path.resolve()
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
+    if path.stem in sys.modules and Path(getattr(sys.modules[path.stem], "__file__", None) or "").resolve() != path:
+        raise ImportError(f"a module {path.stem} is in use already: the file needs another name")
     spec = spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     sys.path.insert(0, str(path.parent))
@@ -80,8 +83,11 @@ def _keyword(text: str) -> tuple[str, Any]:
 
 
 def kind_of(options: Namespace) -> str:
-    """Which arrays: --array, or the name of the module."""
-    return options.port.partition(".")[0].partition(":")[0] if options.array == "auto" else options.array
+    """Which arrays: --array, or what differentiates them, or the name of the module."""
+    if options.array != "auto":
+        return options.array
+    mode = getattr(options, "derivative", None) or "auto"
+    return options.port.partition(".")[0].partition(":")[0] if mode == "auto" else mode.partition(" ")[0]
 
 
 @dataclass(frozen=True)
@@ -129,11 +135,18 @@ def converter(options: Namespace) -> Convert | None:
     if short and len(set(dtypes)) > 1:
         raise CannotRun(f"--dtype {short[0]} goes alone: judge the other dtypes in a run of their own")
     _library(kind)
-    return Convert(kind, short[0] if short else None, options.device)
+    convert = Convert(kind, short[0] if short else None, options.device)
+    if options.device is not None:
+        try:
+            convert(np.ones((1, 1), "float32"))
+        except Exception as error:  # of a library's own
+            raise CannotRun(f"--device {options.device}: {described(error)}") from None
+    return convert
 
 
 def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise CannotRun(f"--array {name} needs {name}: {error}") from error
+        extra = ": pip install 'orthoref[cuda12]' or 'orthoref[cuda13]'" if name == "cupy" else f": {error}"
+        raise CannotRun(f"--array {name} needs {name}{extra}") from error

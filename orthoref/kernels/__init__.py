@@ -46,5 +46,5 @@ def _no_kernel(name: str, x: Array) -> str:
     try:
         import numba  # noqa: F401
     except ImportError as error:  # missing, or not made for this NumPy
-        return f"numba cannot be imported (extra 'numba'): {error}"
+        return f"numba cannot be imported: {error}: pip install 'orthoref[numba]'"
     return ""

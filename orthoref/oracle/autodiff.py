@@ -22,7 +22,7 @@ from orthoref.arrays import Array, require_choice
 
 Kind = Literal["vjp", "jvp", "vjp_jvp"]
 Function = Callable[..., Any]
-Builder = Callable[[Function, Sequence[int], int], Function]
+Builder = Callable[..., Function]  # of the port, its outputs, and how many inputs, constants and axes there are
 
 
 class Mode(NamedTuple):
@@ -34,14 +34,21 @@ class Mode(NamedTuple):
 
 
 def derivative(
-    port: Function, framework: str, kind: Kind, *, outputs: Sequence[int] = (0,), inputs: int = 1
+    port: Function,
+    framework: str,
+    kind: Kind,
+    *,
+    outputs: Sequence[int] = (0,),
+    inputs: int = 1,
+    constants: int = 0,
+    axes: int = 2,
 ) -> Function:
     """A port of a derivative, made of a port by automatic differentiation.
 
     Parameters
     ----------
     port : callable
-        Takes so many arrays as there are inputs, returns one or a sequence of several.
+        Takes one or several arrays, returns one or a sequence of several.
     framework : str
         A key of ``MODES``: "torch" is reverse mode, forward mode and double backward; "torch vmap" takes matrix by
         matrix by ``torch.func``. "jax" is ``jax.vjp``, ``jax.jvp`` and forward over reverse mode; "jax reverse" is
@@ -50,16 +57,18 @@ def derivative(
         What the result computes.
     outputs : sequence of int
         Which of what the port returns are differentiated, in order; the others count for nothing.
-    inputs : int
-        Number of arrays that the port takes, all of which are differentiated; one for "vjp_jvp".
+    inputs, constants : int
+        How many arrays the port takes: those it is differentiated by, and after them others. "vjp_jvp" takes one.
+    axes : int
+        Of one member of the first input, for the modes that take member by member.
 
     Returns
     -------
     callable
         "vjp": ``f(a, *bars) -> a_bar`` with one cotangent for each output, cast to its dtype.
-        "jvp": ``f(a, a_dot)``, one tangent or a tuple.
+        "jvp": ``f(a, a_dot)``, one tangent or a tuple. Of several arrays: ``f(*inputs, *constants, *bars)``, a tuple,
+        and ``f(*inputs, *constants, *dots)``.
         "vjp_jvp": ``f(a, a_dot, *bars)``, the derivative of the VJP along ``a_dot``.
-        Of several inputs ``f(a, b, *bars) -> (a_bar, b_bar)`` and ``f(a, b, a_dot, b_dot)``.
         Arrays are the framework's. Cotangents reach the backward pass in the memory they are given in, no input is
         changed; whatever the port or its backward pass raises passes. What the port returns that does not depend on
         the input has the derivative zero, as in a sum with what does.
@@ -69,7 +78,7 @@ def derivative(
     ImportError
         The framework is not installed.
     ValueError
-        Unknown or missing mode; "vjp_jvp" of several inputs.
+        Unknown or missing mode.
 
     Notes
     -----
@@ -82,16 +91,18 @@ def derivative(
     if build is None:
         able = ", ".join(name for name, mode in MODES.items() if getattr(mode, kind) is not None)
         raise ValueError(f"framework={framework!r} has no {kind}: {able} have one")
-    if kind == "vjp_jvp" and inputs > 1:
-        raise ValueError(f"no vjp_jvp of a function of {inputs} inputs")
-    return build(port, outputs, inputs)
+    if kind == "vjp_jvp":
+        if (count := inputs + constants) > 1:
+            raise ValueError(f"no vjp_jvp of a function of {count} inputs")
+        return build(port, outputs)
+    return build(port, outputs, inputs, constants, axes)
 
 
 def _chosen(port: Function, outputs: Sequence[int], array: type) -> Callable[..., tuple[Array, ...]]:
     """The port with a tuple of the outputs that are differentiated."""
 
-    def f(*xs: Array) -> tuple[Array, ...]:
-        result = port(*xs)
+    def f(*arrays: Array) -> tuple[Array, ...]:
+        result = port(*arrays)
         results = result if isinstance(result, (tuple, list)) else (result,)
         if len(results) <= max(outputs):
             raise TypeError(f"the port returned {len(results)} of at least {max(outputs) + 1} arrays")
@@ -108,12 +119,12 @@ def _one_or_all(tangents: tuple[Array, ...]) -> Any:
     return tangents[0] if len(tangents) == 1 else tangents
 
 
-def _matrix_by_matrix(f: Function, vmap: Callable[[Function], Function]) -> Function:
+def _matrix_by_matrix(f: Function, vmap: Callable[[Function], Function], axes: int = 2) -> Function:
     """``f`` of single matrices, mapped over the leading axes, which all arguments share."""
 
     def mapped(a: Array, *others: Array) -> Any:
         g = f
-        for _ in range(a.ndim - 2):
+        for _ in range(a.ndim - axes):
             g = vmap(g)
         return g(a, *others)
 
@@ -126,19 +137,20 @@ RESULT = "the result does not depend on the input: detached?"
 GRADIENT = "the gradient does not depend on the input: detached or once_differentiable?"
 
 
-def _torch_vjp(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+def _torch_vjp(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
     torch = import_module("torch")
     f = _chosen(port, outputs, torch.Tensor)
+    count = inputs + constants
 
     def vjp(*arrays: Array) -> Any:
         with torch.enable_grad():
             xs = [a.detach().requires_grad_() for a in arrays[:inputs]]
-            return _one_or_all(_pulled_back(f(*xs), xs, arrays[inputs:], RESULT))
+            return _one_or_all(_pulled_back(f(*xs, *arrays[inputs:count]), xs, arrays[count:], RESULT))
 
     return vjp
 
 
-def _torch_double_backward(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+def _torch_double_backward(port: Function, outputs: Sequence[int]) -> Function:
     torch = import_module("torch")
     f = _chosen(port, outputs, torch.Tensor)
 
@@ -151,18 +163,19 @@ def _torch_double_backward(port: Function, outputs: Sequence[int], inputs: int) 
     return vjp_jvp
 
 
-def _pulled_back(ys: Sequence[Array], xs: Sequence[Array], bars: Sequence[Array], what: str,
-                 create_graph: bool = False) -> tuple[Array, ...]:  # fmt: skip
-    """What reaches the inputs: zeros of one on which nothing depends, RuntimeError if that are all."""
+def _pulled_back(
+    ys: Sequence[Array], xs: Sequence[Array], bars: Sequence[Array], what: str, create_graph: bool = False
+) -> tuple[Array, ...]:
+    """Gradients; zero for one of several inputs that the result does not depend on."""
     torch = import_module("torch")
     attached = [(y, bar) for y, bar in zip(ys, bars, strict=True) if y.requires_grad]
-    x_bars: tuple[Array | None, ...] = (None,)
+    found: Sequence[Any] = [None] * len(xs)
     if attached:
         ys, bars = zip(*attached, strict=True)
-        x_bars = torch.autograd.grad(ys, xs, bars, create_graph=create_graph, allow_unused=True)
-    if all(x_bar is None for x_bar in x_bars):
+        found = torch.autograd.grad(ys, xs, bars, create_graph=create_graph, allow_unused=True)
+    if all(x_bar is None for x_bar in found):
         raise RuntimeError(what)
-    return tuple(torch.zeros_like(x) if x_bar is None else x_bar for x, x_bar in zip(xs, x_bars, strict=True))
+    return tuple(torch.zeros_like(x) if x_bar is None else x_bar for x, x_bar in zip(xs, found, strict=True))
 
 
 _dual_level = Lock()  # torch has one for all threads
@@ -177,14 +190,18 @@ def _forward_mode() -> Any:
     return forward
 
 
-def _torch_forward(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+def _torch_forward(
+    port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2
+) -> Function:
     torch, forward = import_module("torch"), _forward_mode()
     f = _chosen(port, outputs, torch.Tensor)
+    count = inputs + constants
 
     def jvp(*arrays: Array) -> Any:
-        pairs = zip(arrays[:inputs], arrays[inputs:], strict=True)
         with _dual_level, forward.dual_level():
-            ys = [forward.unpack_dual(y) for y in f(*(forward.make_dual(a.detach(), e.detach()) for a, e in pairs))]
+            pairs = zip(arrays[:inputs], arrays[count:], strict=True)
+            xs = [forward.make_dual(a.detach(), a_dot.detach()) for a, a_dot in pairs]
+            ys = [forward.unpack_dual(y) for y in f(*xs, *arrays[inputs:count])]
         if all(y.tangent is None for y in ys):
             raise RuntimeError(RESULT)
         return _one_or_all(tuple(torch.zeros_like(y.primal) if y.tangent is None else y.tangent for y in ys))
@@ -193,23 +210,25 @@ def _torch_forward(port: Function, outputs: Sequence[int], inputs: int) -> Funct
 
 
 def _torch_mapped(kind: Kind) -> Builder:
-    def build(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+    def build(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
         torch = import_module("torch")
         f = _chosen(port, outputs, torch.Tensor)
+        count = inputs + constants
 
         def vjp(*arrays: Array) -> Any:
-            ys, pull_back = torch.func.vjp(f, *arrays[:inputs])
-            bars = zip(ys, arrays[inputs:], strict=True)
-            return _one_or_all(pull_back(tuple(bar.to(y.dtype) for y, bar in bars)))
+            ys, pull_back = torch.func.vjp(f, *arrays[:count])
+            bars = tuple(bar.to(y.dtype) for y, bar in zip(ys, arrays[count:], strict=True))
+            return _one_or_all(pull_back(bars)[:inputs])
 
         def jvp(*arrays: Array) -> Any:
-            return _one_or_all(torch.func.jvp(f, arrays[:inputs], arrays[inputs:])[1])
+            dots = (*arrays[count:], *map(torch.zeros_like, arrays[inputs:count]))
+            return _one_or_all(torch.func.jvp(f, arrays[:count], dots)[1])
 
         def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
             return torch.func.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
 
         _forward_mode()
-        mapped = _matrix_by_matrix({"vjp": vjp, "jvp": jvp, "vjp_jvp": vjp_jvp}[kind], torch.func.vmap)
+        mapped = _matrix_by_matrix({"vjp": vjp, "jvp": jvp, "vjp_jvp": vjp_jvp}[kind], torch.func.vmap, axes)
 
         def alone(*arrays: Array) -> Any:
             with _dual_level:
@@ -223,35 +242,38 @@ def _torch_mapped(kind: Kind) -> Builder:
 # --- JAX
 
 
-def _jax_vjp(port: Function, outputs: Sequence[int], inputs: int) -> Function:
-    return _adjoint(_chosen(port, outputs, import_module("jax").Array), inputs)
+def _jax_vjp(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
+    return _adjoint(_chosen(port, outputs, import_module("jax").Array), inputs, constants)
 
 
-def _adjoint(f: Callable[..., tuple[Array, ...]], inputs: int = 1) -> Function:
+def _adjoint(f: Callable[..., tuple[Array, ...]], inputs: int = 1, constants: int = 0) -> Function:
     """J* y = conj(vjp(conj(y)))."""
     jax = import_module("jax")
+    count = inputs + constants
 
     def vjp(*arrays: Array) -> Any:
-        ys, pull_back = jax.vjp(f, *arrays[:inputs])
-        bars = zip(ys, arrays[inputs:], strict=True)
-        return _one_or_all(tuple(x.conj() for x in pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in bars))))
+        ys, pull_back = jax.vjp(f, *arrays[:count])
+        found = pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in zip(ys, arrays[count:], strict=True)))
+        return _one_or_all(tuple(x_bar.conj() for x_bar in found[:inputs]))
 
     return vjp
 
 
-def _jax_jvp(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+def _jax_jvp(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
     jax = import_module("jax")
     f = _chosen(port, outputs, jax.Array)
+    count = inputs + constants
 
     def jvp(*arrays: Array) -> Any:
-        return _one_or_all(jax.jvp(f, arrays[:inputs], arrays[inputs:])[1])
+        dots = (*arrays[count:], *map(jax.numpy.zeros_like, arrays[inputs:count]))
+        return _one_or_all(jax.jvp(f, arrays[:count], dots)[1])
 
     return jvp
 
 
-def _jax_forward_over_reverse(port: Function, outputs: Sequence[int], inputs: int) -> Function:
+def _jax_forward_over_reverse(port: Function, outputs: Sequence[int]) -> Function:
     jax = import_module("jax")
-    vjp = _jax_vjp(port, outputs, inputs)
+    vjp = _jax_vjp(port, outputs)
 
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         return jax.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
@@ -259,8 +281,8 @@ def _jax_forward_over_reverse(port: Function, outputs: Sequence[int], inputs: in
     return vjp_jvp
 
 
-def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int], inputs: int) -> Function:
-    vjp = _jax_vjp(port, outputs, inputs)
+def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int]) -> Function:
+    vjp = _jax_vjp(port, outputs)
 
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         return _adjoint(lambda x: (vjp(x, *bars),))(a, a_dot)
@@ -269,11 +291,14 @@ def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int], inputs: in
 
 
 def _compiled(build: Builder) -> Builder:
-    return lambda port, outputs, inputs: import_module("jax").jit(build(port, outputs, inputs))
+    return lambda *arguments: import_module("jax").jit(build(*arguments))
 
 
 def _mapped(build: Builder) -> Builder:
-    return lambda port, outputs, inputs: _matrix_by_matrix(build(port, outputs, inputs), import_module("jax").vmap)
+    def mapped(port: Function, outputs: Sequence[int], *arguments: int) -> Function:
+        return _matrix_by_matrix(build(port, outputs, *arguments), import_module("jax").vmap, *arguments[2:])
+
+    return mapped
 
 
 _JAX = (_jax_vjp, _jax_jvp, _jax_forward_over_reverse)

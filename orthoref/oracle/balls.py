@@ -6,6 +6,7 @@ thread safe.
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf, nextafter
 from typing import Any
 
@@ -46,6 +47,18 @@ def eye_like(x: Balls) -> Balls:
     """Identity of the order of the columns."""
     n = x.ncols()
     return type(x)(n, n, [int(i == j) for i in range(n) for j in range(n)])
+
+
+def blocks(rows: list[list[Balls]]) -> Balls:
+    """A matrix of blocks."""
+    lines = [chain(*line) for row in rows for line in zip(*(block.tolist() for block in row), strict=True)]
+    return type(rows[0][0])([[*line] for line in lines])
+
+
+def midpoints(x: Balls) -> np.ndarray:
+    """Midpoints, rounded to binary64."""
+    scalar = complex if hasattr(x, "conjugate") else float
+    return np.reshape([scalar(entry.mid()) for entry in x.entries()], (x.nrows(), x.ncols()))
 
 
 def widen(x: Balls, radius: float) -> Balls:

@@ -586,6 +586,9 @@ def gallery(name: str, n: int, *, dtype: str = "float64", memory: Memory = "C", 
     return _laid_out(cast(values if scale == 1 else scale * values, dtype), memory, (n, n))
 
 
+Companion = str | tuple[str, ...] | Callable[..., np.ndarray]  # what another input is like: see Case.accompanied
+
+
 @dataclass(frozen=True)
 class Call:
     """A function of this module and its arguments: one input."""
@@ -623,8 +626,8 @@ class Call:
 
     @property
     def drawn(self) -> bool:
-        """Whether the input comes from :func:`matrix`, which takes any shape and seed, or belongs to one that does."""
-        return self.function is matrix if self.point is None else self.point.drawn
+        """Whether the input comes from :func:`matrix` or the like, of any shape and seed, or belongs to such a one."""
+        return self.function is not gallery if self.point is None else self.point.drawn
 
     def __str__(self) -> str:
         given = [
@@ -659,13 +662,13 @@ class Case:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the first input, without building it."""
+        """Shape of the first input, without building it; of parameters that of the matrix that they make."""
         call = self.calls[0][1]
-        return call.arguments[0] if call.function is matrix else (call.arguments[1],) * 2
+        return (call.arguments[1],) * 2 if call.function is gallery else call.arguments[0]
 
     @property
     def drawn(self) -> bool:
-        """Whether all inputs come from :func:`matrix`, which takes any shape and seed."""
+        """Whether all inputs come from :func:`matrix` or the like, of any shape and seed."""
         return all(call.drawn for _, call in self.calls)
 
     def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Case:
@@ -685,25 +688,26 @@ class Case:
         calls = ((name, Call(call.function, call.arguments, tuple(options.items()))), *others)
         return replace(self, id=f"{self.id}-times{factor:g}", calls=calls, factors=self.factors | {"scale": "-"})
 
-    def accompanied(self, companions: Mapping[str, str | tuple[str, ...]], first: str | None = None) -> Case:
+    def accompanied(self, companions: Mapping[str, Companion], first: str | None = None) -> Case:
         """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.
 
-        ``first`` renames the first input. Names after what it is like are those of companions that it belongs to.
+        Names after what it is like are those of companions that it belongs to. A function in its place takes the point,
+        kind, seed and dtype. ``first`` renames the first input.
         """
         if first is not None:
             self = replace(self, calls=((first, self.calls[0][1]), *self.calls[1:]))
         if not companions:
             return self
-        point, kind = self.calls[0][1], self.factors["cotangent"]
+        point, kind = self.calls[0][1], self.factors.get("cotangent", "generic")
         seed = dict(point.options).get("seed", 0)
         calls: dict[str, Call] = {}
         for i, (name, given) in enumerate(companions.items(), start=1):
-            like, *others = (given,) if isinstance(given, str) else given
-            calls[name] = Call(cotangent, (point, *(calls[each] for each in others)), (
-                ("kind", kind), *((("like", like),) if like != "input" else ()), ("seed", seed + 7 * i),
-                ("dtype", self.dtype),
+            like, *others = given if isinstance(given, tuple) else (given,)
+            calls[name] = Call(like if callable(like) else cotangent, (point, *(calls[each] for each in others)), (
+                ("kind", kind), *((("like", like),) if isinstance(like, str) and like != "input" else ()),
+                ("seed", seed + 7 * i), ("dtype", self.dtype),
             ))  # fmt: skip
-        return replace(self, id=f"{self.id}-{kind}", calls=self.calls + tuple(calls.items()))
+        return replace(self, id=f"{self.id}-{kind.replace(' ', '_')}", calls=self.calls + tuple(calls.items()))
 
     @property
     def recreate(self) -> str:
@@ -731,8 +735,9 @@ def drawn(
     members: str = "alike",
     memory: str = "C",
     argument: str = "a",
+    function: Callable[..., np.ndarray] = matrix,
 ) -> Case:
-    """Case of :func:`matrix`.
+    """Case of :func:`matrix`, or of another function that takes the options of its own that are given.
 
     ``spectrum`` and ``cond`` are None where they mean nothing; ``cond`` may be a name in ``CONDS``, ``scale`` one in
     ``SCALES``.
@@ -774,7 +779,7 @@ def drawn(
         family=_family(spectrum, structure, factor),
         name=spectrum or structure,
         dtype=dtype,
-        calls=((argument, Call(matrix, (shape,), tuple(options.items()))),),
+        calls=((argument, Call(function, (shape,), tuple(options.items()))),),
         factors=factors_of(shape) | values,
     )
 

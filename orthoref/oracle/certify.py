@@ -7,5 +7,6 @@ The context precision of python-flint is global; it is restored on every way out
 from orthoref.oracle.newton_schulz.enclosure import NewtonSchulzCertificate, newton_schulz
 from orthoref.oracle.orthonormal.enclosure import orthonormal
 from orthoref.oracle.polar.enclosure import PolarCertificate, polar
+from orthoref.oracle.stiefel import enclosure as stiefel
 
-__all__ = ["NewtonSchulzCertificate", "PolarCertificate", "newton_schulz", "orthonormal", "polar"]
+__all__ = ["NewtonSchulzCertificate", "PolarCertificate", "newton_schulz", "orthonormal", "polar", "stiefel"]

@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from inspect import unwrap
 from math import log, prod
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import array_api_compat as compat
 import numpy as np
 
 from orthoref.arrays import require_choice
@@ -21,14 +18,14 @@ from orthoref.errors import CannotRun
 from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
 from orthoref.oracle.cases import MEMORY, Case
-from orthoref.oracle.isolated import Child, Died, Isolated, Recipe
-from orthoref.oracle.laws import LAWS, broken, chosen
+from orthoref.oracle.isolated import Died, Isolated, Recipe, Team
+from orthoref.oracle.laws import LAWS, broken, chosen, laws_of
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
 from orthoref.oracle.operations import ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
-from orthoref.oracle.run import Called, Raised, Run, order_of
+from orthoref.oracle.run import Called, Judged, Raised, Run, about, order_of
 from orthoref.oracle.verdict import Verdict
 from orthoref.oracle.vote import Failure, vote
 from orthoref.oracle.watchdog import Hung, Watchdog
@@ -59,6 +56,7 @@ def check(
     derivative: str | None = None,
     kind: Literal["vjp", "jvp", "vjp_jvp"] = "vjp",
     isolate: bool = False,
+    jobs: int = 1,
     **claims: Any,
 ) -> Report:
     """Judge a port of an operation over its battery of inputs.
@@ -68,9 +66,9 @@ def check(
     port : callable
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
-        A row of ``orthoref.oracle.operations.ROWS``: "polar" or "newton_schulz", or one of their derivatives,
-        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative:
-        it takes the arrays named in the row's ``inputs``.
+        A row of ``orthoref.oracle.operations.ROWS``: "polar", "newton_schulz", "cayley", ..., or one of their
+        derivatives, "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the
+        derivative: it takes the arrays named in the row's ``inputs``.
     returns : str
         What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
         tuple for all of them, anything else for the first.
@@ -108,6 +106,9 @@ def check(
         Call the port in a process of its own: one that is ended by a call (abort, segmentation fault, out of memory)
         is a finding, and another is begun. The port and ``convert`` are functions of a module then, so that they can be
         loaded there.
+    jobs : int
+        Spread the calls and their judging over so many processes, as ``isolate`` does over one. The report is the
+        same, in the same order.
     **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
@@ -122,7 +123,7 @@ def check(
     Raises
     ------
     CannotRun
-        The port raised the same exception for every input.
+        The port raised the same exception, or returned nothing that can be judged, for every input.
     TypeError, ValueError
         Arguments that cannot be read, unknown names.
 
@@ -135,34 +136,37 @@ def check(
     if not callable(port):
         raise TypeError(f"port must be a function, not {type(port).__name__}")
     name = name or _name_of(port)
+    if jobs < 1:
+        raise ValueError(f"jobs={jobs} is not a positive number")
     wrap = None
     if derivative is not None:
         wrap, operation, returns, claims = _differentiated(operation, returns, derivative, kind, claims)
     row = row_of(operation)
     limit = limit_of(row, limit)
+    require_choice("battery", battery, get_args(Size))
     if precision is not None:
         precision_of(precision)
     order = order_of(row, returns)
     claimed = claim_of(row, claims)
     if convert is None and (short := [d for d in dtypes or () if d in PRECISIONS and not hasattr(np, d)]):
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
-    laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
+    laws = [law for law in laws_of(row) if law.name not in skip]
     layouts = None if convert is None else CONVERTED
     cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
-    taken = arrays_of(convert)
-    report = Report(name, row, limit, said | {"derivative": derivative or "", "arrays": taken})
-    report.versions |= versions_of(port, name, taken)
+    report = Report(name, row, limit, said | {"derivative": derivative or ""})
     formats = [precision_of(precision or dtype) for dtype in dtypes or row.dtypes]
     report.hazards = [*row.hazards(claimed, max(formats, key=lambda each: each.eps))]
     how = {"claimed": claimed, "precision": precision, "limit": limit, "convert": convert, "order": order,
            "own_memory": OWN_MEMORY not in skip}  # fmt: skip
-    if isolate:
-        with Child(Recipe(port, wrap, row.name, how, timeout)) as child:
-            isolated = Isolated(port, row, watchdog=Watchdog(timeout), child=child, **how)
+    if isolate or jobs > 1:
+        with Team(Recipe(port, wrap, row.name, how, timeout), min(jobs, len(cases))) as team:
+            isolated = Isolated(port, row, watchdog=Watchdog(timeout), team=team, **how)
+            report.describe(isolated.about())
             _judge(isolated, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
         return report
+    report.describe(about(port, convert))
     with Watchdog(timeout) as watchdog:
         run = Run(port if wrap is None else wrap(port), row, watchdog=watchdog, **how)
         _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
@@ -173,13 +177,13 @@ def _differentiated(
     operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
 ) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
     """What makes the derivative of a port, the row that judges it, and which outputs are differentiated."""
-    if operation not in (able := [name for name in ROWS if f"{name}_vjp" in ROWS]):
+    if operation not in (able := [name for name in ROWS if f"{name}_vjp" in ROWS and f"{name}_jvp" in ROWS]):
         raise ValueError(f"derivative= belongs to one of {', '.join(able)}, not {operation!r}")
     require_choice("derivative", framework, tuple(autodiff.MODES))
     require_choice("kind", kind, autodiff.Mode._fields)
     if f"{operation}_{kind}" not in ROWS:
-        raise ValueError(f"kind={kind!r} is not judged of {operation}")
-    row = ROWS[operation]
+        raise ValueError(f"{operation} has no row for kind={kind!r}")
+    row, derived = ROWS[operation], ROWS[f"{operation}_{kind}"]
     order = order_of(row, returns) or row.outputs
     if len(row.outputs) > 1:
         claims = {"factor": "both" if len(order) > 1 else order[0], **claims}
@@ -188,11 +192,13 @@ def _differentiated(
         wanted = row.outputs
     places = tuple(order.index(name) for name in wanted)
     tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
-    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places,
-                   inputs=len(row.inputs))  # fmt: skip
-    known = {claim.name for claim in ROWS[f"{operation}_{kind}"].claims}
+    known = {claim.name for claim in derived.claims}
     primal = {claim.name for claim in row.claims} - known  # how it is evaluated does not matter to the derivative
     claims = {name: value for name, value in claims.items() if name not in primal}
+    given = [row.inputs[0], *(name for name in derived.companions(claim_of(derived, claims)) if name in row.inputs)]
+    inputs = sum(f"{name}_bar" in ROWS[f"{operation}_vjp"].outputs for name in given)
+    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places, inputs=inputs,
+                   constants=len(given) - inputs, axes=1 if row.inputs[0] in row.vectors else 2)  # fmt: skip
     return wrap, f"{operation}_{kind}", tangents, claims
 
 
@@ -231,7 +237,7 @@ def battery(
 
 def row_of(operation: str) -> Operation:
     """A row of the table by name."""
-    if operation not in ROWS:
+    if not isinstance(operation, str) or operation not in ROWS:
         raise ValueError(f"operation={operation!r} is not one of {', '.join(ROWS)}")
     return ROWS[operation]
 
@@ -268,36 +274,16 @@ def said_of(row: Operation, claimed: Any, returns: str, dtypes: Sequence[str] | 
     }
 
 
-def arrays_of(convert: Callable[[np.ndarray], Any] | None) -> str:
-    """Type and device of the arrays that a port is given."""
-    a = np.ones((1, 1), "float32")
-    with suppress(Exception):  # it will be said with the first case
-        x = a if convert is None else convert(a)
-        device = f" on {compat.device(x)}" if compat.is_array_api_obj(x) else ""
-        return f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}{device}"
-    return ""
-
-
-def versions_of(port: Callable[..., Any], name: str, arrays: str) -> dict[str, str]:
-    """Of the package that the port is from, and of the library of its arrays."""
-    port = unwrap(port.func if isinstance(port, partial) else port)
-    home = getattr(port, "__module__", None) or type(port).__module__
-    names = [name if home.startswith("orthoref.cli") else home, arrays]
-    found = {}
-    for root in (each.partition(":")[0].partition(".")[0] for each in names):
-        loaded = getattr(sys.modules.get(root), "__version__", None)
-        with suppress(PackageNotFoundError, ValueError):
-            found[root] = str(loaded) if loaded else version(root)
-    return found
-
-
 def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dtypes: Sequence[str] | None,
              shapes: Sequence[tuple[int, ...]] | None, skip: Sequence[str], **options: Any) -> list[Case]:  # fmt: skip
     """The battery of a row; in these memory layouts only, if they are given."""
     if isinstance(skip, str):
         raise ValueError(f"skip={skip!r} must be a sequence of names, not one")
+    for name, number, least in (("seed", options["seed"], 0), ("max_cases", options["max_cases"], 1)):
+        if number is not None and not (isinstance(number, (int, np.integer)) and least <= number < 2**32):
+            raise ValueError(f"{name}={number!r} is not a whole number between {least} and 2^32 - 1")
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
-    levels = row.levels
+    levels = row.shown(claimed, row.levels)
     if layouts is not None:
         memory = tuple(level for level in levels.memory if level in layouts)
         cotangent = tuple(level for level in levels.cotangent if level in layouts or level not in MEMORY)
@@ -319,16 +305,19 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
     raised: list[Raised] = []
     observed: list[Any] = []
     try:
-        for case in shown(cases, progress, report.port):
-            _one(run, case, report, failures, raised, observed)
+        results = run.judged_cases(cases) if isinstance(run, Isolated) else map(run.judged, cases)
+        for case, result in zip(shown(cases, progress, report.port), results, strict=True):
+            if result.raised is not None and not isinstance(result.raised, Died):
+                raised.append(result.raised)
+            take(run, case, result, result.verdict, report, failures, observed)
         _require_a_result(raised, report.outcomes)
         held = chosen([(outcome.case, outcome.verdict.state == "holds") for outcome in report.outcomes])
-        for case in held:
-            other = next((each for each in reversed(held) if each.shape != case.shape), case)
-            for law in laws:
-                words = run.broken(law, case, other) if isinstance(run, Isolated) else broken(run, law, case, other)
-                verdict = Verdict(case.id, faults=[words] if words else [], judged=(1, 1))
-                report.outcomes.append(Outcome(case, verdict, law.call, law.name))
+        others = [next((each for each in reversed(held) if each.shape != case.shape), case) for case in held]
+        trials = [(law, case, other) for case, other in zip(held, others, strict=True) for law in laws]
+        found = run.broken_laws(trials) if isinstance(run, Isolated) else (broken(run, *trial) for trial in trials)
+        for (law, case, _), words in zip(trials, found, strict=True):
+            verdict = Verdict(case.id, faults=[words] if words else [], judged=(1, 1))
+            report.outcomes.append(Outcome(case, verdict, law.call, law.name))
     except Hung as error:
         case = cases[len(report.outcomes)] if len(report.outcomes) < len(cases) else cases[-1]
         report.outcomes.append(Outcome(case, Verdict(case.id, faults=[str(error)])))
@@ -342,27 +331,10 @@ def _judge(run: Run, cases: Sequence[Case], laws: Sequence[Law], report: Report,
     conclude(run, cases, report, failures, observed)
 
 
-def _one(run: Run, case: Case, report: Report, failures: dict[int, Failure], raised: list[Raised],
-         observed: list[Any]) -> None:  # fmt: skip
-    """One case, without reasons."""
-    given, before = run.give(case)
-    try:
-        called = run.call(given, before)
-    except Raised as error:
-        outside = run.row.outside(before, run.claimed)
-        error.excused = bool(outside)
-        if not isinstance(error, Died):
-            raised.append(error)
-        verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[error.fault])
-        report.outcomes.append(Outcome(case, verdict))
-        return
-    take(run, case, called, run.judge(case, called), report, failures, observed)
-
-
-def take(run: Run, case: Case, called: Called, verdict: Verdict, report: Report, failures: dict[int, Failure],
+def take(run: Run, case: Case, called: Called | Judged, verdict: Verdict, report: Report, failures: dict[int, Failure],
          observed: list[Any]) -> None:  # fmt: skip
     """The verdict over one case into the report, with what it takes to explain it later."""
-    if not verdict.holds:
+    if not verdict.holds and called.before:
         failures[len(report.outcomes)] = Failure(
             verdict, called.before, called.outputs, run.format_of(case), prod(case.shape), run.row.levels.frames
         )
@@ -389,12 +361,13 @@ def _require_a_result(raised: Sequence[Raised], outcomes: Sequence[Outcome]) -> 
     """
     bad = [error for error in raised if not error.excused]
     returned = sum(outcome.verdict.state != "empty" for outcome in outcomes) - len(raised)
-    if not bad or returned > 0 or len({error.kind for error in bad}) > 1:
+    if not bad or returned > 0 or len({(error.kind, error.unusable) for error in bad}) > 1:
         return
     text, count = Counter(map(str, bad)).most_common(1)[0]
     often = "" if count == len(bad) else f" or the like ({count} times)"
     typical = next(error for error in bad if str(error) == text)
-    raise CannotRun(f"the port raised the same for all of {len(raised)} inputs{often}: {typical.hint}")
+    what = "returned nothing that can be judged for any" if typical.unusable else "raised the same for all"
+    raise CannotRun(f"the port {what} of {len(raised)} inputs{often}: {typical.hint}")
 
 
 def _name_of(port: Callable[..., Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle.cases import Case
-from orthoref.oracle.operation import Data, Law
+from orthoref.oracle.operation import Data, Law, Operation
 from orthoref.oracle.run import Called, Raised, Run, described
 from orthoref.oracle.watchdog import Hung
 
@@ -84,6 +84,11 @@ LAWS = (
     Law("every call", "repeated calls all hold", "repeated", every_call),
     Law("threads", "calls from several threads hold", "threads", threads),
 )
+
+
+def laws_of(row: Operation) -> tuple[Law, ...]:
+    """The laws that are tried of an operation."""
+    return (*(law for law in LAWS if law.name == "kept" or not row.random), *row.laws)
 
 
 def broken(run: Run, law: Law, case: Case, other: Case) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from orthoref.oracle.constructors import derivative_row as constructor_derivative
+from orthoref.oracle.constructors import random_row as random_matrices
+from orthoref.oracle.constructors import row as constructors
 from orthoref.oracle.newton_schulz import derivative_row as newton_schulz_derivative
 from orthoref.oracle.newton_schulz import row as newton_schulz
 from orthoref.oracle.operation import Operation
@@ -14,4 +17,7 @@ OPERATIONS: dict[str, Operation] = {row.name: row for row in (polar.ROW, newton_
 DERIVATIVES: dict[str, Operation] = {row.name: row for row in (*polar_derivative.ROWS, *newton_schulz_derivative.ROWS)}
 GEOMETRY: dict[str, Operation] = {row.name: row for row in stiefel.ROWS}  # points, tangents and gradients
 TANGENT_MAPS: dict[str, Operation] = {row.name: row for row in stiefel_derivative.ROWS}  # derivatives of these
-ROWS = OPERATIONS | DERIVATIVES | GEOMETRY | TANGENT_MAPS
+CONSTRUCTORS: dict[str, Operation] = {
+    row.name: row for row in (*constructors.ROWS, *random_matrices.ROWS, *constructor_derivative.ROWS)
+}
+ROWS = OPERATIONS | DERIVATIVES | GEOMETRY | TANGENT_MAPS | CONSTRUCTORS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite, isnan, prod
@@ -21,6 +20,7 @@ from orthoref.oracle.narrow import Narrowed
 from orthoref.oracle.operation import Check, Measured, Operation
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.residual import condition
+from orthoref.oracle.run import About
 from orthoref.oracle.verdict import Verdict
 
 SCHEMA = "orthoref-report-3"  # report.schema.json
@@ -89,6 +89,8 @@ class Report:
         Of orthoref, Python, NumPy, the judged package and the library of its arrays.
     hazards : list of str
         What the claim itself does that its maker may not want.
+    source : (str, int), optional
+        File and line of the port.
     """
 
     port: str
@@ -104,7 +106,13 @@ class Report:
     points: Any = None
     versions: dict[str, str] = field(default_factory=lambda: environment())
     hazards: list[str] = field(default_factory=list)
-    _near: dict[str, bool] = field(default_factory=dict, repr=False)
+    source: tuple[str, int] | None = None
+    _known: dict[str, bool] = field(default_factory=dict, repr=False)
+
+    def describe(self, port: About) -> None:
+        """Take up what is known of the port beside verdicts."""
+        self.options["arrays"], self.source = port.arrays, port.source
+        self.versions |= port.versions
 
     def pool(self, measured: Measured) -> None:
         """Take up what the family found in all results together."""
@@ -121,11 +129,14 @@ class Report:
 
     def near(self, outcome: Outcome) -> bool:
         """Whether an input lies near the limits of its format, or of the one that is computed in."""
-        formats = {outcome.case.dtype, self.options.get("precision") or outcome.case.dtype}
-        key = outcome.case.recreate
-        if key not in self._near:
-            self._near[key] = near_limits(outcome.case.inputs().values(), map(precision_of, formats))
-        return self._near[key]
+        return self._near(outcome.case)
+
+    def _near(self, case: Case) -> bool:
+        formats = {case.dtype, self.options.get("precision") or case.dtype}
+        key = case.recreate
+        if key not in self._known:
+            self._known[key] = near_limits(case.inputs().values(), map(precision_of, formats))
+        return self._known[key]
 
     @property
     def near_failed(self) -> list[Outcome]:
@@ -136,7 +147,8 @@ class Report:
     def status(self) -> Status:
         """HOLDS: nothing fails, every case was run, and at least half of those that are not empty were judged.
 
-        HOLDS IN RANGE: the same, but for inputs near the limits of the format: :mod:`orthoref.oracle.limits`.
+        HOLDS IN RANGE: the same, but for inputs near the limits of the format, :mod:`orthoref.oracle.limits`; and
+        what fails there holds when it is made plainer.
         """
         failed = self.failed
         if self.stopped or (self.pooled is not None and not self.pooled.holds):
@@ -144,7 +156,8 @@ class Report:
         holds = self.count("holds")
         enough = holds > 0 and holds >= self.count("not judged")
         if failed:
-            return "HOLDS IN RANGE" if enough and len(self.near_failed) == len(failed) else "FAILS"
+            in_range = len(self.near_failed) < len(failed) or any(not self._near(each.case) for each in self.narrowed)
+            return "FAILS" if in_range or not enough else "HOLDS IN RANGE"
         return "HOLDS" if enough else "UNDECIDED"
 
     @property
@@ -167,7 +180,10 @@ class Report:
     @property
     def sentences(self) -> list[str]:
         """All that is known of the inputs on which the port fails."""
-        return [line for line in dict.fromkeys((self.where, *map(str, self.narrowed))) if line]
+        plain = [each.case for each in self.narrowed if not self._near(each.case)]
+        in_range = plain if len(self.near_failed) == len(self.failed) else []  # found when it was made plainer
+        found = [self.where, *map(str, self.narrowed), *(f"fails in range, too: {case.id}" for case in in_range)]
+        return [line for line in dict.fromkeys(found) if line]
 
     @property
     def checks(self) -> dict[str, Check]:
@@ -227,13 +243,14 @@ class Report:
         options = [f"{key}={value}" for key, value in self.options.items()
                    if value and value != said.get(key) and key not in ("claimed", "arrays")]  # fmt: skip
         claimed = ", ".join(filter(None, (self.options.get("claimed"), *options)))
+        stopped = f", {self.stopped}" if self.stopped else ""
         near = len(self.near_failed)
         states = {"hold": self.count("holds"), "fail": self.count("fails") - near, f"fail {self.limits_of}": near,
                   "not judged": self.count("not judged"), "empty": self.count("empty")}  # fmt: skip
         counts = [f"{count} {word}" for word, count in states.items() if count or word == "hold"]
         pooled = ", together they fail" if self.pooled is not None and not self.pooled.holds else ""
         return f"{self.port} as {self.row.name} ({claimed}): {self.status}, of {len(self.outcomes)} cases " + (
-            ", ".join(counts) + pooled
+            ", ".join(counts) + pooled + stopped
         )
 
     @property
@@ -251,7 +268,7 @@ class Report:
     def text(self, *, examples: int = 5) -> str:
         """Plain text: summary, worst ratios per family, and the first findings with one recreated case each."""
         names = list(self.checks)
-        lines = [self.summary(), *([self.stopped] if self.stopped else [])]
+        lines = [self.summary()]
         if self.status == "HOLDS IN RANGE":
             lines.append(f"holds but for inputs {self.limits_of}, where the square of a norm leaves the range")
         lines += self.sentences
@@ -293,9 +310,12 @@ class Report:
         return "\n".join(lines)
 
     def notes(self) -> dict[str, int]:
-        """Why cases were not judged, or in part, without the numbers, and how often."""
-        notes = (masked(note) for o in self.outcomes for note in o.verdict.notes[:1])
-        return dict(Counter(notes).most_common(3))
+        """Why cases were not judged, or in part, with the numbers of the first, and how often."""
+        groups: dict[str, list[str]] = {}
+        for note in (note for o in self.outcomes for note in o.verdict.notes[:1]):
+            groups.setdefault(masked(note), []).append(note)
+        most = sorted(groups.values(), key=len, reverse=True)[:3]
+        return {alike[0] + (", and the like" if len({*alike}) > 1 else ""): len(alike) for alike in most}
 
     def __str__(self) -> str:
         return self.text()

@@ -6,9 +6,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from inspect import getsourcefile, getsourcelines, unwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat as compat
 import numpy as np
@@ -32,40 +36,58 @@ class Called:
     before: dict[str, Lifted]
     returned: dict[str, Any]
     outputs: dict[str, Lifted]
+    vectors: tuple[str, ...] = field(default=(), kw_only=True)
 
     def again(self) -> dict[str, Lifted]:
         """The outputs as they are now."""
-        return {name: lift(name, x) for name, x in self.returned.items()}
+        return {name: lift(name, x, vector=name in self.vectors) for name, x in self.returned.items()}
 
 
 class Raised(Exception):
-    """What a port raised: exception, message, and the last frame of the port's own file; excused where it may."""
+    """What a port raised: exception, message, and the last frame of the port's own file; excused where it may.
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__(described(error))
-        self.excused = False
+    Or, ``unusable``, that what it returned is nothing that can be judged.
+    """
+
+    def __init__(self, text: str, kind: str = "", where: str = "", unusable: bool = False) -> None:
+        super().__init__(text)
+        self.kind, self.where, self.unusable, self.excused = kind, where, unusable, False
+
+    @classmethod
+    def by(cls, error: Exception) -> Raised:
+        """By the exception that came out of the port."""
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(OURS)]
         last = next((frame for frame in reversed(frames) if frame.filename == frames[0].filename), None)
-        self.where = f"{last.filename}:{last.lineno} in {last.name}" if last else ""
-        self.kind = type(error).__name__
+        where = f"{last.filename}:{last.lineno} in {last.name}" if last else ""
+        return cls(described(error), type(error).__name__, where)
 
     @property
     def fault(self) -> str:
         """For a verdict."""
-        return f"raised {self}"
+        return f"{'the result cannot be judged:' if self.unusable else 'raised'} {self}"
 
     @property
     def hint(self) -> str:
         """What to do if it is raised whatever the input: the call is wrong then, not the result."""
         text = str(self)
         hint = ""
-        if "missing" in text and "argument" in text:
-            hint = "; give it its other arguments: --keyword NAME=VALUE, functools.partial in Python"
-        elif "the port returned" in text:
+        if "argument" in text and ("missing" in text or "unexpected keyword" in text):
+            hint = "; its other arguments are given by --keyword NAME=VALUE, in Python by functools.partial"
+        elif self.unusable:
             hint = "; --returns (returns=) says what the port returns"
         elif self.kind in ("TypeError", "AttributeError", "ValueError"):
             hint = "; --array torch, jax or cupy (convert=) makes the arrays that it takes"
         return f"{text}{f' ({self.where})' if self.where else ''}{hint}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One case of a run: the verdict without reasons, what it takes to explain it if it fails, what was raised."""
+
+    verdict: Verdict
+    before: dict[str, Lifted] = field(default_factory=dict)
+    outputs: dict[str, Lifted] = field(default_factory=dict)
+    raised: Raised | None = None
 
 
 @dataclass(frozen=True)
@@ -84,24 +106,32 @@ class Run:
 
     def give(self, case: Case) -> tuple[dict[str, Any], dict[str, Lifted]]:
         """Inputs as the port takes them, and lifted: it is judged on what it was given (XLA flushes subnormals)."""
-        given = {name: x if self.convert is None else self.convert(x) for name, x in case.inputs().items()}
-        before = {name: lift(name, x) for name, x in given.items()}
+        made = case.inputs()
+        given = {name: x if self.convert is None else self.convert(x) for name, x in made.items()}
+        before = {name: self.row.lift(name, x) for name, x in given.items()}
         for name, x in before.items():
-            if x.dtype != case.dtype:
+            real = made[name].dtype.kind == "c" and not case.dtype.startswith("complex")
+            wanted = made[name].dtype.name if real else case.dtype  # a complex matrix of real parameters
+            if x.dtype != wanted:
                 hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given[name]) else ""
-                raise ValueError(f"convert made {x.dtype} of a {case.dtype} input{hint}")
+                raise ValueError(f"convert made {x.dtype} of a {wanted} input{hint}")
         return given, before
 
     def call(self, given: dict[str, Any], before: dict[str, Lifted]) -> Called:
         """One call; :class:`Raised` whatever the port raises, also if the result is nothing that can be judged."""
         try:
             result = self.watchdog.call(self.port, *given.values())
-            returned = outputs(result, self.order, self.row)
-            return Called(given, before, returned, {name: lift(name, x) for name, x in returned.items()})
         except Hung:
             raise
         except Exception as error:  # whatever a port raises is a finding
-            raise Raised(error) from None
+            raise Raised.by(error) from None
+        try:
+            returned = outputs(result, self.order, self.row)
+            lifted = {name: self.row.lift(name, x) for name, x in returned.items()}
+            return Called(given, before, returned, lifted, vectors=self.row.vectors)
+        except Exception as error:  # foreign arrays
+            text = str(error) if isinstance(error, (TypeError, ValueError)) else described(error)
+            raise Raised(text, type(error).__name__, unusable=True) from None
 
     def called(self, case: Case) -> Called:
         """A call with inputs made anew."""
@@ -131,6 +161,20 @@ class Run:
             return Verdict(case.id, faults=[f"the result could not be judged: {described(error)}"])
         verdict.faults.extend(contract(called, self.own_memory))
         return verdict
+
+    def judged(self, case: Case) -> Judged:
+        """A call and the verdict over it."""
+        before: dict[str, Lifted] = {}
+        try:
+            given, before = self.give(case)
+            called = self.call(given, before)
+        except Raised as error:
+            outside = self.row.outside(before, self.claimed) if before else ""
+            error.excused = bool(outside)
+            verdict = Verdict(case.id, notes=[outside]) if outside else Verdict(case.id, faults=[error.fault])
+            return Judged(verdict, raised=error)
+        verdict = self.judge(case, called)
+        return Judged(verdict) if verdict.holds else Judged(verdict, called.before, called.outputs)
 
 
 def order_of(row: Operation, returns: str) -> tuple[str, ...] | None:
@@ -162,7 +206,7 @@ def contract(called: Called, own_memory: bool) -> Iterator[str]:
     """Broken promises that every port makes: inputs untouched, array type and device kept, results in own memory."""
     for name, x in called.given.items():
         try:
-            unchanged = np.array_equal(lift(name, x).value, called.before[name].value)
+            unchanged = np.array_equal(lift(name, x, vector=name in called.vectors).value, called.before[name].value)
         except Exception:  # deleted, donated, reshaped
             unchanged = False
         if not unchanged:
@@ -184,6 +228,49 @@ def _share(x: Any, a: Any) -> bool:
     if "torch" in sys.modules and compat.is_torch_array(x) and compat.is_torch_array(a):
         return x.numel() > 0 and int(x.untyped_storage().data_ptr()) == int(a.untyped_storage().data_ptr()) != 0
     return False
+
+
+class About(NamedTuple):
+    """What a report says of a port beside verdicts: arrays, versions of packages, file and line of its source."""
+
+    arrays: str
+    versions: dict[str, str]
+    source: tuple[str, int] | None
+
+
+def about(port: Callable[..., Any], convert: Callable[[np.ndarray], Any] | None) -> About:
+    """It, where the port is loaded."""
+    arrays = _arrays(convert)
+    while isinstance(port, partial) or unwrap(port) is not port:
+        port = unwrap(port.func if isinstance(port, partial) else port)
+    return About(arrays, _versions(port, arrays), _source(port))
+
+
+def _arrays(convert: Callable[[np.ndarray], Any] | None) -> str:
+    """Type and device of the arrays that a port is given."""
+    a = np.ones((1, 1), "float32")
+    with suppress(Exception):  # it will be said with the first case
+        x = a if convert is None else convert(a)
+        device = f" on {compat.device(x)}" if compat.is_array_api_obj(x) else ""
+        return f"{_type(x)}{device}"
+    return ""
+
+
+def _versions(port: Callable[..., Any], arrays: str) -> dict[str, str]:
+    """Of the package that the port is from, and of the library of its arrays."""
+    home = getattr(port, "__module__", None) or type(port).__module__
+    found = {}
+    for root in (each.partition(":")[0].partition(".")[0] for each in (home, arrays)):
+        loaded = getattr(sys.modules.get(root), "__version__", None)
+        with suppress(PackageNotFoundError, ValueError):
+            found[root] = str(loaded) if loaded else version(root)
+    return found
+
+
+def _source(port: Callable[..., Any]) -> tuple[str, int] | None:
+    with suppress(OSError, TypeError):  # native, or typed in
+        return str(Path(getsourcefile(port) or "").resolve()), getsourcelines(port)[1]
+    return None
 
 
 def described(error: Exception) -> str:

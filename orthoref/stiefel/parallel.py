@@ -10,7 +10,7 @@ import numpy as np
 
 from orthoref.arrays import Array, at_batch, first_index, namespace
 from orthoref.errors import OutsideDomain
-from orthoref.linalg import ct, eps, frobenius, inner, skew_part
+from orthoref.linalg import ct, eps, eye_like, frobenius, inner, skew_part
 from orthoref.stiefel.manifold import enter_unit
 from orthoref.stiefel.metric import Metric, skew_weight
 from orthoref.stiefel.multilinear import collect, scaled, scaled_pair
@@ -61,7 +61,8 @@ def transport_parallel(
     A geodesic is the orbit of X under isometries e^(t W1) X e^(t W2). Seen from them the equation of parallel transport
     is W' = -L W with one skew-adjoint map L of the tangent space, so that the result is e^E e^-L W, E the generator of
     the isometries: equations (ST-PAR). Both exponentials are Taylor polynomials, cut off below eps, on intervals where
-    the generators have norm 1 at most; 20 n p^2 flops for each of about 19 terms (binary64) and unit of length.
+    the generators have norm 1 at most; 20 n p^2 flops for each of about 19 terms (binary64) and unit of length, or, for
+    n >= 6 p, some 30 n p^2 in all and 100 p^3 for each term: equation (ST-PAR-SPAN).
 
     The end of the geodesic itself is what E makes of X: :func:`exp`.
     """
@@ -70,10 +71,11 @@ def transport_parallel(
     if 0 in x.shape:
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
-        (w, ws), at = scaled(w), _at(y, v / scale)
-        turns, moves = _lengths(at, beta)
+        (w, ws), whole = scaled(w), _at(y, v / scale)
+        turns, moves = _lengths(whole, beta)
+        span, at, (w,) = _span(whole, w)
         w = _flow(lambda z: (_turn(at, z, beta),), (w,), turns)[0]
-        return collect((_flow(lambda z: (_move(at, z, beta),), (w,), moves)[0], (ws,)))
+        return collect((span.lift(_flow(lambda z: (_move(at, z, beta),), (w,), moves)[0]), (ws,)))
 
 
 def transport_parallel_jvp(
@@ -119,10 +121,12 @@ def transport_parallel_jvp(
         return xp.zeros_like(x)
     with np.errstate(all="ignore"):
         v, (w, ws), (w_dot, wds) = v / scale, scaled(w), scaled(w_dot)
-        at = _at(y, v)
-        turns, moves = _lengths(at, beta)
+        whole = _at(y, v)
+        turns, moves = _lengths(whole, beta)
         y_dot, v_dot, es = scaled_pair(x_dot, v_dot, scale)
-        along = _along(at, y, v, y_dot, v_dot)
+        a_dot, n_dot = _along(whole, v, y_dot, v_dot)
+        span, at, (w, y_dot, n_dot, w_dot) = _span(whole, w, y_dot, n_dot, w_dot)
+        along = span.geodesic(y_dot, a_dot, n_dot)
 
         def turn(z: Array, z_dot: Array, z_new: Array) -> tuple[Array, ...]:
             moved = _turn(at, z_dot, beta) + _turn_along(at, along, z, beta)
@@ -133,7 +137,7 @@ def transport_parallel_jvp(
             return _move(at, z, beta), moved, _move(at, z_new, beta)
 
         _, moved, new = _flow(move, _flow(turn, (w, xp.zeros_like(w), w_dot), turns), moves)
-        return collect((moved, (es, ws)), (new, (wds,)))
+        return collect((span.lift(moved), (es, ws)), (span.lift(new), (wds,)))
 
 
 def transport_parallel_vjp(
@@ -160,7 +164,8 @@ def transport_parallel_vjp(
 
     Notes
     -----
-    The Taylor polynomials backwards; their terms are kept, about 19 arrays (binary64) for every unit of length.
+    The Taylor polynomials backwards; their terms are kept, about 19 arrays (binary64) for every unit of length, of the
+    shape of x or, for n >= 8 p, of shape (..., 4 p, p).
     """
     beta = skew_weight(metric)
     xp, y = enter_unit(x, {"v": v, "w": w}, {"y_bar": y_bar}, scale, check)
@@ -168,99 +173,138 @@ def transport_parallel_vjp(
         return TransportCotangents(*(xp.zeros_like(x) for _ in range(3)))
     with np.errstate(all="ignore"):
         v, (w, ws), (bar, bs) = v / scale, scaled(w), scaled(y_bar)
-        at = _at(y, v)
-        turns, moves = _lengths(at, beta)
+        whole = _at(y, v)
+        turns, moves = _lengths(whole, beta)
+        span, at, (w, bar) = _span(whole, w, bar)
         turned = _terms(lambda z: _turn(at, z, beta), w, turns)
         moved = _terms(lambda z: _move(at, z, beta), sum(turned[-1]), moves)
-        bar, one = _flow_vjp(lambda z, b: _move_vjp(at, z, b, beta), moved, bar)
-        bar, two = _flow_vjp(lambda z, b: _turn_vjp(at, z, b, beta), turned, bar)
+        bar, one = _flow_vjp(lambda z, b: _move_vjp(span, at, z, b, beta), moved, bar)
+        bar, two = _flow_vjp(lambda z, b: _turn_vjp(span, at, z, b, beta), turned, bar)
         x_bar, a_bar, n_bar = (i + j for i, j in zip(one, two, strict=True))
-        a_bar = a_bar - inner(y, n_bar)
-        x_bar = x_bar - n_bar @ ct(at.a) + v @ ct(a_bar)
+        a_bar = a_bar - inner(at.x_dual, n_bar)
+        x_bar = x_bar - n_bar @ ct(at.a) + (at.n + at.x @ at.a) @ ct(a_bar)  # V = N + X A
         return TransportCotangents(
-            collect((x_bar / scale, (ws, bs))),
-            collect(((n_bar + y @ a_bar) / scale, (ws, bs))),
-            collect((bar, (bs,))),
+            collect((span.lift(x_bar) / scale, (ws, bs))),
+            collect((span.lift(n_bar + at.x @ a_bar) / scale, (ws, bs))),
+            collect((span.lift(bar), (bs,))),
         )
 
 
 class _Geodesic(NamedTuple):
-    """X, A = X^H V and N = V - X A, or a derivative of the three."""
+    """X, A = X^H V and N = V - X A, or a derivative of the three, in a span; X^H Y is inner(x_dual, y)."""
 
     x: Array
     a: Array
     n: Array
+    x_dual: Array
+    n_dual: Array
+
+
+class _Span(NamedTuple):
+    """Matrices of n rows; or their coefficients, Y = basis C, with the Gram matrix of the basis."""
+
+    basis: Array | None
+    gram: Array | None
+
+    def lift(self, c: Array) -> Array:
+        """The matrix itself."""
+        return c if self.basis is None else self.basis @ c
+
+    def dual(self, c: Array) -> Array:
+        """What X^H Y is the product with."""
+        return c if self.gram is None else self.gram @ c
+
+    def geodesic(self, x: Array, a: Array, n: Array) -> _Geodesic:
+        """With the duals of X and N."""
+        return _Geodesic(x, a, n, self.dual(x), self.dual(n))
 
 
 def _at(x: Array, v: Array) -> _Geodesic:
     a = inner(x, v)
-    return _Geodesic(x, a, v - x @ a)
+    return _Span(None, None).geodesic(x, a, v - x @ a)
 
 
-def _along(at: _Geodesic, x: Array, v: Array, x_dot: Array, v_dot: Array) -> _Geodesic:
-    a_dot = inner(x_dot, v) + inner(x, v_dot)
-    return _Geodesic(x_dot, a_dot, v_dot - x_dot @ at.a - x @ a_dot)
+def _along(at: _Geodesic, v: Array, x_dot: Array, v_dot: Array) -> tuple[Array, Array]:
+    """Derivatives of A and N."""
+    a_dot = inner(x_dot, v) + inner(at.x, v_dot)
+    return a_dot, v_dot - x_dot @ at.a - at.x @ a_dot
+
+
+def _span(at: _Geodesic, *others: Array) -> tuple[_Span, _Geodesic, tuple[Array, ...]]:
+    """(ST-PAR-SPAN) what the maps make of few columns stays in their span: coefficients where those are much fewer."""
+    xp, (n, p), count = namespace(at.x), at.x.shape[-2:], 2 + len(others)
+    if n < 2 * count * p:
+        return _Span(None, None), at, others
+    basis = xp.concat([at.x, at.n, *others], axis=-1)
+    span = _Span(basis, inner(basis, basis))
+    unit = eye_like(span.gram) + xp.zeros_like(span.gram)
+    x, n_, *rest = (unit[..., :, k * p : (k + 1) * p] for k in range(count))
+    return span, span.geodesic(x, at.a, n_), tuple(rest)
 
 
 def _turn(at: _Geodesic, w: Array, beta: float) -> Array:
     """(ST-PAR) -L W = X (skew(N^H D) - (2 beta - 1/2) [A, C]) - beta (N C - D A), C = X^H W, D = W - X C."""
-    x, a, n = at
-    c = inner(x, w)
+    x, a, n, x_dual, n_dual = at
+    c = inner(x_dual, w)
     d = w - x @ c
-    return x @ (skew_part(inner(n, d)) - (2 * beta - 0.5) * (a @ c - c @ a)) - beta * (n @ c - d @ a)
+    return x @ (skew_part(inner(n_dual, d)) - (2 * beta - 0.5) * (a @ c - c @ a)) - beta * (n @ c - d @ a)
 
 
 def _turn_along(at: _Geodesic, dot: _Geodesic, w: Array, beta: float) -> Array:
     """Derivative of :func:`_turn` along the three matrices."""
-    (x, a, n), (x_dot, a_dot, n_dot), g = at, dot, 2 * beta - 0.5
-    c, c_dot = inner(x, w), inner(x_dot, w)
-    d, d_dot = w - x @ c, -(x_dot @ c) - x @ c_dot
-    inside = skew_part(inner(n, d)) - g * (a @ c - c @ a)
-    bracket = a_dot @ c + a @ c_dot - c_dot @ a - c @ a_dot
-    inside_dot = skew_part(inner(n_dot, d) + inner(n, d_dot)) - g * bracket
-    outside_dot = n_dot @ c + n @ c_dot - d_dot @ a - d @ a_dot
-    return x_dot @ inside + x @ inside_dot - beta * outside_dot
+    (x, a, n, x_dual, n_dual), g = at, 2 * beta - 0.5
+    c, c_dot = inner(x_dual, w), inner(dot.x_dual, w)
+    d, d_dot = w - x @ c, -(dot.x @ c) - x @ c_dot
+    inside = skew_part(inner(n_dual, d)) - g * (a @ c - c @ a)
+    bracket = dot.a @ c + a @ c_dot - c_dot @ a - c @ dot.a
+    inside_dot = skew_part(inner(dot.n_dual, d) + inner(n_dual, d_dot)) - g * bracket
+    outside_dot = dot.n @ c + n @ c_dot - d_dot @ a - d @ dot.a
+    return dot.x @ inside + x @ inside_dot - beta * outside_dot
 
 
-def _turn_vjp(at: _Geodesic, w: Array, bar: Array, beta: float) -> tuple[Array, tuple[Array, Array, Array]]:
+def _turn_vjp(
+    span: _Span, at: _Geodesic, w: Array, bar: Array, beta: float
+) -> tuple[Array, tuple[Array, Array, Array]]:
     """(ST-PAR*) cotangents of W and of X, A, N."""
-    (x, a, n), g = at, 2 * beta - 0.5
-    c = inner(x, w)
+    (x, a, n, x_dual, n_dual), g = at, 2 * beta - 0.5
+    c = inner(x_dual, w)
     d = w - x @ c
-    inside, m = skew_part(inner(n, d)) - g * (a @ c - c @ a), inner(x, bar)
+    inside, m = skew_part(inner(n_dual, d)) - g * (a @ c - c @ a), inner(x_dual, bar)
     s = skew_part(m)
     d_bar = n @ s + beta * (bar @ ct(a))
-    a_bar = g * (ct(c) @ m - m @ ct(c)) + beta * inner(d, bar)
+    a_bar = g * (ct(c) @ m - m @ ct(c)) + beta * inner(d, span.dual(bar))
     n_bar = d @ ct(s) - beta * (bar @ ct(c))
-    c_bar = g * (m @ ct(a) - ct(a) @ m) - beta * inner(n, bar) - inner(x, d_bar)
+    c_bar = g * (m @ ct(a) - ct(a) @ m) - beta * inner(n_dual, bar) - inner(x_dual, d_bar)
     x_bar = bar @ ct(inside) - d_bar @ ct(c) + w @ ct(c_bar)
     return d_bar + x @ c_bar, (x_bar, a_bar, n_bar)
 
 
 def _move(at: _Geodesic, w: Array, beta: float) -> Array:
     """(ST-PAR) E W = W1 W + W W2, W1 = N X^H - X N^H + 2 beta X A X^H, W2 = (1 - 2 beta) A."""
-    x, a, n = at
-    c = inner(x, w)
-    return n @ c + x @ (2 * beta * (a @ c) - inner(n, w)) + (1 - 2 * beta) * (w @ a)
+    x, a, n, x_dual, n_dual = at
+    c = inner(x_dual, w)
+    return n @ c + x @ (2 * beta * (a @ c) - inner(n_dual, w)) + (1 - 2 * beta) * (w @ a)
 
 
 def _move_along(at: _Geodesic, dot: _Geodesic, w: Array, beta: float) -> Array:
     """Derivative of :func:`_move` along the three matrices."""
-    (x, a, n), (x_dot, a_dot, n_dot) = at, dot
-    c, c_dot = inner(x, w), inner(x_dot, w)
-    inside = 2 * beta * (a @ c) - inner(n, w)
-    inside_dot = 2 * beta * (a_dot @ c + a @ c_dot) - inner(n_dot, w)
-    return n_dot @ c + n @ c_dot + x_dot @ inside + x @ inside_dot + (1 - 2 * beta) * (w @ a_dot)
+    x, a, n, x_dual, n_dual = at
+    c, c_dot = inner(x_dual, w), inner(dot.x_dual, w)
+    inside = 2 * beta * (a @ c) - inner(n_dual, w)
+    inside_dot = 2 * beta * (dot.a @ c + a @ c_dot) - inner(dot.n_dual, w)
+    return dot.n @ c + n @ c_dot + dot.x @ inside + x @ inside_dot + (1 - 2 * beta) * (w @ dot.a)
 
 
-def _move_vjp(at: _Geodesic, w: Array, bar: Array, beta: float) -> tuple[Array, tuple[Array, Array, Array]]:
+def _move_vjp(
+    span: _Span, at: _Geodesic, w: Array, bar: Array, beta: float
+) -> tuple[Array, tuple[Array, Array, Array]]:
     """(ST-PAR*) cotangents of W and of X, A, N."""
-    x, a, n = at
-    c, m = inner(x, w), inner(x, bar)
-    inside = 2 * beta * (a @ c) - inner(n, w)
-    c_bar = inner(n, bar) + 2 * beta * (ct(a) @ m)
+    x, a, n, x_dual, n_dual = at
+    c, m = inner(x_dual, w), inner(x_dual, bar)
+    inside = 2 * beta * (a @ c) - inner(n_dual, w)
+    c_bar = inner(n_dual, bar) + 2 * beta * (ct(a) @ m)
     w_bar = x @ c_bar - n @ m + (1 - 2 * beta) * (bar @ ct(a))
-    a_bar = 2 * beta * (m @ ct(c)) + (1 - 2 * beta) * inner(w, bar)
+    a_bar = 2 * beta * (m @ ct(c)) + (1 - 2 * beta) * inner(w, span.dual(bar))
     return w_bar, (bar @ ct(inside) + w @ ct(c_bar), a_bar, bar @ ct(c) - w @ ct(m))
 
 

@@ -1,4 +1,4 @@
-"""The face towards other projects' tests: assertions, and hypothesis strategies in ``strategies``."""
+"""The face towards other projects: assertions, hypothesis strategies in ``strategies``, benchmarks in ``asv``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orthoref.testing import asv as asv
     from orthoref.testing import strategies as strategies
     from orthoref.testing._assertions import assert_jvp as assert_jvp
     from orthoref.testing._assertions import assert_newton_schulz as assert_newton_schulz
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
+    from orthoref.testing._constructors import assert_orthogonal_constructor as assert_orthogonal_constructor
     from orthoref.testing._geometry import assert_gradient as assert_gradient
     from orthoref.testing._geometry import assert_haar as assert_haar
     from orthoref.testing._geometry import assert_hessian as assert_hessian
@@ -32,16 +34,19 @@ GEOMETRY = (
     "assert_tangent",
     "assert_transport",
 )
-__all__ = [*JUDGING, *GEOMETRY, "strategies"]
+CONSTRUCTORS = ("assert_orthogonal_constructor",)
+MODULES = ("asv", "strategies")
+__all__ = [*JUDGING, *GEOMETRY, *CONSTRUCTORS, *MODULES]
 
 
 def __getattr__(name: str) -> Any:
     # the pytest plugin lives in this package and is imported in every pytest run: nothing heavy before first use
-    if name == "strategies":
-        return import_module("orthoref.testing.strategies")
+    if name in MODULES:
+        return import_module(f"orthoref.testing.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'orthoref.testing' has no attribute {name!r}")
-    return getattr(import_module(f"orthoref.testing.{'_geometry' if name in GEOMETRY else '_assertions'}"), name)
+    home = "_geometry" if name in GEOMETRY else "_constructors" if name in CONSTRUCTORS else "_assertions"
+    return getattr(import_module(f"orthoref.testing.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -338,7 +338,8 @@ def _assert(
     stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
     for name, like in row.companions(claimed).items():
         *batch, m, n = data[row.inputs[0]].value.shape
-        expected = (*batch, *{"right": (n, n), "left": (m, m)}.get(like if isinstance(like, str) else like[0], (m, n)))
+        of = like[0] if isinstance(like, tuple) else str(like)
+        expected = (*batch, *{"right": (n, n), "left": (m, m)}.get(of, (m, n)))
         if data[name].value.shape != expected:
             raise ValueError(f"{name} has shape {data[name].value.shape}, not {expected}")
     if precision is not None:  # dtypes may then differ

@@ -62,8 +62,12 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """One verdict: the test function, its claim if it came to an assertion, the outcome; all of it can be pickled."""
+    """One verdict: the test function, its claim if it came to an assertion, the outcome; all of it can be pickled.
 
+    ``place`` is that of the test among all.
+    """
+
+    place: int
     test: str
     operation: str
     claim: Claim | None
@@ -75,6 +79,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.places: dict[str, int] = {}
         self.node, self.operation = "", ""
         self.case: Case | None = None
 
@@ -90,8 +95,8 @@ class Collector:
     def raised(self, error: Exception) -> None:
         """What a test with an input of the battery raised, if it is no verdict: a finding about that input."""
         if self.case is not None and not isinstance(error, (PortFailure, NotJudged)):
-            verdict = Verdict(self.case.id, faults=[Raised(error).fault])
-            self.records.append(Record(self._test, self.operation, None, Outcome(self.case, verdict)))
+            verdict = Verdict(self.case.id, faults=[Raised.by(error).fault])
+            self._add(self.operation, None, Outcome(self.case, verdict))
 
     def packed(self) -> str:
         """For another process."""
@@ -102,10 +107,11 @@ class Collector:
         self.records += pickle.loads(base64.b64decode(text))
 
     def reports(self) -> list[Report]:
-        """One for each test function and claim, in the order of their first verdicts."""
-        claims = {each.test: each.claim for each in reversed(self.records) if each.claim is not None}
+        """One for each test function and claim, in the order of the tests, whatever ran when and where."""
+        records = sorted(self.records, key=lambda each: each.place)
+        claims = {each.test: each.claim for each in reversed(records) if each.claim is not None}
         found: dict[tuple[str, str, Claim], Report] = {}
-        for each in self.records:
+        for each in records:
             row = TABLE[each.operation]
             claim = each.claim or claims.get(each.test) or Claim(str(row.claim() or ""), "", row.limit)
             key = each.test, each.operation, claim
@@ -127,9 +133,9 @@ class Collector:
             found = {"schema": SCHEMA, "reports": [json.loads(report.json()) for report in reports]}
             text.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
-    @property
-    def _test(self) -> str:
-        return self.node.partition("[")[0]
+    def _add(self, operation: str, claim: Claim | None, outcome: Outcome) -> None:
+        place = self.places.get(self.node, len(self.places))
+        self.records.append(Record(place, self.node.partition("[")[0], operation, claim, outcome))
 
     def _take(self, row: Operation, inputs: Data, outputs: Data, claimed: Any, precision: str | None, limit: float,
               recreate: str | None, verdict: Verdict) -> None:  # fmt: skip
@@ -139,4 +145,4 @@ class Collector:
             arrays = {name: x.value for name, x in data.items()}
             case = Given(self.node, "given", self.node, dtype, (), {}, arrays, recreate or "")
         claim = Claim(str(claimed or ""), precision or "", limit)
-        self.records.append(Record(self._test, row.name, claim, Outcome(case, verdict)))
+        self._add(row.name, claim, Outcome(case, verdict))

@@ -6,6 +6,7 @@ before a test asks for cases, or a report is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{MARK}(operation, dtypes=None, shapes=None, skip=(), battery='default', seed=0, max_cases=None): run the "
         f"test once for every input of the battery, passed as the argument {FIXTURE}; what cannot be judged is skipped",
     )
-    if config.getoption("--orthoref-html") or config.getoption("--orthoref-json"):
+    files = [file for file in map(config.getoption, ("--orthoref-html", "--orthoref-json")) if file is not None]
+    for file in files:
+        if not file.absolute().parent.is_dir() or file.is_dir() or files.count(file) > 1:
+            raise pytest.UsageError(f"{file} cannot be written: no such folder, a folder itself, or named twice")
+    if files:
         from orthoref.testing._collect import Collector
 
         config.stash[COLLECTOR] = Collector()
@@ -51,18 +56,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if unknown := [name for name in mark.kwargs if name not in (*KNOWN, "operation")]:
         raise _usage(metafunc, f"no option {', '.join(unknown)}: it has {', '.join(KNOWN)}")
+    if len(mark.args) + ("operation" in mark.kwargs) > 1:
+        raise _usage(metafunc, f"it takes one operation, not {', '.join(map(repr, mark.args))}")
     from orthoref.oracle.conformance import battery
 
     options = {"size" if name == "battery" else name: value for name, value in mark.kwargs.items()}
     try:
         cases = battery(*mark.args, **options)
     except (TypeError, ValueError) as error:
-        raise _usage(metafunc, str(error)) from None
+        raise _usage(metafunc, re.sub("^size=", "battery=", str(error))) from None
     metafunc.parametrize(FIXTURE, cases, ids=[case.id for case in cases])
+
+
+@pytest.fixture(name=FIXTURE)
+def _without_mark(request: pytest.FixtureRequest) -> None:
+    """An input of the battery, by the mark."""
+    raise pytest.UsageError(f"{request.node.nodeid}: {FIXTURE} comes with @pytest.mark.{MARK}(operation)")
 
 
 def _usage(metafunc: pytest.Metafunc, text: str) -> Exception:
     return pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: @pytest.mark.{MARK}: {text}")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    collector = session.config.stash.get(COLLECTOR, None)
+    if collector is not None:
+        collector.places = {item.nodeid: place for place, item in enumerate(session.items)}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,5 +131,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     collector = config.stash.get(COLLECTOR, None)
     if collector is not None:
         terminalreporter.section("orthoref")
-        for report in collector.reports():
-            terminalreporter.write_line(report.summary())
+        for line in [report.summary() for report in collector.reports()] or ["no assertion of orthoref was reached"]:
+            terminalreporter.write_line(line)

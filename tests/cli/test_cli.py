@@ -149,7 +149,7 @@ def test_native_code_that_holds_the_interpreter_lock_is_ended(ports):
     (ports / "native.py").write_text("import ctypes\ndef f(a): ctypes.PyDLL(None).sleep(1000)\n")
     command = [sys.executable, "-m", "orthoref.cli", "check", "native:f", *QUICK, "--timeout", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ports)
-    assert done.returncode == 1 and "native.py" in done.stderr
+    assert done.returncode == 2 and "native.py" in done.stderr and "no verdict: the process was ended" in done.stderr
 
 
 @pytest.fixture

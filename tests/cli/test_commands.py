@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -26,11 +27,18 @@ def folder(tmp_path, monkeypatch):
         "def right(a): return orthoref.polar(a)\n"
         "def sided(a, side, method='auto'): return orthoref.polar(a, side=side, method=method)\n"
         "def wants(a): return a.mT.resolve_conj()\n"
+        "def nothing(a): pass\n"
+        "def prints(a):\n"
+        "    print('said')\n"
+        "    import os; os.chdir('/')\n"
+        "    return orthoref.polar(a)\n"
         "def step(a):\n"
         "    x = a / a.norm(dim=(-2, -1), keepdim=True)\n"
         "    return 1.5 * x - 0.5 * (x @ x.mT) @ x\n"
     )
     (tmp_path / "beside.py").write_text("")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/argparse.py").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("filed", "beside"):
@@ -63,8 +71,16 @@ def test_keywords_are_literals_or_text(folder):
         (["filed.py"], "not of the form MODULE:FUNCTION or FILE.py:FUNCTION"),
         ([":f"], "not of the form"),
         (["filed.py:right", "--keyword", "side"], "--keyword 'side' is not of the form NAME=VALUE"),
-        (["filed.py:sided"], "missing 1 required positional argument: 'side'; give it its other arguments: --keyword"),
+        (["filed.py:sided"], "missing 1 required positional argument: 'side'; its other arguments are given by --key"),
+        (["filed.py:right", "--keyword", "top=1"], "unexpected keyword argument 'top'; its other arguments are given"),
         (["filed.py:wants"], r"filed.py:4 in wants\); --array torch, jax or cupy"),
+        (["filed.py:nothing"], r"returned nothing that can be judged for any of 5 inputs: .* NoneType; --returns"),
+        (["filed.py:right", "--shape", "99999999x99999999"], "Unable to allocate"),
+        (["taken/argparse.py:right"], "a module argparse is in use already: the file needs another name"),
+        (["filed.py:right", "--jobs", "0"], "jobs=0 is not a positive number"),
+        (["filed.py:right", "--seed", "-1"], "seed=-1 is not a whole number between 0"),
+        (["filed.py:right", "--html", "r", "--json", "./r"], "r is to be written twice"),
+        (["filed.py:right", "--derivative", "nosuch"], "derivative='nosuch' is not one of 'torch'"),
         (["filed.py:right", "--device", "cuda"], "--device cuda needs --array"),
         (["filed.py:right", "--dtype", "bfloat16"], "--dtype bfloat16 needs --array torch or jax"),
         (["filed.py:right", "--dtype", "bfloat16", "--array", "torch"], "--dtype bfloat16 goes alone"),
@@ -76,6 +92,75 @@ def test_what_is_set_up_wrong_is_said_with_what_to_do(arguments, words, folder, 
     assert main(["check", *arguments, *ONE]) == 2
     out, err = capsys.readouterr()
     assert out == "" and re.search(words, err) and err.startswith("orthoref: ") and err.count("\n") == 1, err
+
+
+def test_what_a_port_prints_and_where_it_goes_are_its_own(folder, capsys):
+    assert main(["check", "filed.py:prints", *ONE, "--json", "r.json"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1 and out.startswith("filed.py:prints as polar") and "said" in err
+    assert (folder / "r.json").exists()
+
+
+def test_a_file_that_cannot_be_written_is_seen_before_the_run(folder, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["check", "filed.py:nosuch", *ONE, "--junit", "r.xml"]) == 2
+    assert "r.xml cannot be written" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line(folder, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("orthoref.conformance.check", interrupted)
+    assert main(["check", "filed.py:right", *ONE]) == 130
+    assert capsys.readouterr().err == "orthoref: interrupted\n"
+
+
+def test_no_output_at_all_is_no_error(folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["check", "filed.py:right", *ONE]) == 0
+
+
+def test_a_device_that_is_not_there_is_said(folder, capsys):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("it is there")
+    assert main(["check", "filed.py:right", "--array", "torch", "--device", "cuda", *ONE]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("orthoref: --device cuda: ") and err.count("\n") == 1
+
+
+def test_a_library_that_is_not_there_is_named_with_the_extra_if_it_is_one(monkeypatch):
+    for name, words in (("cupy", r"needs cupy: pip install 'orthoref\[cuda12\]'"), ("torch", "needs torch: ")):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(CannotRun, match=words):
+            ports.converter(Namespace(port="m.py:f", array=name, dtype=None, device=None))
+
+
+def test_a_derivative_says_which_arrays():
+    options = {"port": "m.py:f", "array": "auto", "dtype": None, "device": None}
+    assert ports.kind_of(Namespace(**options, derivative="jax vmap")) == "jax"
+    assert ports.kind_of(Namespace(**options, derivative="auto")) == "m"
+    assert ports.kind_of(Namespace(**options | {"array": "numpy"}, derivative="torch")) == "numpy"
+
+
+@pytest.mark.exhaustive
+def test_several_processes_and_their_annotations(folder, capsys):
+    """From files, with the place of the function, which is loaded elsewhere."""
+    port = ["check", "filed.py:sided", "--keyword", "side=left", *ONE, "--format", "github", "--json"]
+    assert main([*port, "one.json"]) == main([*port, "two.json", "--jobs", "2"]) == 1
+    assert (folder / "one.json").read_text() == (folder / "two.json").read_text()
+    assert capsys.readouterr().out.count("::error file=filed.py,line=3,title=filed.py%3Asided::") == 2
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("how", "words"), [("os._exit(0)", "(exit status 0)"), ("os.abort()", "(SIGABRT)")])
+def test_a_process_that_a_port_ends_has_no_verdict(how, words, folder):
+    """Above all not HOLDS: STOP in Fortran has the exit status 0."""
+    (folder / "ends.py").write_text(f"import os\ndef port(a): {how}\n")
+    command = [sys.executable, "-m", "orthoref", "check", "ends.py:port", *ONE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "") and f"no verdict: the process was ended {words}" in done.stderr
 
 
 def test_a_16_bit_dtype_is_made_by_the_converter():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 
 from orthoref import conformance, polar
 from orthoref.cli import machines
+from orthoref.oracle.run import about
 
 SMALL = {"dtypes": ["float64"], "shapes": [(3, 3)], "max_cases": 12, "skip": ["extreme scale"], "progress": False}
 
@@ -28,22 +29,25 @@ def failing():
 
 
 def test_annotations_name_findings_place_and_escape(failing, tmp_path, monkeypatch):
-    (tmp_path / "m.py").write_text("\n\ndef raises(a): return a\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    import m
-
-    monkeypatch.setitem(sys.modules, "m", m)
-    first, *rest = machines.github(failing, "m.py:raises").splitlines()
+    here = replace(failing, source=(str(tmp_path / "m.py"), 3))
+    first, *rest = machines.github(here).splitlines()
     assert first.startswith("::error file=m.py,line=3,title=m.py%3Araises::m.py:raises as polar")
     assert rest and all(line.startswith("::error file=m.py,line=3,") for line in rest)
     assert "raised ValueError: 100%25 of%0Asmallest case: " in rest[0] and "%0Arecreate: orthoref.oracle" in rest[0]
-    assert machines.github(failing, "builtins:len").startswith("::error title=")
-    monkeypatch.delitem(sys.modules, "m")
+    elsewhere, nowhere = (replace(failing, source=source) for source in (("/elsewhere/m.py", 3), None))
+    assert all(machines.github(each).startswith("::error title=") for each in (elsewhere, nowhere))
+
+
+def test_the_source_of_a_port_is_known_to_its_report(failing):
+    path, line = failing.source
+    assert path == str(Path(__file__).resolve())
+    assert Path(path).read_text().splitlines()[line - 1] == "def raises(a):"
+    assert about(len, None).source is None
 
 
 def test_annotations_of_a_run_that_holds():
-    report = conformance.check(polar, name="p", **SMALL)
+    report = replace(conformance.check(polar, name="p", **SMALL), source=None)
     assert machines.github(report).startswith("::notice title=p::p as polar") and "\n" not in machines.github(report)
 
 

@@ -11,6 +11,8 @@ from constructor_rows import ROWS, derivative_hp, inner, tuple_of, value_hp
 
 from orthoref import OutsideDomain
 
+pytestmark = pytest.mark.sample(2)
+
 over_rows = pytest.mark.parametrize("row", ROWS, ids=str)
 CASES = [pytest.param(row, dtype, id=f"{row}-{dtype}") for row in ROWS for dtype in row.dtypes]
 over_cases = pytest.mark.parametrize(("row", "dtype"), CASES)

@@ -14,6 +14,8 @@ from backends import JAX, TORCH, ct, gaussian, norm
 
 from orthoref.oracle.autodiff import MODES, derivative
 
+pytestmark = pytest.mark.sample(2)
+
 BACKENDS = {"torch": TORCH, "jax": JAX}
 VJP = [mode for mode in MODES if MODES[mode].vjp]
 EVERY = [pytest.param(mode, marks=pytest.mark.exhaustive if mode == "jax jit" else ()) for mode in VJP]

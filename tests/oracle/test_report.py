@@ -14,10 +14,13 @@ import pytest
 
 from orthoref import conformance, newton_schulz, polar
 from orthoref.oracle import cases, limits, schema
+from orthoref.oracle.narrow import Narrowed
 from orthoref.oracle.newton_schulz.claim import iteration
 from orthoref.oracle.newton_schulz.hazards import hazards
 from orthoref.oracle.page import SHAPES, page
 from orthoref.oracle.precision import precision_of
+from orthoref.oracle.report import Outcome
+from orthoref.oracle.verdict import Verdict
 
 SMALL = {"dtypes": ["float32"], "shapes": [(5, 5), (4, 2), (2, 2, 3)], "max_cases": 40, "progress": False}
 SCHEMA = json.loads(resources.files("orthoref.oracle").joinpath("report.schema.json").read_text(encoding="utf-8"))
@@ -112,6 +115,49 @@ def test_a_failure_in_range_or_too_little_else_is_no_holding_in_range(reports):
     assert replace(near, outcomes=[*near.outcomes, bad]).status == "FAILS"
     assert replace(near, stopped="it hung").status == "FAILS"
     assert replace(near, outcomes=near.near_failed).status == "FAILS"  # nothing holds
+
+
+def test_what_fails_in_range_when_it_is_made_plainer_fails(reports):
+    near = reports["HOLDS IN RANGE"]
+    plain, far = (next(o.case for o in near.outcomes if near.near(o) == is_near) for is_near in (False, True))
+    assert replace(near, narrowed=[Narrowed(far, ("there",))]).status == "HOLDS IN RANGE"
+    found = replace(near, narrowed=[Narrowed(plain, ("there",))])
+    assert found.status == "FAILS" and f"\nfails in range, too: {plain.id}\n" in found.text()
+    both = replace(reports["FAILS"], narrowed=[Narrowed(plain, ("there",))])
+    assert "in range, too" not in both.text()  # it is among the findings
+
+
+@pytest.mark.exhaustive
+def test_a_lost_conjugate_is_not_excused_by_the_cases_that_were_drawn():
+    """All four complex cases that are drawn are near the limits: no excuse for a lost conjugate."""
+
+    def conjugated(a):
+        u, h = polar(a)
+        return u.conj(), h
+
+    options = {"shapes": [(5, 5), (7, 3)], "skip": ["byteswapped"], "max_cases": 12, "seed": 3, "progress": False}
+    report = conformance.check(conjugated, **options)
+    assert report.failed and len(report.near_failed) == len(report.failed) and report.status == "FAILS"
+    assert "\nfails in range, too: complex" in report.text() and "fails in range, too: complex" in report.html()
+    assert replace(report, narrowed=[]).status == "HOLDS IN RANGE"
+
+
+def test_a_run_that_stopped_says_so_in_its_headline(reports):
+    stopped = replace(reports["HOLDS"], stopped="3 cases not run after the port hung")
+    assert re.search(r"FAILS, of \d+ cases \d+ hold, .*3 cases not run after the port hung$", stopped.summary())
+
+
+def test_notes_have_the_numbers_of_the_first():
+    cases_ = conformance.battery(**{key: SMALL[key] for key in ("dtypes", "shapes", "max_cases")})
+    said = [
+        "1 of 3 not judged",
+        "2 of 3 not judged",
+        "no derivative there in float32",
+        "no derivative there in float32",
+    ]
+    outcomes = [Outcome(case, Verdict("s", notes=[note])) for case, note in zip(cases_, said, strict=False)]
+    report = conformance.Report("p", conformance.row_of("polar"), 10.0, {}, outcomes)
+    assert report.notes() == {"1 of 3 not judged, and the like": 2, "no derivative there in float32": 2}
 
 
 def test_near_the_limits_of_a_format():

@@ -134,7 +134,7 @@ def test_where_a_port_raised():
     with Toy(port) as run, pytest.raises(Raised, match="KeyError: 'lost'") as caught:
         run.called(CASE)
     assert caught.value.kind == "KeyError" and caught.value.where.endswith(" in port")
-    assert Raised(ValueError("never raised")).where == ""
+    assert Raised.by(ValueError("never raised")).where == ""
 
 
 def test_a_call():

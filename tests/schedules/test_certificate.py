@@ -34,6 +34,8 @@ from orthoref.schedules import (  # noqa: E402
     zolotarev,
 )
 
+pytestmark = pytest.mark.sample(2)
+
 ONE = 1 << 400
 SLACK = ONE >> 200
 NEWTON = Schedule("newton", (Row((Fraction(1, 2), Fraction(1, 2)), (Fraction(0), Fraction(1))),), past="repeat")

@@ -17,6 +17,8 @@ from stiefel_truth import DTYPES, METRICS, SHAPES, axis_aligned, beta, normal_ve
 
 from orthoref import stiefel
 
+pytestmark = pytest.mark.sample(2)
+
 pytest.importorskip("flint", reason="python-flint gives the reference")
 
 

@@ -12,6 +12,8 @@ from stiefel_truth import METRICS, beta
 
 from orthoref import polar, stiefel
 
+pytestmark = pytest.mark.sample(3)
+
 RETRACTIONS = ("qr", "cholesky_qr", "polar", "cayley", "exp")
 
 

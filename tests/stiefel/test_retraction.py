@@ -19,6 +19,8 @@ from orthoref import OutsideDomain
 from orthoref.stiefel import geodesic, retraction
 from orthoref.stiefel.retraction import retract, retract_jvp, retract_vjp
 
+pytestmark = pytest.mark.sample(2)
+
 METHODS = ["qr", "cholesky_qr", "polar", "cayley"]
 METRICS = ["euclidean", "canonical", 0.7]
 NAMES = METHODS + METRICS

@@ -21,6 +21,8 @@ from stiefel_truth import DTYPES, METRICS, SHAPES, axis_aligned, beta, dtypes_of
 
 from orthoref import OutsideDomain, stiefel
 
+pytestmark = pytest.mark.sample(3)
+
 NAMES = ("qr", "polar", "cayley", "isometric")
 KINDS = [*NAMES, *METRICS]
 
@@ -241,6 +243,22 @@ def test_parallel_transport_over_many_turns(dtype, metric):
     with flint.ctx.workprec(BITS):
         expected = lower(truth.parallel(lift(x), lift(v), lift(w), metric))
     assert norm(stiefel.transport_parallel(x, v, w, metric) - expected) <= 3 * value_limit(metric, x, v, w)
+
+
+@pytest.mark.parametrize("metric", ["canonical", 1.5])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_parallel_transport_of_tall_matrices(dtype, metric):
+    """In the span of what is given: the same as that of matrices of few rows, carried by an isometry, (ST-PAR-SPAN)."""
+    few, d, bar = draw((11, 2), dtype), directions((11, 2), dtype), gaussian((11, 2), dtype, 60)
+    q = point((60, 11), "complex128" if dtype == "complex128" else "float64", 7)
+    tall = [(q @ z).astype(dtype) for z in (*few, *d, bar)]
+    assert norm(call(metric)(*tall[:3]) - q @ call(metric)(*few)) <= 2 * value_limit(metric, *tall[:3])
+    limit = 2 * jvp_limit(metric, *tall[:3], tall[3:6])
+    assert norm(call(metric, "_jvp")(*tall[:6]) - q @ call(metric, "_jvp")(*few, *d)) <= limit
+    pulled = [call(metric, "_vjp")(*a) for a in ((*tall[:3], tall[6]), (*few, bar))]
+    for i, (got, expected) in enumerate(zip(*pulled, strict=True)):
+        ones = [(j == i) * np.eye(60, 2) for j in range(3)]
+        assert norm(got - q @ expected) <= 2 * jvp_limit(metric, *tall[:3], ones) * norm(bar), i
 
 
 # --- whatever the array -----------------------------------------------------------------------------------------------

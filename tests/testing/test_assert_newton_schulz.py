@@ -174,8 +174,13 @@ def test_what_cannot_be_judged_is_an_error_of_the_question():
         testing.assert_newton_schulz(a, x, "jordan", form="gram", precision="bfloat16")
     with pytest.raises(OutsideDomain, match="2 of 2 not judged"):
         testing.assert_newton_schulz(np.stack([a, a]), np.stack([x, x]), form="gram", precision="bfloat16")
-    with pytest.raises(PortFailure, match="NaN or infinite"):  # but NaN is wrong anyhow
+    with pytest.raises(OutsideDomain, match="it may leave the range of bfloat16"):  # and right ports do
         testing.assert_newton_schulz(a, x * np.nan, form="gram", precision="bfloat16")
+    b = cases.matrix((30, 20), cond=1e5, seed=182)
+    with pytest.raises(OutsideDomain, match="1 of 1 not judged"):
+        testing.assert_newton_schulz(b, newton_schulz(b), precision="float16", form="gram")
+    with pytest.raises(PortFailure, match="NaN or infinite"):  # the standard form cannot: NaN is wrong anyhow
+        testing.assert_newton_schulz(b, b * np.nan, "jordan", precision="bfloat16")
     with pytest.raises(PortFailure, match="x has shape"):
         testing.assert_newton_schulz(a, x[1:], form="gram", precision="bfloat16")
 

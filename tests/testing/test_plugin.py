@@ -61,7 +61,11 @@ def test_cases_and_a_short_failure(tmp_path):
         ),
         ('"polar", dtypes=["float33"]', "orthoref_case", "float33"),
         ('"polar", skip=["galery"]', "orthoref_case", "skip="),
-        ('"polar", battery="huge"', "orthoref_case", "huge"),
+        ('"polar", battery="huge"', "orthoref_case", "battery='huge' is not one of"),
+        ('"polar", "newton_schulz"', "orthoref_case", "it takes one operation, not 'polar', 'newton_schulz'"),
+        ('["polar"]', "orthoref_case", "operation=['polar'] is not one of polar"),
+        ('"polar", max_cases="3"', "orthoref_case", "max_cases='3' is not a whole number between 1"),
+        ('"polar", seed=-1', "orthoref_case", "seed=-1 is not a whole number between 0"),
     ],
 )
 def test_a_mark_that_cannot_be_meant_is_refused_at_collection(mark, argument, words, tmp_path):
@@ -70,6 +74,24 @@ def test_a_mark_that_cannot_be_meant_is_refused_at_collection(mark, argument, wo
     )
     done = run(tmp_path, "-q")
     assert done.returncode == 2 and words in done.stdout and "Traceback" not in done.stdout
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 1, "test_x.py::test_a: orthoref_case comes with @pytest.mark.orthoref_cases(operation)"),
+        (["--orthoref-html", "nosuch/r.html"], 4, "nosuch/r.html cannot be written"),
+        (["--orthoref-json", "."], 4, ". cannot be written"),
+        (["--orthoref-html", "r", "--orthoref-json", "r"], 4, "r cannot be written"),
+        (["--orthoref-html", "r.html"], 1, "no assertion of orthoref was reached"),
+    ],
+)
+def test_what_is_set_up_wrong_is_said(arguments, status, words, tmp_path):
+    (tmp_path / "test_x.py").write_text("def test_a(orthoref_case): pass\n")
+    done = run(tmp_path, "-q", *arguments)
+    said = done.stdout + done.stderr
+    assert done.returncode == status and words in said and "INTERNALERROR" not in said
 
 
 SUITE = """
@@ -124,6 +146,9 @@ def test_the_verdicts_of_a_run_are_collected(more, tmp_path):
     schema_ = json.loads((resources.files("orthoref.oracle") / "report.schema.json").read_text())
     assert all([*schema.faults(report, schema_, schema_)] == [] for report in found["reports"])
     assert "4 reports" in (tmp_path / "r.html").read_text() and "test_suite.py::test_wrong as polar" in done.stdout
+    order = conformance.battery(dtypes=["float64"], shapes=[(3, 2)], max_cases=9)
+    assert [case["id"] for case in wrong["cases"]] == [case.id for case in order]  # whatever ran when and where
+    assert [*reports] == ["test_right", "test_wrong", "test_muon", "test_plain"]
 
 
 @pytest.mark.exhaustive
@@ -140,7 +165,7 @@ def test_what_is_not_judged_in_a_test_without_the_mark_is_no_skip(tmp_path):
 
 @pytest.mark.parametrize("operation", ROWS)
 def test_ids_are_words_of_k(operation):
-    cases = conformance.battery(operation, dtypes=["float32"], max_cases=60)
+    cases = conformance.battery(operation, dtypes=["float32"], size="quick", max_cases=60)
     assert all(re.fullmatch(r"[\w:+\-.\[\]\\/]+", case.id) for case in cases)
 
 

@@ -85,7 +85,7 @@ class Judged:
     ``entries``, ``entry`` and ``multiple`` are the ratios (WHITENED), (EXTREME) and (MULTIPLE) over the ``determined``
     of all singular directions; ``sharp`` is what a multiple of 1 is, in relative terms. ``largest`` is |X|_2 over what
     the steps can return, rounding errors included; ``leap`` what a few roundings do to one direction. ``far`` is (FAR),
-    the largest error of a matrix that is not decided.
+    the largest error of a matrix that is not decided. X is not finite and a right one may be so: it ``overflows``.
     """
 
     reference: np.ndarray
@@ -101,6 +101,7 @@ class Judged:
     largest: float = 0.0
     leap: float = 0.0
     far: float = float("inf")
+    overflows: bool = False
     points: Points | None = None
 
     @property
@@ -167,9 +168,13 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
         if claimed.form == "gram" and found.noise > 1 and not difference / size <= LIMIT * found.noise:
             coarse = _error(tall, start, lift, claimed, precision._replace(eps=LIMIT**2 * precision.eps))
             found = replace(found, far=max(found.far, factor * max(coarse.total(), shaken(coarse)) / size))
-    if precision.name not in SHORT or not np.isfinite(x).all():
+    local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error) if precision.name in SHORT else None
+    if not np.isfinite(x).all():
+        quiet = found.decided or (local is not None and bool(local.determined.any()))  # then no direction runs away
+        reach = found.far * size if claimed.form == "gram" else factor * _leaps(error)[3]
+        return replace(found, overflows=not quiet and not reach < precision.largest * 2.0**lift)
+    if local is None:
         return found
-    local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error)
     found = local.whitened(found, upright / factor, a)
     # in square ones the side of the Gram matrix is the port's
     small = m != n and 2 <= min(m, n) <= SMALL and max(m, n) <= 4 * SMALL and not np.iscomplexobj(x)
@@ -179,11 +184,11 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
 @np.errstate(all="ignore")  # what overflows is infinite
 def _error(tall: np.ndarray, start: np.ndarray, lift: int, claimed: Iteration, precision: Precision) -> Expected:
     """What rounding is expected to do from the normalized matrix on, 2^lift times as large."""
-    aol = claimed.normalization.kind == "aol"
+    aol, spectral = (claimed.normalization.kind == kind for kind in ("aol", "spectral"))
     sizes, starts = (np.max(np.abs(z), axis=0 if aol else None, initial=0.0) for z in (tall, start))
     divisor = np.divide(sizes, starts, out=np.ones_like(sizes), where=starts > 0)
     times = float(claimed.normalization.factor)
-    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor))
+    norm = ColumnNorms.of(tall, divisor, precision, times) if aol else Norm(float(divisor), spectral)
     lifted = precision._replace(tiny=min(precision.tiny * 2.0**lift, 2.0**100))
     rows = claimed.schedule.steps(claimed.steps)
     return expected(start * 2.0**lift, rows, lifted, claimed.form, claimed.restart, norm)

@@ -128,16 +128,26 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True)
 class Norm:
-    """(NORM-ERROR) One divisor, X_0 = A/t."""
+    """(NORM-ERROR) One divisor, X_0 = A/t; ``spectral``: of a singular value."""
 
     t: float = 1.0
+    spectral: bool = False
 
     def error(self, sources: Sources, carry: Carry, exact: Exact) -> np.ndarray:
         """Variances at the end: t has the errors of the sum of squares, the root, the factor and eps."""
         u, v, _ = sources.arithmetic
-        count = sources.m * sources.n
+        count, s = sources.m * sources.n, exact.values[0]
         sums = count / 12 + alike(sources.x, v * count / 2) * (count / COHERENT / 2) ** 2
-        return np.diag((3 * u**2 + v**2 * sums) * carry.along(exact.values[0]))
+        of_value = neglected(s, 2 * v) ** 2 / 16 if self.spectral else 0.0
+        return np.diag((3 * u**2 + v**2 * sums + of_value) * carry.along(s))
+
+
+def neglected(s: np.ndarray, eps: float) -> float:
+    """(NEGLECTED) Bound of the relative error of the largest singular value that LAPACK's dqds leaves."""
+    if len(s) < 2 or not s[0] > 0:
+        return 0.0
+    gap, e = float(1 - s[1] / s[0]), 100 * eps
+    return 2 * e**2 / (gap + (gap**2 + 4 * e**2) ** 0.5)
 
 
 @dataclass(frozen=True)

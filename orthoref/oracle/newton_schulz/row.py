@@ -129,11 +129,12 @@ def _why(one: Judged, claimed: Iteration, precision: Precision) -> str:
     )
     if one.unstable:
         said += f"; the iteration is unstable there: a few roundings are enlarged to {one.leap:.2g} of the result"
-    return said
+    return f"{said}; it may leave the range of {precision.name}" if one.overflows else said
 
 
 def _not_finite(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str:
-    return "" if np.isfinite(x).all() else "x has entries that are NaN or infinite"
+    """Right ports may overflow where their rounding errors do."""
+    return "" if one.overflows or np.isfinite(x).all() else "x has entries that are NaN or infinite"
 
 
 def _zero(one: Judged, x: np.ndarray, limit: float, precision: Precision) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from orthoref import stiefel
 from orthoref.oracle import derivative
 from orthoref.oracle.battery import Levels
+from orthoref.oracle.cases import Companion
 from orthoref.oracle.operation import Check, Data, Measured, Operation
 from orthoref.oracle.precision import PRECISIONS, Precision, precision_of
 from orthoref.oracle.stiefel import derivative_reasons as reasons
@@ -46,7 +47,7 @@ def outside(kind: Kind, name: str, inputs: Data, claimed: Any) -> str:
 def row(kind: Kind, name: str, reference: Callable[..., Any], levels: Levels) -> Operation:
     """The row of one kind of derivative of an operation."""
     primal, inputs, outputs = PRIMAL[name], inputs_of(kind, name), outputs_of(kind, name)
-    companions: dict[str, str | tuple[str, ...]] = dict(primal.companions(None))
+    companions: dict[str, Companion] = dict(primal.companions(None))
     if kind == "vjp":
         companions[inputs[-1]] = "ambient"
     else:

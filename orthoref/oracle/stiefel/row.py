@@ -18,7 +18,7 @@ from orthoref.oracle.operation import Check, Claim, Data, Measured, Measurement,
 from orthoref.oracle.orthonormal.ratios import residuals
 from orthoref.oracle.precision import Precision, precision_of
 from orthoref.oracle.residual import inner, ldexp, norm, ratio
-from orthoref.oracle.stiefel import inverse, laws, reasons
+from orthoref.oracle.stiefel import enclosure, inverse, laws, reasons
 from orthoref.oracle.stiefel.claim import METRIC, ORDER, SCALE, Geometry, Points, Retraction
 from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, PADE, judgeable, made_safe, tangency, truths
 from orthoref.oracle.stiefel.scaled import on_scaled
@@ -139,6 +139,7 @@ def row(name: str, ours: Callable[..., Any], unit: str, kinds: tuple[str, ...], 
         levels=replace(POINTS, cotangent=kinds),
         limit=LIMIT,
         unit=unit,
+        enclosure=enclosure.OF.get(name),
     )
 
 
@@ -222,6 +223,7 @@ _UNIT = (
             levels=replace(SMALL, cotangent=NEAR),
             limit=LIMIT,
             unit="n eps",
+            enclosure=enclosure.OF.get(name),
         )
         for name, ours, claim, claims in (
             ("stiefel.inverse_retract_qr", stiefel.inverse_retract_qr, Points, ()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import lapack
 
 from orthoref._schedules import presets
 from orthoref.oracle import cases
@@ -319,3 +320,19 @@ def test_the_spectral_norm_of_errors_of_different_size():
     norms = [np.linalg.norm(scale * random.standard_normal((60, 20)), 2) for _ in range(20)]
     square = Variance(scale[:20] ** 2, np.mean(scale[20:] ** 2, axis=0))
     assert 0.6 <= max(norms) / square.longest(60) <= 1.1
+
+
+@pytest.mark.parametrize("n", [3, 5, 16])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_spectral_norms_of_nearly_equal_singular_values(n, steps):
+    """(NEGLECTED) LAPACK's largest singular value without vectors is off by tens of eps."""
+    claimed, largest = iteration("jordan", steps=steps, normalize="spectral"), 0.0
+    for seed in range(6):
+        a = cases.matrix((n, n), spectrum="geometric", cond=1 + 1e-5, seed=seed, dtype="float32")
+        size = lapack.sgesdd(a, compute_uv=0)[1][0]  # NumPy's is found in float64
+        largest = max(largest, abs(float(size / np.linalg.norm(a.astype(float), 2)) - 1))
+        x = a / size
+        for c in np.float32(claimed.schedule.coefficients(steps)):
+            x = terms(x, c, np.float32)
+        assert compare(a.astype(float), x.astype(float), claimed, PRECISIONS["float32"]).forward <= LIMIT
+    assert largest >= 8 * 2.0**-23  # else nothing was tried

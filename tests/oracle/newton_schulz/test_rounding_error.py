@@ -25,6 +25,7 @@ from orthoref.oracle.newton_schulz.rounding_error import (
     accumulated,
     alike,
     expected,
+    neglected,
     shaken,
 )
 from orthoref.oracle.precision import PRECISIONS, Precision
@@ -303,6 +304,23 @@ def test_what_underflows_is_counted():
         1e3 * start, rel=1e-3, abs=0
     )
     assert expected(0 * x, rows, PRECISIONS["float16"]).total() == 0
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-6, 1e-4, 1e-2])
+def test_what_dqds_neglects(gap):
+    """(NEGLECTED) against the singular values of bidiagonal matrices: one entry of 100 eps, or a chain of them."""
+    eps = 2.0**-23
+    e = 100 * eps
+    s = np.array([1.0, 1 - gap])
+    two = np.linalg.norm(np.diag(s) + np.diag([e * s[1]], 1), 2)
+    lower = (np.hypot(gap, e) - gap) / 2  # what two values do: half of e where they are equal, else e^2/(4g)
+    assert two - 1 <= neglected(s, eps) <= 4.1 * lower
+    chain = np.diag(np.r_[1, np.full(7, 1 - gap)]) + np.diag(np.full(7, e * (1 - gap)), 1)
+    apart = np.array([1, np.linalg.norm(chain[1:, 1:], 2)])
+    moved = np.linalg.norm(chain, 2) - max(apart)
+    assert 0 < moved <= neglected(np.sort(apart)[::-1] / max(apart), eps) * max(apart)
+    assert neglected(np.array([1.0]), eps) == neglected(np.zeros(3), eps) == 0
+    assert neglected(np.array([1.0, 0.5]), eps) <= 5 * e**2
 
 
 def test_the_gram_form_is_less_stable_for_small_singular_values():

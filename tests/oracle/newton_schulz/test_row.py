@@ -22,7 +22,8 @@ ALL, SOME, NONE = np.array([True, True, True]), np.array([True, False, False]), 
 def decided(**found):
     plain = {"decided": True, "determined": NONE, "judged": True, "unit": 0.01, "forward": 0.5, "direction": 0.25,
              "entries": 0.0, "entry": 0.0, "multiple": 0.0, "sharp": 0.0, "most": 5.0, "noise": 0.01, "unstable": False,
-             "leap": 0.0, "largest": 0.0, "shaken": 0.0, "points": None, "limit": lambda limit: limit}  # fmt: skip
+             "leap": 0.0, "largest": 0.0, "shaken": 0.0, "points": None, "overflows": False,
+             "limit": lambda limit: limit}  # fmt: skip
     one = plain | found
     return SimpleNamespace(**({"far": LIMIT**2 * max(one["unit"], one["shaken"])} | one))
 
@@ -116,6 +117,14 @@ def test_an_unstable_iteration_is_said_to_be_so(measured):
     assert found.notes[0].endswith(
         "; the iteration is unstable there: a few roundings are enlarged to 12 of the result"
     )
+
+
+def test_overflow_is_no_fault_where_a_right_port_may_overflow(measured):
+    found, _ = measured(
+        undecided(overflows=True, determined=NONE, judged=False), x=np.asarray([[[np.nan, np.inf], [1, 1]]])
+    )
+    assert not found.faults and not found.judged.any()
+    assert found.notes[0].endswith("; it may leave the range of bfloat16")
 
 
 def test_the_multiple_has_its_own_limits(measured):

@@ -16,6 +16,8 @@ from orthoref.oracle.operations import GEOMETRY, TANGENT_MAPS
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import judge
 
+pytestmark = pytest.mark.sample(2)
+
 SHAPES = [(4, 4), (6, 3), (2, 5, 1)]
 LAWLESS = ("repeatable", "kept", "own memory", "history", "every call", "threads")
 over_rows = pytest.mark.parametrize("row", GEOMETRY.values(), ids=GEOMETRY)

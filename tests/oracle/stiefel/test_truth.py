@@ -10,6 +10,8 @@ from orthoref.oracle import cases
 from orthoref.oracle.fixed import Fixed, ct, rounded
 from orthoref.oracle.stiefel import truth
 
+pytestmark = pytest.mark.sample(2)
+
 SHAPES = [(1, 1), (4, 4), (6, 3), (7, 1), (2, 5, 2)]
 over_shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 over_dtypes = pytest.mark.parametrize("dtype", ["float64", "complex128"])
