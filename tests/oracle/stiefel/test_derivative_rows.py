@@ -190,7 +190,7 @@ def test_the_unit_is_neither_too_small_nor_vacuous(row):
     inputs = {name: x.astype(np.float64) for name, x in inputs.items()}
     precision, random, worst = PRECISIONS["float32"], np.random.default_rng(0), 0.0
     function = getattr(stiefel, row.name.removeprefix("stiefel."))
-    options = {"metric": "euclidean"} if row.claims else {}
+    options = {"metric": "euclidean"} if "metric" in {claim.name for claim in row.claims} else {}
     for _ in range(8):
         changed = {}
         for name, x in inputs.items():
@@ -287,9 +287,9 @@ def test_differentiated_by_a_framework(name):
 
 def test_what_has_no_derivative_row():
     few = {"progress": False, "derivative": "torch"}
-    with pytest.raises(ValueError, match=r"derivative= belongs to one of .*stiefel.exp, not 'stiefel.log'"):
+    with pytest.raises(ValueError, match=r"derivative= belongs to one of .*stiefel.exp, .*not 'stiefel.log'"):
         conformance.check(lambda x, y: x, "stiefel.log", **few)
-    with pytest.raises(ValueError, match=r"kind='vjp_jvp' is not judged of stiefel.exp"):
+    with pytest.raises(ValueError, match=r"stiefel.exp has no row for kind='vjp_jvp'"):
         conformance.check(lambda x, v: x, "stiefel.exp", kind="vjp_jvp", **few)
 
 

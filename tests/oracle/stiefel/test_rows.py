@@ -226,12 +226,13 @@ def test_mistakes_about_the_scale(name, port, words):
 
 
 def test_the_order_of_a_scaled_retraction():
-    case = case_of(GEOMETRY["stiefel.retract"], (5, 2), "complex128").times(3)
-    few = {"shapes": [(5, 2)], "dtypes": ["complex128"], "max_cases": 4, "scale": 3.0, "order": 2, "progress": False}
+    case = case_of(GEOMETRY["stiefel.retract"], (5, 3), "complex128").times(3)
+    few = {"shapes": [(5, 3)], "dtypes": ["complex128"], "max_cases": 1, "scale": 3.0, "order": 2, "progress": False,
+           "skip": LAWLESS}  # fmt: skip
     assert conformance.check(partial(stiefel.retract_polar, scale=3.0), "stiefel.retract", **few).status == "HOLDS"
     report = conformance.check(partial(stiefel.retract_qr, scale=3.0), "stiefel.retract", **few)
     assert "first order only" in report.text()
-    np.testing.assert_allclose(case.matrix().conj().T @ case.matrix(), 9 * np.eye(2), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(case.matrix().conj().T @ case.matrix(), 9 * np.eye(3), rtol=0, atol=1e-14)
 
 
 def test_the_family_of_metrics():
