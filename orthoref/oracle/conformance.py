@@ -66,9 +66,9 @@ def check(
     port : callable
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
-        A row of ``orthoref.oracle.operations.ROWS``: "polar", "newton_schulz", "cayley", ..., or one of their derivatives,
-        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative:
-        it takes the arrays named in the row's ``inputs``.
+        A row of ``orthoref.oracle.operations.ROWS``: "polar", "newton_schulz", "cayley", ..., or one of their
+        derivatives, "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the
+        derivative: it takes the arrays named in the row's ``inputs``.
     returns : str
         What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
         tuple for all of them, anything else for the first.
