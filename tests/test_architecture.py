@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import orthoref
-from orthoref.oracle.operations import DERIVATIVES, OPERATIONS
+from orthoref.oracle.operations import CONSTRUCTORS, DERIVATIVES, OPERATIONS
 
 PACKAGE = Path(orthoref.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -297,10 +297,11 @@ def test_every_row_has_its_capability_line():
 
 
 @pytest.mark.exhaustive
-def test_every_derivative_has_its_capability_line():
-    head, rule, *lines = capability_lines("_derivative_lines")
+@pytest.mark.parametrize(("which", "rows"), [("_derivative_lines", DERIVATIVES), ("_constructor_lines", CONSTRUCTORS)])
+def test_every_row_that_is_judged_has_its_capability_line(which, rows):
+    head, rule, *lines = capability_lines(which)
     assert {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
-    for line, row in zip(lines, DERIVATIVES.values(), strict=True):
+    for line, row in zip(lines, rows.values(), strict=True):
         assert line.startswith(f"| `{row.name}` | {{py:func}}`~orthoref.{row.name}`")
         assert all(f"`{name}`" in line for name in (*row.inputs, *row.outputs, *(claim.name for claim in row.claims)))
 
@@ -321,3 +322,12 @@ def test_every_derivative_has_its_benchmarks(name):
         pytest.skip("needs the checkout")
     texts = [(ROOT / "asv_benchmarks" / "benchmarks" / f"{page}.py").read_text() for page in ("derivatives", "judging")]
     assert any(re.search(rf"orthoref\.{name}\b", text) for text in texts)
+
+
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_every_constructor_has_its_function_and_its_benchmarks(name):
+    assert callable(getattr(orthoref, name)) and CONSTRUCTORS[name].reference is not None
+    if not (ROOT / "asv_benchmarks").exists():
+        pytest.skip("needs the checkout")
+    text = (ROOT / "asv_benchmarks" / "benchmarks" / "constructors.py").read_text()
+    assert re.search(rf"orthoref\.{name}\b", text)

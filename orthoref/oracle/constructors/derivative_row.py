@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import orthoref
+from orthoref._constructors import cayley, exponential, givens, householder
 from orthoref.oracle import derivative
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.cases import COTANGENTS
@@ -185,12 +185,12 @@ def reference_givens(kind: str, theta: Any, *others: Any, **claims: Any) -> Any:
     n = order_for(claimed, theta.shape[-1])
     if kind == "vjp":
         *phase, q_bar = others
-        bars = orthoref.givens_product_vjp(theta, n, q_bar, *phase, order=claimed.order)
+        bars = givens.givens_product_vjp(theta, n, q_bar, *phase, order=claimed.order)
         return tuple(x for x in bars if x is not None) if phase else bars.theta_bar
     if len(others) == 1:
-        return orthoref.givens_product_jvp(theta, n, others[0], order=claimed.order)
+        return givens.givens_product_jvp(theta, n, others[0], order=claimed.order)
     phase, theta_dot, phase_dot = others
-    return orthoref.givens_product_jvp(theta, n, theta_dot, phase, phase_dot, order=claimed.order)
+    return givens.givens_product_jvp(theta, n, theta_dot, phase, phase_dot, order=claimed.order)
 
 
 def mirrored(kind: str, claimed: Householder, v: tuple[int, ...], *others: tuple[int, ...]) -> dict[str, Any]:
@@ -206,13 +206,13 @@ def reference_householder(kind: str, v: Any, *others: Any, **claims: Any) -> Any
     options = of(claimed, "order", "storage")
     if kind == "vjp":
         *tau, q_bar = others
-        bars = orthoref.householder_product_vjp(v, q_bar, *tau, **options)
+        bars = householder.householder_product_vjp(v, q_bar, *tau, **options)
         return (bars.v_bar, bars.tau_bar) if tau else bars.v_bar
     options["columns"] = v.shape[-2] if claimed.columns == "full" else v.shape[-1]
     if len(others) == 1:
-        return orthoref.householder_product_jvp(v, others[0], **options)
+        return householder.householder_product_jvp(v, others[0], **options)
     tau, v_dot, tau_dot = others
-    return orthoref.householder_product_jvp(v, v_dot, tau, tau_dot, **options)
+    return householder.householder_product_jvp(v, v_dot, tau, tau_dot, **options)
 
 
 def reference_exp(function: Callable[..., Any], a: Any, other: Any, **claims: Any) -> Any:
@@ -225,8 +225,8 @@ FAMILIES = (
     Derived(
         name="cayley",
         units=("2 |c| |dA| |N| n eps (1 + k) |I + c A| |N|", "2 |c| |Q_bar| |N| n eps (1 + k) |I + c A| |N|"),
-        jvp=partial(reference_cayley, orthoref.cayley_jvp),
-        vjp=partial(reference_cayley, orthoref.cayley_vjp),
+        jvp=partial(reference_cayley, cayley.cayley_jvp),
+        vjp=partial(reference_cayley, cayley.cayley_vjp),
         levels=DERIVED,
         claim=Cayley,
         claims=(SIGN, FACTOR, DIAGONAL),
@@ -240,8 +240,8 @@ FAMILIES = (
     Derived(
         name="skew_exp",
         units=("n eps |dA| (1 + 4 |A|)", "n eps |Q_bar| (1 + 4 |A|)"),
-        jvp=partial(reference_exp, orthoref.skew_exp_jvp),
-        vjp=partial(reference_exp, orthoref.skew_exp_vjp),
+        jvp=partial(reference_exp, exponential.skew_exp_jvp),
+        vjp=partial(reference_exp, exponential.skew_exp_vjp),
         levels=DERIVED,
         claim=Skew,
         claims=(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import orthoref
+from orthoref._constructors import haar
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.cases import Case
 from orthoref.oracle.constructors.claim import AXIS, FALSE_ALARM, GAIN, LAYOUT, LAYOUTS, SPECIAL, Haar, Init
@@ -204,7 +204,7 @@ def uniform(run: Run, case: Case, other: Case) -> str:
 def reference_haar(normal: Any, **claims: Any) -> Any:
     """Ours, of the given numbers."""
     claimed = Haar(**claims)
-    return orthoref.haar(
+    return haar.haar(
         *normal.shape[-2:], batch=tuple(normal.shape[:-2]), normal=normal, special=claimed.special == "yes"
     )
 
@@ -215,7 +215,7 @@ def reference_init(normal: Any, **claims: Any) -> Any:
     m = matrix_of(np.asarray(normal), claimed)
     numbers = m if claimed.layout == "torch" or m.shape[0] >= m.shape[1] else m.T
     options: dict[str, Any] = {"gain": claimed.gain, "layout": claimed.layout, "axis": claimed.axis}
-    return orthoref.orthogonal_init(normal.shape, normal=np.ascontiguousarray(numbers), **options)
+    return haar.orthogonal_init(normal.shape, normal=np.ascontiguousarray(numbers), **options)
 
 
 ROWS = (

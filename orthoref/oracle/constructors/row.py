@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import orthoref
+from orthoref._constructors import cayley, exponential, givens, householder
 from orthoref.oracle import derivative
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.constructors import reasons
@@ -142,7 +142,7 @@ def of(claimed: Any, *names: str) -> dict[str, Any]:
 def reference_cayley(*arrays: Any, **claims: Any) -> Any:
     """Ours, with the signs in the second place."""
     signs = {"diagonal": arrays[1]} if len(arrays) > 1 else {}
-    return orthoref.cayley(arrays[0], **signs, **of(Cayley(**claims), "sign", "factor", "side"))
+    return cayley.cayley(arrays[0], **signs, **of(Cayley(**claims), "sign", "factor", "side"))
 
 
 def with_signs(claimed: Cayley) -> dict[str, Any]:
@@ -200,20 +200,20 @@ def shape_of_mirrors(claimed: Householder, v: tuple[int, ...], *_: tuple[int, ..
 def reference_givens(theta: Any, *phase: Any, **claims: Any) -> Any:
     """Ours, the order of the matrix from the number of the angles."""
     claimed = Givens(**claims)
-    return orthoref.givens_product(theta, order_for(claimed, theta.shape[-1]), *phase, order=claimed.order)
+    return givens.givens_product(theta, order_for(claimed, theta.shape[-1]), *phase, order=claimed.order)
 
 
 def reference_householder(v: Any, *tau: Any, **claims: Any) -> Any:
     """Ours, with LAPACK's defaults."""
     claimed = Householder(**claims)
     columns = v.shape[-2] if claimed.columns == "full" else v.shape[-1]
-    return orthoref.householder_product(v, *tau, columns=columns, **of(claimed, "order", "storage"))
+    return householder.householder_product(v, *tau, columns=columns, **of(claimed, "order", "storage"))
 
 
 ROWS = (
     row("cayley", "n eps (1 + k) |I + c A| |(I + c A)^-1|", SQUARE, Cayley, (SIGN, FACTOR, SIDE, DIAGONAL),
         ("a", "diagonal"), with_signs, vectors=("diagonal",), reference=reference_cayley),
-    row("skew_exp", "n eps (sqrt(n) + 4 |A|)", SQUARE, reference=orthoref.skew_exp),
+    row("skew_exp", "n eps (sqrt(n) + 4 |A|)", SQUARE, reference=exponential.skew_exp),
     row("givens_product", "n eps sqrt(n) (1 + max |theta|)", TURNS, Givens, (PLANES, PHASE), ("theta", "phase"),
         with_phases, shape_of_turns, vectors=("theta", "phase"), reference=reference_givens, shown=turns,
         complexes=lambda claimed: ("q",) if claimed.phase == "given" else (), dtypes=("float32", "float64")),
