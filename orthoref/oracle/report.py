@@ -182,7 +182,11 @@ class Report:
         """All that is known of the inputs on which the port fails."""
         plain = [each.case for each in self.narrowed if not self._near(each.case)]
         in_range = plain if len(self.near_failed) == len(self.failed) else []  # found when it was made plainer
-        found = [self.where, *map(str, self.narrowed), *(f"fails in range, too: {case.id}" for case in in_range)]
+        anywhere = any(
+            each.repeated and not each.needs for each in self.narrowed
+        )  # others need to be as small as they are
+        needs = [each for each in self.narrowed if not (anywhere and each.repeated)]
+        found = [self.where, *map(str, needs), *(f"fails in range, too: {case.id}" for case in in_range)]
         return [line for line in dict.fromkeys(found) if line]
 
     @property

@@ -172,6 +172,19 @@ def cayley(x, v, bar, *, system=1.0, gram=0.5, turn=0.5, adjoint=ct, of_z=1.0, o
     return 2 * f - own * bar - of_z * z_bar @ ct(a) + v @ ct(a_bar), z_bar + x @ a_bar
 
 
+def cayley_by_order_n(x, v, bar, *, adjoint=1.0, both=1.0):
+    """Of (I - W/2)^-1 (I + W/2) X with W of order n."""
+    one = np.eye(x.shape[-2])
+    p = one - x @ ct(x) / 2
+    w = p @ v @ ct(x) - x @ ct(v) @ p
+    y = np.linalg.solve(one - w / 2, x + w @ x / 2)
+    f = np.linalg.solve(one + adjoint * w / 2, bar)  # (I - W/2)^-H
+    w_bar = f @ ct(x + y) / 2
+    k = w_bar - both * ct(w_bar)
+    p_bar = k @ x @ ct(v)
+    return f - w @ f / 2 + ct(k) @ p @ v - herm(p_bar) @ x, p @ k @ x
+
+
 def exp_along(k, e):
     """exp(K) and its derivative along E from the exponential of [[K, E], [0, K]]."""
     n = k.shape[-1]
@@ -299,6 +312,8 @@ WRONG_BACKWARD = [
     ("no conjugate", "retract_cayley", partial(cayley, adjoint=t), "conjugate is missing"),
     ("Z = V", "retract_cayley", partial(cayley, of_z=0.0), "X.H V in Z = V - X X.H V is treated as constant"),
     ("last X constant", "retract_cayley", partial(cayley, own=0.0), "last -X .* is treated as constant"),
+    ("n x n, not the adjoint", "retract_cayley", partial(cayley_by_order_n, adjoint=-1.0), "W/2..-1 in place of"),
+    ("n x n, half of W", "retract_cayley", partial(cayley_by_order_n, both=0.0), "W_bar alone in place of"),
     ("X constant", "retract_cayley", left_out(cayley, 0), "x_bar is zero: x is treated as constant"),
     ("at zero", "retract_cayley", at_zero, "derivative at V = 0"),
     ("commuting", "exp", one_by_one(partial(exp_blocks, commuting=True)), "as if K and E commuted", CANONICAL),
@@ -350,19 +365,6 @@ WRONG += [Entry(e[0], f"stiefel.{e[1]}_jvp", unchecked(e[2]), *e[3:]) for e in W
 
 
 # --- right by other formulas ------------------------------------------------------------------------------------------
-
-
-def cayley_by_order_n(x, v, bar):
-    """Of (I - W/2)^-1 (I + W/2) X with W of order n."""
-    one = np.eye(x.shape[-2])
-    p = one - x @ ct(x) / 2
-    w = p @ v @ ct(x) - x @ ct(v) @ p
-    y = np.linalg.solve(one - w / 2, x + w @ x / 2)
-    f = np.linalg.solve(one + w / 2, bar)  # (I - W/2)^-H
-    w_bar = f @ ct(x + y) / 2
-    k = w_bar - ct(w_bar)
-    p_bar = k @ x @ ct(v)
-    return f - w @ f / 2 + ct(k) @ p @ v - herm(p_bar) @ x, p @ k @ x
 
 
 def polar_by_lyapunov(x, v, bar):

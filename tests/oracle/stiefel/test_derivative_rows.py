@@ -318,3 +318,15 @@ def test_assertions():
     testing.assert_vjp("stiefel.gradient", (x, g), bar, found, metric="canonical")
     with pytest.raises(PortFailure, match="gradient for the canonical metric"):
         testing.assert_vjp("stiefel.gradient", (x, g), bar, found)
+
+
+def test_a_division_by_small_differences_is_no_shorter_format():
+    """Both lose as many digits; where singular values differ, only a shorter format does."""
+    row = TANGENT_MAPS["stiefel.retract_polar_vjp"]
+    for kind, words in (("0.01", "divides by their differences"), ("generic", "accurate to tf32 only")):
+        inputs = inputs_of(row, (15, 2), "complex64", kind)
+        right = ours(row, inputs)
+        noise = cases.cotangent(inputs["x"], seed=4, dtype="complex64")
+        outputs = {name: (y + 1e-3 * norm(y) * noise).astype("complex64") for name, y in right.items()}
+        said = " ".join(judged(row, inputs, outputs).reasons)
+        assert words in said and ("accurate to" in said) == (kind == "generic"), said

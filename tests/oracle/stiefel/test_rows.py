@@ -239,3 +239,25 @@ def test_the_family_of_metrics():
     claim = GEOMETRY["stiefel.gradient"].claim
     assert claim("euclidean").c == claim(-0.5).c == 1 and claim("canonical").c == claim(0).c == 0.5
     assert claim("0.25").c == 0.4 and str(claim("canonical")) == "metric=canonical"
+
+
+ROTATION, PHASE = np.array([[0.0, -1.0], [1.0, 0.0]]), np.diag([1j, 0])
+
+
+@pytest.mark.parametrize(("x", "a", "metric", "radius"), [
+    (np.eye(1) + 0j, np.array([[1j]]), "canonical", 0.5**0.5), (np.eye(3, 2) + 0j, PHASE, "canonical", 0.5**0.5),
+    (np.eye(2) + 0j, PHASE, "euclidean", 1), (np.eye(4, 2) + 0j, PHASE, 1.0, 0.5), (np.eye(2), ROTATION, 1.0, 0.5**0.5),
+    (np.eye(2), ROTATION, "euclidean", 2**0.5), (np.eye(2), ROTATION, "canonical", 1),
+    (np.eye(4, 2), ROTATION, "canonical", 0.8**0.5), (np.eye(4, 2), ROTATION, "euclidean", 1),
+])  # fmt: skip
+def test_a_longer_way_round_is_no_logarithm(x, a, metric, radius):
+    """X exp(t A) by way of the eigenvalues +-i t of A, up to where the bound of the length is and a little beyond."""
+    row, c = GEOMETRY["stiefel.log"], GEOMETRY["stiefel.log"].claim(metric).c
+    for part in (0.99, 1, 1.01):
+        t = part * radius * np.pi / (np.sqrt(c) * np.linalg.norm(a))
+        y = x @ (np.eye(len(a)) + np.sin(t) * a + (1 - np.cos(t)) * a @ a)
+        given = {"x": lift("x", x), "y": lift("y", y)}
+        verdict = judge(row, given, {"v": lift("v", x @ a * t)}, row.claim(metric), precision=precision_of("float64"))
+        held = {check.name: check.holds for check in verdict.checks}
+        assert held == {"there": True, "tangent": True, "shortest": part <= 1}, verdict.text("")
+    assert "another tangent that leads to Y is shorter, or may be" in verdict.text("")
