@@ -152,6 +152,7 @@ def check(
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
     laws = [law for law in laws_of(row) if law.name not in skip]
     layouts = None if convert is None else CONVERTED
+    free = shapes is None and not row.levels.shapes  # plainer cases may have others
     cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
@@ -164,12 +165,12 @@ def check(
         with Team(Recipe(port, wrap, row.name, how, timeout), min(jobs, len(cases))) as team:
             isolated = Isolated(port, row, watchdog=Watchdog(timeout), team=team, **how)
             report.describe(isolated.about())
-            _judge(isolated, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
+            _judge(isolated, cases, laws, report, progress, dtypes or row.dtypes, free)
         return report
     report.describe(about(port, convert))
     with Watchdog(timeout) as watchdog:
         run = Run(port if wrap is None else wrap(port), row, watchdog=watchdog, **how)
-        _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
+        _judge(run, cases, laws, report, progress, dtypes or row.dtypes, free)
     return report
 
 
@@ -336,8 +337,9 @@ def take(run: Run, case: Case, called: Called | Judged, verdict: Verdict, report
     """The verdict over one case into the report, with what it takes to explain it later."""
     if not verdict.holds and called.before:
         failures[len(report.outcomes)] = Failure(
-            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape), run.row.levels.frames
-        )
+            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape), run.row.levels.frames,
+            run.row.vectors,
+        )  # fmt: skip
     if verdict.observed is not None:
         observed.append(verdict.observed)
     report.outcomes.append(Outcome(case, verdict))

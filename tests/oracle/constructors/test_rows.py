@@ -423,3 +423,33 @@ def test_the_false_alarm_probability_is_that_of_the_claim():
 def test_too_few_matrices_are_no_sample():
     report = sampled(HAAR, shapes=((50, 3, 3),))
     assert report.outcomes[0].verdict.state == "not judged" and "no sample" in report.text()
+
+
+# --- whole runs
+
+
+def run_of(port, name, shapes, **claims):
+    return conformance.check(port, name, shapes=shapes, dtypes=("float64",), skip=LAWLESS, max_cases=9, progress=False,
+                             **claims)  # fmt: skip
+
+
+def test_a_mistake_is_told_where_the_angles_tell_it_from_others():
+    """Of order 2 the transpose is also the angle's sign."""
+    report = run_of(lambda theta: np.swapaxes(CONSTRUCTORS["givens_product"].reference(theta), -1, -2),
+                    "givens_product", [(2, 2), (5, 5)])  # fmt: skip
+    assert report.key == "this is the transpose of the stated convention", report.text()
+
+
+def test_a_plainer_case_is_not_sought_where_the_input_is_lost():
+    """A real skew-Hermitian matrix of order 1 is 0, for which every port of the Cayley transform is right."""
+    report = conformance.check(
+        lambda a: orthoref.cayley(a, factor=0.5), "cayley", shapes=[(1, 1)], dtypes=("float64", "complex128"),
+        skip=LAWLESS, progress=False,
+    )  # fmt: skip
+    assert report.status == "FAILS" and not any(each.needs for each in report.narrowed), report.text()
+
+
+@pytest.mark.exhaustive
+def test_of_a_sample_no_single_matrix_is_asked_for():
+    report = sampled(unsigned, shapes=None)
+    assert report.status == "FAILS" and not any(each.needs for each in report.narrowed), report.text()
