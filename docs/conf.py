@@ -146,6 +146,13 @@ def _constructor_lines():
     return _judged_lines(CONSTRUCTORS)
 
 
+def _geometry_lines():
+    """One line per map on the Stiefel manifold, and per derivative of one."""
+    from orthoref.oracle.operations import GEOMETRY, TANGENT_MAPS
+
+    return _judged_lines(GEOMETRY | TANGENT_MAPS)
+
+
 def _judged_lines(operations):
     from orthoref import conformance
 
@@ -198,7 +205,8 @@ def _capability_table(app):
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
     pages = {"operations": _capability_lines(), "derivatives": _derivative_lines(),
-             "constructors": _constructor_lines(), "commands": _command_lines(), "report": _report_lines()}  # fmt: skip
+             "constructors": _constructor_lines(), "geometry": _geometry_lines(),
+             "commands": _command_lines(), "report": _report_lines()}  # fmt: skip
     for name, lines in pages.items():
         path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import orthoref
-from orthoref.oracle.operations import CONSTRUCTORS, DERIVATIVES, OPERATIONS
+from orthoref.oracle.operations import CONSTRUCTORS, DERIVATIVES, GEOMETRY, OPERATIONS, TANGENT_MAPS
 
 PACKAGE = Path(orthoref.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -271,6 +271,15 @@ def test_every_derivative_that_is_judged_is_exported_and_belongs_to_a_row(name):
     assert row.inputs[0] == OPERATIONS[operation].inputs[0]
 
 
+@pytest.mark.parametrize("name", TANGENT_MAPS)
+def test_every_derivative_on_a_manifold_is_exported_and_belongs_to_a_row(name):
+    row, function = TANGENT_MAPS[name], getattr(orthoref.stiefel, name.removeprefix("stiefel."))
+    assert getattr(row.reference, "func", row.reference) is function  # a partial one names the metric
+    operation, kind = name.rsplit("_", 1)
+    assert row.inputs[:2] == GEOMETRY[operation].inputs and row.claims == GEOMETRY[operation].claims
+    assert {f"{operation}_{other}" for other in ("jvp", "vjp")} <= {*TANGENT_MAPS} and kind in ("jvp", "vjp")
+
+
 def test_every_operation_has_every_kind_of_derivative():
     kinds = ("vjp", "jvp", "vjp_jvp")
     assert set(DERIVATIVES) == {f"{name}_{kind}" for name in OPERATIONS for kind in kinds}
@@ -297,7 +306,10 @@ def test_every_row_has_its_capability_line():
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("which", "rows"), [("_derivative_lines", DERIVATIVES), ("_constructor_lines", CONSTRUCTORS)])
+@pytest.mark.parametrize(("which", "rows"), [
+    ("_derivative_lines", DERIVATIVES), ("_constructor_lines", CONSTRUCTORS),
+    ("_geometry_lines", GEOMETRY | TANGENT_MAPS),
+])  # fmt: skip
 def test_every_row_that_is_judged_has_its_capability_line(which, rows):
     head, rule, *lines = capability_lines(which)
     assert {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
