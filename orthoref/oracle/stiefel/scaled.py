@@ -65,19 +65,23 @@ def _of_scale(row: Operation, inputs: Data, outputs: Data, claimed: Any) -> Iter
     c, name = claimed.scale, row.outputs[0]
     result = {name: outputs[name].value} if name in outputs else {}
     if name == "y":
-        yield Variant("scale of y", f"the factor c = {c:g} of the result is missing", {"y": result["y"] * c})
-        yield Variant("scale of y twice", f"the result has the factor c = {c:g} twice", {"y": result["y"] / c})
+        yield _named(f"the factor c = {c:g} of the result is missing", {"y": result["y"] * c})
+        yield _named(f"the result has the factor c = {c:g} twice", {"y": result["y"] / c})
     if "v" in row.inputs and name in ("y", "u") and row.name not in LINEAR:
         v = inputs["v"].value
         said = f"V is not divided by c = {c:g}"
-        yield Variant("scale of v", said, inputs=_with(inputs, "v", v * c))
+        yield _named(said, inputs=_with(inputs, "v", v * c))
         if name == "y":
-            yield Variant("scale of v and y", f"{said}, and the result has no factor c", {"y": result["y"] * c},
-                          inputs=_with(inputs, "v", v * c))  # fmt: skip
+            yield _named(f"{said}, and the result has no factor c", {"y": result["y"] * c}, _with(inputs, "v", v * c))
     if row.name in LINEAR and name in result:  # quadratic in X: what is in the range of X is c^2 times too large
         u, given = result[name], inputs[row.inputs[1]].value
-        yield Variant("1/c^2", f"1/c^2 is missing in the product with X X^H, c = {c:g}",
-                      {name: given + (u - given) / c**2})  # fmt: skip
+        said = f"1/c^2 is missing in the product with X X^H, c = {c:g}"
+        yield _named(said, {name: given + (u - given) / c**2})
+
+
+def _named(said: str, outputs: dict[str, np.ndarray] | None = None, inputs: dict[str, np.ndarray] | None = None
+           ) -> Variant:  # fmt: skip
+    return Variant(said, said, outputs, inputs=inputs)
 
 
 def _with(inputs: Data, name: str, value: np.ndarray) -> dict[str, np.ndarray]:
