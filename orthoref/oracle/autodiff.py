@@ -173,7 +173,7 @@ def _pulled_back(
     if attached:
         ys, bars = zip(*attached, strict=True)
         found = torch.autograd.grad(ys, xs, bars, create_graph=create_graph, allow_unused=True)
-    if all(x_bar is None for x_bar in found):
+    if all(x_bar is None for x_bar in found) and any(y.numel() for y in ys):  # of nothing there is no derivative
         raise RuntimeError(what)
     return tuple(torch.zeros_like(x) if x_bar is None else x_bar for x, x_bar in zip(xs, found, strict=True))
 
@@ -202,7 +202,7 @@ def _torch_forward(
             pairs = zip(arrays[:inputs], arrays[count:], strict=True)
             xs = [forward.make_dual(a.detach(), a_dot.detach()) for a, a_dot in pairs]
             ys = [forward.unpack_dual(y) for y in f(*xs, *arrays[inputs:count])]
-        if all(y.tangent is None for y in ys):
+        if all(y.tangent is None for y in ys) and any(y.primal.numel() for y in ys):
             raise RuntimeError(RESULT)
         return _one_or_all(tuple(torch.zeros_like(y.primal) if y.tangent is None else y.tangent for y in ys))
 
