@@ -108,7 +108,7 @@ def chosen(outcomes: Iterable[tuple[Case, bool]]) -> list[Case]:
     found: dict[Any, Case] = {}
     for case, holds in outcomes:
         factors = case.factors
-        usable = holds and case.drawn and prod(case.shape) and factors["scale"] in ("1", "-")  # the claim's own: "-"
+        usable = holds and case.drawn and 0 not in case.shape and factors["scale"] in ("1", "-")  # "-": its own
         if not usable or factors["class"] not in ("square", "tall", "wide"):
             continue
         order = int(factors["order"])
