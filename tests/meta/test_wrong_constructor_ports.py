@@ -73,7 +73,7 @@ def test_a_right_port_holds_at_one_input(entry):
     assert verdict_at_one_input(entry).state == "holds"
 
 
-@pytest.mark.runs(15)
+@pytest.mark.runs(30)
 @named(WRONG)
 def test_a_wrong_port_is_named(entry):
     report = checked(entry)
@@ -81,7 +81,7 @@ def test_a_wrong_port_is_named(entry):
     assert re.search(entry.words, report.text()), report.text()
 
 
-@pytest.mark.runs(15)
+@pytest.mark.runs(30)
 @named(RIGHT)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_right_port_holds(entry, seed):
