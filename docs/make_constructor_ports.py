@@ -27,7 +27,7 @@ warnings.simplefilter("ignore")
 jax.config.update("jax_enable_x64", True)
 torch.manual_seed(0)
 TORCH_CAYLEY = {"sign": -1, "factor": 0.5}
-BELOW = {"tau": "none", "storage": "below"}
+BELOW = {"tau": "none", "storage": "below", "dtypes": ("float32", "float64")}  # complex input is refused
 DOUBLE = {"dtypes": ("float64",)}
 SQUARES = {"shapes": ((1000, 2, 2), (1000, 3, 3), (1000, 6, 6))}
 WITH_GAIN = {"gain": 2**0.5}
@@ -99,7 +99,7 @@ def torch_ports():
     yield (
         "torch.nn.init.orthogonal_(gain=2**0.5)",
         "orthogonal_init",
-        lambda x: torch.nn.init.orthogonal_(torch.empty_like(x), gain=2**0.5),
+        lambda x: torch.nn.init.orthogonal_(torch.empty(x.shape, dtype=x.dtype), gain=2**0.5),
         {**WITH_GAIN, **TORCH},
     )
 
