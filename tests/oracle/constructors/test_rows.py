@@ -13,6 +13,7 @@ from orthoref.cli import main
 from orthoref.oracle import exchange
 from orthoref.oracle.cases import Case, drawn
 from orthoref.oracle.constructors import inputs as made
+from orthoref.oracle.constructors import reasons
 from orthoref.oracle.operations import CONSTRUCTORS
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.run import outputs
@@ -178,6 +179,16 @@ def test_what_a_projection_takes_away_is_not_held_against_the_port():
         inputs = case_of(row, {}, (2,), dtype, kind="singular tau").inputs()
         verdict = judged(row, {}, inputs, reference(row, {}, inputs))
         assert verdict.holds and all(check.ratio <= 0.5 for check in verdict.checks), verdict.text("")
+
+
+def test_a_squaring_too_few_is_told():
+    """JAX's expm rounds the number of squarings down: 1e-9 are lost where the scaled norm is near twice its bound."""
+    row, a = CONSTRUCTORS["skew_exp"], made.skew((6, 6), structure="axes", seed=1)
+    for times, held in ((10.5, False), (5.3, True)):
+        inputs = {"a": times / np.linalg.norm(a, 1) * a}
+        verdict = judged(row, {}, inputs, {"q": reasons._pade(inputs["a"], 0)})
+        assert verdict.holds == held
+        assert held or "1 squaring too few" in verdict.reasons[0], verdict.text("")
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16])
