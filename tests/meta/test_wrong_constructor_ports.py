@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from meta.wrong_constructor_ports import RIGHT, WRONG
+from meta.wrong_constructor_ports import RIGHT, SINGULAR, WRONG
 
 from orthoref import conformance
 from orthoref.oracle.cases import drawn
@@ -62,8 +62,18 @@ def test_a_wrong_port_is_refused_and_named_at_one_input(entry):
     assert re.search(entry.words, " ".join([*verdict.reasons, *verdict.faults])), verdict.text("")
 
 
-@named([entry for entry in WRONG if entry.where])
+@named([entry for entry in WRONG if entry.where and entry.where is not SINGULAR])
 def test_a_port_that_is_wrong_somewhere_is_refused_there(entry):
+    refused_there(entry)
+
+
+@pytest.mark.exhaustive
+@named([entry for entry in WRONG if entry.where is SINGULAR])
+def test_a_port_that_is_wrong_at_singular_reflections_is_refused_there(entry):
+    refused_there(entry)
+
+
+def refused_there(entry):
     report = checked(entry, **entry.where, skip=LAWS)
     assert report.status == "FAILS", report.text()
 

@@ -288,6 +288,7 @@ AUTODIFF = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("operation", "port", "claims"), AUTODIFF)
 @pytest.mark.parametrize("kind", ["vjp", "jvp"])
 def test_derivatives_by_torch(operation, port, claims, kind):
@@ -295,7 +296,7 @@ def test_derivatives_by_torch(operation, port, claims, kind):
     report = conformance.check(
         torch_port(port), operation, derivative="torch", kind=kind, convert=torch.asarray, dtypes=["float64"],
         shapes=[(4, 4)], skip=(*LAWLESS, "expanded", "huge", "tiny", *(["zero reflector"] if claims else [])),
-        max_cases=3, progress=False, **claims,
+        max_cases=2, progress=False, **claims,
     )  # fmt: skip
     assert report.status == "HOLDS", report.text()
 
@@ -431,12 +432,12 @@ def test_the_false_alarm_probability_is_that_of_the_claim():
     """Of samples of the right measure, judged at 0.3, about as many are refused as 0.3 allows."""
     row, refused = CONSTRUCTORS["haar"], 0
     claimed = row.claim(false_alarm=0.3)
-    for seed in range(15):
+    for seed in range(12):
         z = made.normal((100, 2, 2), seed=seed)
         verdict = judge(row, {"normal": row.lift("normal", z)}, {"q": row.lift("q", HAAR(z))}, claimed,
                         precision=precision_of("float64"), reasons=False)  # fmt: skip
         refused += not verdict.holds
-    assert 1 <= refused <= 9  # of 15 draws at 0.3 10 and more have a probability of 4e-3
+    assert 1 <= refused <= 8  # of 12 draws at 0.3 9 and more have a probability of 2e-3
 
 
 def test_too_few_matrices_are_no_sample():
