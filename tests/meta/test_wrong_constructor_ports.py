@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from meta.wrong_constructor_ports import RIGHT, WRONG
+from meta.wrong_constructor_ports import RIGHT, SINGULAR, WRONG
 
 from orthoref import conformance
 from orthoref.oracle.cases import drawn
@@ -62,8 +62,18 @@ def test_a_wrong_port_is_refused_and_named_at_one_input(entry):
     assert re.search(entry.words, " ".join([*verdict.reasons, *verdict.faults])), verdict.text("")
 
 
-@named([entry for entry in WRONG if entry.where])
+@named([entry for entry in WRONG if entry.where and entry.where is not SINGULAR])
 def test_a_port_that_is_wrong_somewhere_is_refused_there(entry):
+    refused_there(entry)
+
+
+@pytest.mark.exhaustive
+@named([entry for entry in WRONG if entry.where is SINGULAR])
+def test_a_port_that_is_wrong_at_singular_reflections_is_refused_there(entry):
+    refused_there(entry)
+
+
+def refused_there(entry):
     report = checked(entry, **entry.where, skip=LAWS)
     assert report.status == "FAILS", report.text()
 
@@ -73,7 +83,7 @@ def test_a_right_port_holds_at_one_input(entry):
     assert verdict_at_one_input(entry).state == "holds"
 
 
-@pytest.mark.runs(15)
+@pytest.mark.runs(30)
 @named(WRONG)
 def test_a_wrong_port_is_named(entry):
     report = checked(entry)
@@ -81,7 +91,7 @@ def test_a_wrong_port_is_named(entry):
     assert re.search(entry.words, report.text()), report.text()
 
 
-@pytest.mark.runs(15)
+@pytest.mark.runs(30)
 @named(RIGHT)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_right_port_holds(entry, seed):

@@ -104,7 +104,7 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
     q, truth = outputs["q"].value, found[0]["q"]
     m, n = q.shape[-2:]
     error, e = residuals(q, precision)["orthonormal"]
-    e = np.maximum(e, 2 * truth.unit) + defect(name, values, claimed)
+    error, e = np.maximum(error - defect(name, values, claimed), 0), np.maximum(e, 2 * truth.unit)
     capped = np.minimum(limit, np.maximum(sqrt(min(m, n)) / 2 / e, 1.0))  # zero does not pass
     own = Measurement("orthonormal", f"{ORTHONORMAL.text} / (2 {unit})", ratio(error, e), capped, e, False)
     return Measured([*measured.measurements, own], measured.judged, measured.notes, measured.faults)

@@ -13,6 +13,7 @@ from orthoref.cli import main
 from orthoref.oracle import exchange
 from orthoref.oracle.cases import Case, drawn
 from orthoref.oracle.constructors import inputs as made
+from orthoref.oracle.constructors import reasons
 from orthoref.oracle.operations import CONSTRUCTORS
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.run import outputs
@@ -123,7 +124,7 @@ def test_a_conformance_run(row, claims):
     assert report.status == "HOLDS", report.text()
 
 
-@pytest.mark.exhaustive
+@pytest.mark.runs(6)
 @over_rows
 def test_a_whole_run(row, claims):
     report = conformance.check(lambda *arrays: row.reference(*arrays, **claims), row.name, progress=False, **claims)
@@ -170,6 +171,24 @@ def test_taus_make_unitary_reflections_but_for_kinds():
     assert np.sum(made.taus_full(v.real, kind="zero tau") == 0) == 1
     singular = made.taus_below(v.real, kind="singular tau") * np.sum(made.below(v.real) ** 2, axis=0)
     assert np.sum(np.abs(singular - 1) <= 1e-15) == 1 and np.sum(np.abs(singular - 2) <= 1e-15) == 2
+
+
+def test_what_a_projection_takes_away_is_not_held_against_the_port():
+    row = CONSTRUCTORS["householder_product"]
+    for dtype in ("float32", "complex128"):
+        inputs = case_of(row, {}, (2,), dtype, kind="singular tau").inputs()
+        verdict = judged(row, {}, inputs, reference(row, {}, inputs))
+        assert verdict.holds and all(check.ratio <= 0.5 for check in verdict.checks), verdict.text("")
+
+
+def test_a_squaring_too_few_is_told():
+    """JAX's expm rounds the number of squarings down: 1e-9 are lost where the scaled norm is near twice its bound."""
+    row, a = CONSTRUCTORS["skew_exp"], made.skew((6, 6), structure="axes", seed=1)
+    for times, held in ((10.5, False), (5.3, True)):
+        inputs = {"a": times / np.linalg.norm(a, 1) * a}
+        verdict = judged(row, {}, inputs, {"q": reasons._pade(inputs["a"], 0)})
+        assert verdict.holds == held
+        assert held or "1 squaring too few" in verdict.reasons[0], verdict.text("")
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16])
@@ -269,6 +288,7 @@ AUTODIFF = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("operation", "port", "claims"), AUTODIFF)
 @pytest.mark.parametrize("kind", ["vjp", "jvp"])
 def test_derivatives_by_torch(operation, port, claims, kind):
@@ -276,7 +296,7 @@ def test_derivatives_by_torch(operation, port, claims, kind):
     report = conformance.check(
         torch_port(port), operation, derivative="torch", kind=kind, convert=torch.asarray, dtypes=["float64"],
         shapes=[(4, 4)], skip=(*LAWLESS, "expanded", "huge", "tiny", *(["zero reflector"] if claims else [])),
-        max_cases=3, progress=False, **claims,
+        max_cases=2, progress=False, **claims,
     )  # fmt: skip
     assert report.status == "HOLDS", report.text()
 
@@ -356,7 +376,7 @@ def test_random_matrices_of_ours_hold(name):
     assert report.status == "HOLDS", report.text()
 
 
-@pytest.mark.exhaustive
+@pytest.mark.runs(5)
 @over_random
 @pytest.mark.parametrize("seed", range(5))
 def test_random_matrices_of_ours_hold_everywhere(name, seed):
@@ -412,12 +432,12 @@ def test_the_false_alarm_probability_is_that_of_the_claim():
     """Of samples of the right measure, judged at 0.3, about as many are refused as 0.3 allows."""
     row, refused = CONSTRUCTORS["haar"], 0
     claimed = row.claim(false_alarm=0.3)
-    for seed in range(15):
+    for seed in range(12):
         z = made.normal((100, 2, 2), seed=seed)
         verdict = judge(row, {"normal": row.lift("normal", z)}, {"q": row.lift("q", HAAR(z))}, claimed,
                         precision=precision_of("float64"), reasons=False)  # fmt: skip
         refused += not verdict.holds
-    assert 1 <= refused <= 9  # of 15 draws at 0.3 10 and more have a probability of 4e-3
+    assert 1 <= refused <= 8  # of 12 draws at 0.3 9 and more have a probability of 2e-3
 
 
 def test_too_few_matrices_are_no_sample():
