@@ -98,7 +98,7 @@ def test_a_framework_is_right_and_wrong(name):
     assert report.status == "FAILS" and re.search(wrong[0].words, report.text()), report.text()
 
 
-@pytest.mark.exhaustive
+@pytest.mark.by_hand
 @pytest.mark.parametrize("kind", ["vjp", "jvp"])
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_every_port_of_a_framework(name, kind):
