@@ -134,17 +134,36 @@ def _capability_lines():
 
 def _derivative_lines():
     """One line per derivative that is judged as an operation of its own."""
-    from orthoref import conformance
     from orthoref.oracle.operations import DERIVATIVES
+
+    return _judged_lines(DERIVATIVES)
+
+
+def _constructor_lines():
+    """One line per constructor, and per derivative of one."""
+    from orthoref.oracle.operations import CONSTRUCTORS
+
+    return _judged_lines(CONSTRUCTORS)
+
+
+def _geometry_lines():
+    """One line per map on the Stiefel manifold, and per derivative of one."""
+    from orthoref.oracle.operations import GEOMETRY, TANGENT_MAPS
+
+    return _judged_lines(GEOMETRY | TANGENT_MAPS)
+
+
+def _judged_lines(operations):
+    from orthoref import conformance
 
     head = ("Operation", "Function here", "Takes", "Returns", "Claims", "Limit", "Default inputs")
     rows = []
-    for row in DERIVATIVES.values():
-        function = f"{{py:func}}`~orthoref.{row.reference.__name__}`"
+    for row in operations.values():
         takes, returns = (", ".join(f"`{name}`" for name in names) for names in (row.inputs, row.outputs))
         claims = ", ".join(f"`{claim.name}`" for claim in row.claims)
         count = f"{len(conformance.battery(row.name))} in {', '.join(row.dtypes)}"
-        rows.append((f"`{row.name}`", function, takes, returns, claims, f"{row.limit:g}", count))
+        function = f"{{py:func}}`~orthoref.{row.name}`"
+        rows.append((f"`{row.name}`", function, takes, returns, claims or "-", f"{row.limit:g}", count))
     return _table(head, rows)
 
 
@@ -185,8 +204,9 @@ def _capability_table(app):
     """Written before the sources are read."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
-    pages = {"operations": _capability_lines(), "derivatives": _derivative_lines(), "commands": _command_lines(),
-             "report": _report_lines()}  # fmt: skip
+    pages = {"operations": _capability_lines(), "derivatives": _derivative_lines(),
+             "constructors": _constructor_lines(), "geometry": _geometry_lines(),
+             "commands": _command_lines(), "report": _report_lines()}  # fmt: skip
     for name, lines in pages.items():
         path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:

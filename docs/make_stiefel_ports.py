@@ -1,13 +1,16 @@
 # ruff: noqa: E402
-"""Judge manifolds of other libraries and write the table of the page on them: python docs/make_stiefel_ports.py
+"""Judge manifolds of other libraries and write the tables of the page on them: python docs/make_stiefel_ports.py
 
-Needs torch, pymanopt, geotorch, geoopt and geomstats (with joblib, scikit-learn and matplotlib).
+With the name of a table only that one: "stiefel_ports_table" or "stiefel_derivative_ports_table". Needs torch, JAX,
+pymanopt, geotorch, geoopt and geomstats (with joblib, scikit-learn and matplotlib).
 """
 
 from __future__ import annotations
 
 import datetime
+import os
 import platform
+import sys
 import warnings
 from functools import partial
 from importlib.metadata import version
@@ -15,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+os.environ["JAX_ENABLE_X64"] = "1"
 setattr(np, "trapz", np.trapezoid)  # noqa: B010 - which geomstats 2.8 asks for
 
 import geomstats.geometry.stiefel
 import geoopt
 import geotorch
+import jax.numpy as jnp
 import pymanopt.manifolds
 import torch
 from rich.progress import track
@@ -27,6 +32,7 @@ from torch.nn.utils import parametrizations
 
 import orthoref
 from orthoref.oracle import conformance
+from orthoref.oracle.autodiff import derivative
 from orthoref.oracle.stiefel.adapters import algebra, point_last, trivialization
 from orthoref.oracle.stiefel.adapters import pymanopt as of_pymanopt
 
@@ -178,6 +184,113 @@ def parametrization_ports():
         yield f"{library}{names[1]}", "stiefel.retract_cayley", make(names[1]), dtypes
 
 
+def step_only(set_base):
+    """The gradient of a parametrisation in V alone: its base point is a constant."""
+
+    def vjp(x, v, y_bar):
+        if not x.numel():
+            return torch.zeros_like(x)
+        found = []
+        for members in zip(*(z.reshape(-1, *x.shape[-2:]) for z in (x, v, y_bar)), strict=True):
+            forward, q = set_base(members[0])
+
+            def retract(v, forward=forward, q=q):
+                turned = q.mT @ v
+                return forward(torch.tril(turned, -1) + torch.tril(turned - torch.tril(turned, -1)) / 2)
+
+            found.append(derivative(retract, "torch", "vjp")(members[1], members[2]))
+        return torch.stack(found).reshape(x.shape)
+
+    return vjp
+
+
+def geotorch_base(triv):
+    def set_base(x):
+        layer = geotorch.Stiefel(x.shape, triv=triv).to(x.dtype)
+        layer.right_inverse(x)
+        return layer, layer.base.detach()
+
+    return set_base
+
+
+def torch_base(orthogonal_map):
+    def set_base(x):
+        module = torch.nn.Linear(x.shape[1], x.shape[0], bias=False, dtype=x.dtype)
+        parametrizations.orthogonal(module, orthogonal_map=orthogonal_map, use_trivialization=True)
+        module.weight = x
+        made = module.parametrizations.weight[0]
+        return made, made.base.detach()
+
+    return set_base
+
+
+def polar_of_svd(x, v):
+    p, _, wh = torch.linalg.svd(x + v, full_matrices=False)
+    return p @ wh
+
+
+def polar_of_eigh(x, v):
+    a = x + v
+    s, w = torch.linalg.eigh(a.mH @ a)
+    return a @ (w * s.rsqrt()[..., None, :]) @ w.mH
+
+
+def positive_qr(x, v):
+    q, r = torch.linalg.qr(x + v)
+    return q * torch.sgn(torch.diagonal(r, dim1=-2, dim2=-1))[..., None, :]
+
+
+def torch_derivatives():
+    claimed = {"convert": to_torch, "derivative": "torch"}
+    yield "svd, u @ vh of X + V", "stiefel.retract_polar", polar_of_svd, claimed
+    yield "eigh of the Gram matrix of X + V", "stiefel.retract_polar", polar_of_eigh, claimed
+    yield "qr of X + V, diagonal made positive", "stiefel.retract_qr", positive_qr, claimed
+
+
+def jax_derivatives():
+    def polar_of_svd(x, v):
+        p, _, wh = jnp.linalg.svd(x + v, full_matrices=False)
+        return p @ wh
+
+    def positive_qr(x, v):
+        q, r = jnp.linalg.qr(x + v)
+        d = jnp.diagonal(r, axis1=-2, axis2=-1)
+        return q * (d / jnp.abs(d))[..., None, :]
+
+    claimed = {**FRAMES, "convert": jnp.asarray, "derivative": "jax", "timeout": 600}  # it compiles for every shape
+    yield "svd, u @ vh of X + V", "stiefel.retract_polar", polar_of_svd, claimed
+    yield "qr of X + V, diagonal made positive", "stiefel.retract_qr", positive_qr, claimed
+
+
+def geoopt_derivatives():
+    claimed = {**REAL, "convert": to_torch, "derivative": "torch"}
+    euclidean, canonical = geoopt.EuclideanStiefel(), geoopt.CanonicalStiefel()
+    yield "EuclideanStiefel.proju", "stiefel.project", euclidean.proju, claimed
+    yield "EuclideanStiefel.egrad2rgrad", "stiefel.gradient", euclidean.egrad2rgrad, claimed
+    yield "CanonicalStiefel.egrad2rgrad", "stiefel.gradient", canonical.egrad2rgrad, {**claimed, **CANONICAL}
+    yield "EuclideanStiefel.retr", "stiefel.retract_qr", euclidean.retr, claimed
+    yield "EuclideanStiefel.expmap", "stiefel.exp", euclidean.expmap, claimed
+
+
+def parametrization_derivatives():
+    for name, make, triv, operation, options in (
+        ("geotorch.Stiefel, triv=expm", geotorch_base, "expm", "stiefel.exp", CANONICAL),
+        ("geotorch.Stiefel, triv=cayley", geotorch_base, "cayley", "stiefel.retract_cayley", {}),
+        ("torch parametrizations.orthogonal, matrix_exp", torch_base, "matrix_exp", "stiefel.exp", CANONICAL),
+        ("torch parametrizations.orthogonal, cayley", torch_base, "cayley", "stiefel.retract_cayley", {}),
+    ):
+        yield name, f"{operation}_vjp", step_only(make(triv)), {
+            **REAL, **options, "returns": "v_bar", "convert": to_torch, "skip": ("repeatable", "kept"),
+        }  # fmt: skip
+
+
+DERIVATIVES = {
+    "torch": torch_derivatives,
+    "JAX": jax_derivatives,
+    "geoopt": geoopt_derivatives,
+    "geotorch and torch, the step alone": parametrization_derivatives,
+}
+
 LIBRARIES = {
     "pymanopt": pymanopt_ports,
     "geoopt": geoopt_ports,
@@ -192,7 +305,7 @@ def cell(text):
 
 def judged(name, operation, port, claimed):
     """Verdict, reason and smallest failing input of one port."""
-    said = ", ".join(f"{key}={value}" for key, value in claimed.items() if key in ("metric", "order"))
+    said = ", ".join(f"{key}={value}" for key, value in claimed.items() if key in ("metric", "order", "derivative"))
     try:
         report = conformance.check(port, operation, progress=False, name=name, **claimed)
     except Exception as error:
@@ -210,23 +323,33 @@ def judged(name, operation, port, claimed):
 
 
 def main() -> None:
-    packages = ("numpy", "torch", "pymanopt", "geoopt", "geomstats", "geotorch")
+    packages = ("numpy", "torch", "jax", "pymanopt", "geoopt", "geomstats", "geotorch")
     versions = {"Python": platform.python_version(), "orthoref": orthoref.__version__}
     versions |= {package: version(package) for package in packages}
-    lines = [
-        "<!-- Written by docs/make_stiefel_ports.py: do not edit. -->",
-        "",
-        f"Run on {datetime.date.today().isoformat()}, {platform.machine()} {platform.system()}, CPU only: "
-        + ", ".join(f"{name} {number}" for name, number in versions.items())
-        + ".",
-    ]
-    for library, ports in LIBRARIES.items():
-        lines += ["", f"## {library}", "", "| port | judged as | verdict | why | smallest failing case |",
-                  "|---|---|---|---|---|"]  # fmt: skip
-        lines += [judged(*each) for each in track([*ports()], description=library)]
-    path = Path(__file__).with_name("stiefel_ports_table.md")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in sys.argv[1:] or TABLES:
+        lines = [
+            "<!-- Written by docs/make_stiefel_ports.py: do not edit. -->",
+            "",
+            f"Run on {datetime.date.today().isoformat()}, {platform.machine()} {platform.system()}, CPU only: "
+            + ", ".join(f"{package} {number}" for package, number in versions.items())
+            + ".",
+        ]
+        for library, ports in TABLES[name].items():
+            head = f"{'#' * LEVEL[name]} {library}"
+            lines += [
+                "",
+                head,
+                "",
+                "| port | judged as | verdict | why | smallest failing case |",
+                "|---|---|---|---|---|",
+            ]
+            for each in track([*ports()], description=library):
+                lines.append(judged(*each))
+                Path(__file__).with_name(f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+
+TABLES = {"stiefel_ports_table": LIBRARIES, "stiefel_derivative_ports_table": DERIVATIVES}
+LEVEL = {"stiefel_ports_table": 2, "stiefel_derivative_ports_table": 3}
 
 if __name__ == "__main__":
     main()

@@ -45,7 +45,7 @@ def warm(pytestconfig, request):
     for module in walk_packages(orthoref.__path__, "orthoref."):
         with suppress(ImportError):  # an extra is missing
             import_module(module.name)
-    for name in ("scipy.linalg", "flint", "hypothesis.extra.numpy", "rich.console"):
+    for name in ("scipy.linalg", "scipy.stats", "flint", "hypothesis.extra.numpy", "rich.console"):
         if find_spec(name.partition(".")[0]) is not None:
             import_module(name)
     if find_spec("matplotlib") is not None:
@@ -141,7 +141,7 @@ def pytest_runtest_makereport(item, call):
     if limit is None or report.when != "call" or not report.passed:
         return report
     # JAX compiles every operation for every shape and dtype: the first test of a process pays for the others
-    if item.get_closest_marker("exhaustive") or "jax" in item.name:
+    if item.get_closest_marker("exhaustive") or "jax" in item.name.lower():
         return report
     if not item.stash[SECONDS] <= limit and not item.stash[SECONDS] <= limit * slowness():
         report.outcome = "failed"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import orthoref
-from orthoref.oracle.operations import DERIVATIVES, OPERATIONS
+from orthoref.oracle.operations import CONSTRUCTORS, DERIVATIVES, GEOMETRY, OPERATIONS, TANGENT_MAPS
 
 PACKAGE = Path(orthoref.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -75,10 +75,40 @@ def test_a_label_that_is_derived_nowhere_or_twice_is_found():
     assert without_a_page({"f.py": code}, pages | {"three": r"\tag{C5} \tag{DK}"}) == ["(DK) 2 times"]
 
 
-def test_the_mathematics_assigns_into_no_array():
+MATHEMATICS = ("_constructors", "_newton_schulz", "_polar", "isometry", "penalties", "steps", "stiefel")
+OWN = re.compile(r"\[|np\.(arange|full|ones|tile|zeros)\(")  # a list, or an array of NumPy that was just made
+
+
+def assigned_into(source: str) -> list[str]:
+    """Statements that assign into what the function around them has not made itself."""
+    found = []
+    for function in ast.walk(parsed(source)):
+        if isinstance(function, ast.FunctionDef):
+            made, changed = set(), []
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                    names = [name for target in targets for name in getattr(target, "elts", [target])]
+                    changed += [(name.value, node) for name in names if isinstance(name, ast.Subscript)]
+                    values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value] * len(names)
+                    pairs = zip(map(ast.unparse, names), map(ast.unparse, filter(None, values)), strict=False)
+                    made |= {name for name, value in pairs if OWN.match(value)}
+            found += [ast.unparse(node) for name, node in changed if ast.unparse(name) not in made]
+    return found
+
+
+@pytest.mark.parametrize("folder", MATHEMATICS)
+def test_the_mathematics_assigns_into_no_array(folder):
     # JAX arrays are immutable, and arguments are never changed
-    for path in (PACKAGE / "_polar").glob("*.py"):
-        assert not re.search(r"^\s*\w+\[[^\]]*\]\s*[-+*/@]?=[^=]", path.read_text(), re.MULTILINE), path
+    for path in (PACKAGE / folder).rglob("*.py"):
+        assert set(assigned_into(path.read_text())) <= {"globals()[name] = value"}, path
+
+
+def test_an_assignment_into_an_array_that_was_given_is_found():
+    for line in ("x[0] = 1", "x[..., 0] += y", "y, x[0] = x, y", "z = y; z[0] = 1", "q = xp.zeros(3); q[0] = 1"):
+        assert len(assigned_into(f"def f(x, y):\n    {line}")) == 1, line
+    for line in ("x = np.zeros(3); x[0] = 1", "y, x = 0, [0] * 3; x[0] += 1", "x: list[int] = []; x[:1] = y"):
+        assert assigned_into(f"def f(x, y):\n    {line}") == [], line
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
@@ -137,6 +167,8 @@ TOGETHER = ("operations.py", "certify.py")  # that is what they are for
 SHARED = {
     ("polar", "orthonormal"),
     ("stiefel", "orthonormal"),
+    ("constructors", "orthonormal"),
+    ("constructors", "stiefel"),
     ("stiefel", "polar"),
     ("optimisers", "newton_schulz"),
 }  # the first room may use the second
@@ -241,6 +273,15 @@ def test_every_derivative_that_is_judged_is_exported_and_belongs_to_a_row(name):
     assert row.inputs[0] == OPERATIONS[operation].inputs[0]
 
 
+@pytest.mark.parametrize("name", TANGENT_MAPS)
+def test_every_derivative_on_a_manifold_is_exported_and_belongs_to_a_row(name):
+    row, function = TANGENT_MAPS[name], getattr(orthoref.stiefel, name.removeprefix("stiefel."))
+    assert getattr(row.reference, "func", row.reference) is function  # a partial one names the metric
+    operation, kind = name.rsplit("_", 1)
+    assert row.inputs[:2] == GEOMETRY[operation].inputs and row.claims == GEOMETRY[operation].claims
+    assert {f"{operation}_{other}" for other in ("jvp", "vjp")} <= {*TANGENT_MAPS} and kind in ("jvp", "vjp")
+
+
 def test_every_operation_has_every_kind_of_derivative():
     kinds = ("vjp", "jvp", "vjp_jvp")
     assert set(DERIVATIVES) == {f"{name}_{kind}" for name in OPERATIONS for kind in kinds}
@@ -267,10 +308,14 @@ def test_every_row_has_its_capability_line():
 
 
 @pytest.mark.exhaustive
-def test_every_derivative_has_its_capability_line():
-    head, rule, *lines = capability_lines("_derivative_lines")
+@pytest.mark.parametrize(("which", "rows"), [
+    ("_derivative_lines", DERIVATIVES), ("_constructor_lines", CONSTRUCTORS),
+    ("_geometry_lines", GEOMETRY | TANGENT_MAPS),
+])  # fmt: skip
+def test_every_row_that_is_judged_has_its_capability_line(which, rows):
+    head, rule, *lines = capability_lines(which)
     assert {line.count(" | ") for line in (head, rule, *lines)} == {head.count(" | ")}
-    for line, row in zip(lines, DERIVATIVES.values(), strict=True):
+    for line, row in zip(lines, rows.values(), strict=True):
         assert line.startswith(f"| `{row.name}` | {{py:func}}`~orthoref.{row.name}`")
         assert all(f"`{name}`" in line for name in (*row.inputs, *row.outputs, *(claim.name for claim in row.claims)))
 
@@ -291,3 +336,12 @@ def test_every_derivative_has_its_benchmarks(name):
         pytest.skip("needs the checkout")
     texts = [(ROOT / "asv_benchmarks" / "benchmarks" / f"{page}.py").read_text() for page in ("derivatives", "judging")]
     assert any(re.search(rf"orthoref\.{name}\b", text) for text in texts)
+
+
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_every_constructor_has_its_function_and_its_benchmarks(name):
+    assert callable(getattr(orthoref, name)) and CONSTRUCTORS[name].reference is not None
+    if not (ROOT / "asv_benchmarks").exists():
+        pytest.skip("needs the checkout")
+    text = (ROOT / "asv_benchmarks" / "benchmarks" / "constructors.py").read_text()
+    assert re.search(rf"orthoref\.{name}\b", text)

@@ -68,19 +68,42 @@ def add_claims(parser: argparse.ArgumentParser) -> None:
                        help="format it computes in, if less than the dtype: float32, tf32, bfloat16, ...")  # fmt: skip
     for name, claims in _claims().items():
         claim = next(iter(claims.values()))
-        about = "; ".join(f"{', '.join(names)}: {help_}" for help_, names in _said(claims).items())
-        default = "" if claim.default in (None, (), "") else f" (default: {claim.default})"
+        same = len({_values(each) for each in claims.values()}) == 1
+        about = "; ".join(f"{', '.join(names)}: {help_}" for help_, names in _said(claims, same).items())
         more: dict[str, Any] = {"action": "append"} if claim.repeated else {}
-        values = f"; one of {', '.join(claim.choices)}" if claim.choices else ""
-        group.add_argument(f"--{name.replace('_', '-')}", help=(about + values + default).replace("%", "%%"),
-                           type=claim.kind, metavar=name.upper(), **more)  # fmt: skip
+        help_ = (about + (_values(claim) if same else "")).replace("%", "%%")
+        kinds = list(dict.fromkeys(each.kind for each in claims.values()))
+        group.add_argument(f"--{name.replace('_', '-')}", help=help_, type=kinds[0] if len(kinds) == 1 else _any(kinds),
+                           metavar=name.upper(), **more)  # fmt: skip
 
 
-def _said(claims: dict[str, Claim]) -> dict[str, list[str]]:
-    """Each help text, and the operations that it is for; a derivative goes by its operation."""
+def _values(claim: Claim) -> str:
+    default = "" if claim.default in (None, (), "") else f" (default: {claim.default})"
+    return (f"; one of {', '.join(claim.choices)}" if claim.choices else "") + default
+
+
+def _any(kinds: Sequence[Callable[[str], Any]]) -> Callable[[str], Any]:
+    """What the first of several kinds makes of a word that operations understand differently: numbers before words."""
+
+    def made(text: str) -> Any:
+        for kind in sorted(kinds, key=lambda kind: kind is str):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        raise ValueError(text)
+
+    return made
+
+
+def _said(claims: dict[str, Claim], same: bool) -> dict[str, list[str]]:
+    """Each help text, with its own values unless all have the same, and the operations that it is for.
+
+    A derivative goes by its operation.
+    """
     found: dict[str, list[str]] = {}
     for operation, claim in claims.items():
-        names = found.setdefault(claim.help, [])
+        names = found.setdefault(claim.help + ("" if same else _values(claim)), [])
         if not any(operation.startswith(f"{name}_") for name in names):
             names.append(operation)
     return found

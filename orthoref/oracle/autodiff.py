@@ -22,7 +22,7 @@ from orthoref.arrays import Array, require_choice
 
 Kind = Literal["vjp", "jvp", "vjp_jvp"]
 Function = Callable[..., Any]
-Builder = Callable[[Function, Sequence[int]], Function]
+Builder = Callable[..., Function]  # of the port, its outputs, and how many inputs, constants and axes there are
 
 
 class Mode(NamedTuple):
@@ -33,13 +33,22 @@ class Mode(NamedTuple):
     vjp_jvp: Builder | None
 
 
-def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[int] = (0,)) -> Function:
+def derivative(
+    port: Function,
+    framework: str,
+    kind: Kind,
+    *,
+    outputs: Sequence[int] = (0,),
+    inputs: int = 1,
+    constants: int = 0,
+    axes: int = 2,
+) -> Function:
     """A port of a derivative, made of a port by automatic differentiation.
 
     Parameters
     ----------
     port : callable
-        Takes an array, returns one or a sequence of several.
+        Takes one or several arrays, returns one or a sequence of several.
     framework : str
         A key of ``MODES``: "torch" is reverse mode, forward mode and double backward; "torch vmap" takes matrix by
         matrix by ``torch.func``. "jax" is ``jax.vjp``, ``jax.jvp`` and forward over reverse mode; "jax reverse" is
@@ -48,12 +57,17 @@ def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[
         What the result computes.
     outputs : sequence of int
         Which of what the port returns are differentiated, in order; the others count for nothing.
+    inputs, constants : int
+        How many arrays the port takes: those it is differentiated by, and after them others. "vjp_jvp" takes one.
+    axes : int
+        Of one member of the first input, for the modes that take member by member.
 
     Returns
     -------
     callable
         "vjp": ``f(a, *bars) -> a_bar`` with one cotangent for each output, cast to its dtype.
-        "jvp": ``f(a, a_dot)``, one tangent or a tuple.
+        "jvp": ``f(a, a_dot)``, one tangent or a tuple. Of several arrays: ``f(*inputs, *constants, *bars)``, a tuple,
+        and ``f(*inputs, *constants, *dots)``.
         "vjp_jvp": ``f(a, a_dot, *bars)``, the derivative of the VJP along ``a_dot``.
         Arrays are the framework's. Cotangents reach the backward pass in the memory they are given in, no input is
         changed; whatever the port or its backward pass raises passes. What the port returns that does not depend on
@@ -77,14 +91,18 @@ def derivative(port: Function, framework: str, kind: Kind, *, outputs: Sequence[
     if build is None:
         able = ", ".join(name for name, mode in MODES.items() if getattr(mode, kind) is not None)
         raise ValueError(f"framework={framework!r} has no {kind}: {able} have one")
-    return build(port, outputs)
+    if kind == "vjp_jvp":
+        if (count := inputs + constants) > 1:
+            raise ValueError(f"no vjp_jvp of a function of {count} inputs")
+        return build(port, outputs)
+    return build(port, outputs, inputs, constants, axes)
 
 
-def _chosen(port: Function, outputs: Sequence[int], array: type) -> Callable[[Array], tuple[Array, ...]]:
+def _chosen(port: Function, outputs: Sequence[int], array: type) -> Callable[..., tuple[Array, ...]]:
     """The port with a tuple of the outputs that are differentiated."""
 
-    def f(a: Array) -> tuple[Array, ...]:
-        result = port(a)
+    def f(*arrays: Array) -> tuple[Array, ...]:
+        result = port(*arrays)
         results = result if isinstance(result, (tuple, list)) else (result,)
         if len(results) <= max(outputs):
             raise TypeError(f"the port returned {len(results)} of at least {max(outputs) + 1} arrays")
@@ -101,12 +119,12 @@ def _one_or_all(tangents: tuple[Array, ...]) -> Any:
     return tangents[0] if len(tangents) == 1 else tangents
 
 
-def _matrix_by_matrix(f: Function, vmap: Callable[[Function], Function]) -> Function:
+def _matrix_by_matrix(f: Function, vmap: Callable[[Function], Function], axes: int = 2) -> Function:
     """``f`` of single matrices, mapped over the leading axes, which all arguments share."""
 
     def mapped(a: Array, *others: Array) -> Any:
         g = f
-        for _ in range(a.ndim - 2):
+        for _ in range(a.ndim - axes):
             g = vmap(g)
         return g(a, *others)
 
@@ -119,14 +137,15 @@ RESULT = "the result does not depend on the input: detached?"
 GRADIENT = "the gradient does not depend on the input: detached or once_differentiable?"
 
 
-def _torch_vjp(port: Function, outputs: Sequence[int]) -> Function:
+def _torch_vjp(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
     torch = import_module("torch")
     f = _chosen(port, outputs, torch.Tensor)
+    count = inputs + constants
 
-    def vjp(a: Array, *bars: Array) -> Array:
+    def vjp(*arrays: Array) -> Any:
         with torch.enable_grad():
-            x = a.detach().requires_grad_()
-            return _pulled_back(f(x), x, bars, RESULT)
+            xs = [a.detach().requires_grad_() for a in arrays[:inputs]]
+            return _one_or_all(_pulled_back(f(*xs, *arrays[inputs:count]), xs, arrays[count:], RESULT))
 
     return vjp
 
@@ -138,22 +157,25 @@ def _torch_double_backward(port: Function, outputs: Sequence[int]) -> Function:
     def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
         with torch.enable_grad():
             x = a.detach().requires_grad_()
-            a_bar = _pulled_back(f(x), x, bars, RESULT, create_graph=True)
-            return _pulled_back((a_bar,), x, (a_dot,), GRADIENT)
+            a_bar = _pulled_back(f(x), [x], bars, RESULT, create_graph=True)
+            return _pulled_back(a_bar, [x], (a_dot,), GRADIENT)[0]
 
     return vjp_jvp
 
 
-def _pulled_back(ys: Sequence[Array], x: Array, bars: Sequence[Array], what: str, create_graph: bool = False) -> Array:
+def _pulled_back(
+    ys: Sequence[Array], xs: Sequence[Array], bars: Sequence[Array], what: str, create_graph: bool = False
+) -> tuple[Array, ...]:
+    """Gradients; zero for one of several inputs that the result does not depend on."""
+    torch = import_module("torch")
     attached = [(y, bar) for y, bar in zip(ys, bars, strict=True) if y.requires_grad]
-    x_bar = None
+    found: Sequence[Any] = [None] * len(xs)
     if attached:
         ys, bars = zip(*attached, strict=True)
-        grad = import_module("torch").autograd.grad
-        (x_bar,) = grad(ys, x, bars, create_graph=create_graph, allow_unused=True)
-    if x_bar is None:
+        found = torch.autograd.grad(ys, xs, bars, create_graph=create_graph, allow_unused=True)
+    if all(x_bar is None for x_bar in found) and any(y.numel() for y in ys):  # of nothing there is no derivative
         raise RuntimeError(what)
-    return x_bar
+    return tuple(torch.zeros_like(x) if x_bar is None else x_bar for x, x_bar in zip(xs, found, strict=True))
 
 
 _dual_level = Lock()  # torch has one for all threads
@@ -168,14 +190,19 @@ def _forward_mode() -> Any:
     return forward
 
 
-def _torch_forward(port: Function, outputs: Sequence[int]) -> Function:
+def _torch_forward(
+    port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2
+) -> Function:
     torch, forward = import_module("torch"), _forward_mode()
     f = _chosen(port, outputs, torch.Tensor)
+    count = inputs + constants
 
-    def jvp(a: Array, a_dot: Array) -> Any:
+    def jvp(*arrays: Array) -> Any:
         with _dual_level, forward.dual_level():
-            ys = [forward.unpack_dual(y) for y in f(forward.make_dual(a.detach(), a_dot.detach()))]
-        if all(y.tangent is None for y in ys):
+            pairs = zip(arrays[:inputs], arrays[count:], strict=True)
+            xs = [forward.make_dual(a.detach(), a_dot.detach()) for a, a_dot in pairs]
+            ys = [forward.unpack_dual(y) for y in f(*xs, *arrays[inputs:count])]
+        if all(y.tangent is None for y in ys) and any(y.primal.numel() for y in ys):
             raise RuntimeError(RESULT)
         return _one_or_all(tuple(torch.zeros_like(y.primal) if y.tangent is None else y.tangent for y in ys))
 
@@ -183,22 +210,25 @@ def _torch_forward(port: Function, outputs: Sequence[int]) -> Function:
 
 
 def _torch_mapped(kind: Kind) -> Builder:
-    def build(port: Function, outputs: Sequence[int]) -> Function:
+    def build(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
         torch = import_module("torch")
         f = _chosen(port, outputs, torch.Tensor)
+        count = inputs + constants
 
-        def vjp(a: Array, *bars: Array) -> Array:
-            ys, pull_back = torch.func.vjp(f, a)
-            return pull_back(tuple(bar.to(y.dtype) for y, bar in zip(ys, bars, strict=True)))[0]
+        def vjp(*arrays: Array) -> Any:
+            ys, pull_back = torch.func.vjp(f, *arrays[:count])
+            bars = tuple(bar.to(y.dtype) for y, bar in zip(ys, arrays[count:], strict=True))
+            return _one_or_all(pull_back(bars)[:inputs])
 
-        def jvp(a: Array, a_dot: Array) -> Any:
-            return _one_or_all(torch.func.jvp(f, (a,), (a_dot,))[1])
+        def jvp(*arrays: Array) -> Any:
+            dots = (*arrays[count:], *map(torch.zeros_like, arrays[inputs:count]))
+            return _one_or_all(torch.func.jvp(f, arrays[:count], dots)[1])
 
         def vjp_jvp(a: Array, a_dot: Array, *bars: Array) -> Array:
             return torch.func.jvp(lambda x: vjp(x, *bars), (a,), (a_dot,))[1]
 
         _forward_mode()
-        mapped = _matrix_by_matrix({"vjp": vjp, "jvp": jvp, "vjp_jvp": vjp_jvp}[kind], torch.func.vmap)
+        mapped = _matrix_by_matrix({"vjp": vjp, "jvp": jvp, "vjp_jvp": vjp_jvp}[kind], torch.func.vmap, axes)
 
         def alone(*arrays: Array) -> Any:
             with _dual_level:
@@ -212,28 +242,31 @@ def _torch_mapped(kind: Kind) -> Builder:
 # --- JAX
 
 
-def _jax_vjp(port: Function, outputs: Sequence[int]) -> Function:
-    return _adjoint(_chosen(port, outputs, import_module("jax").Array))
+def _jax_vjp(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
+    return _adjoint(_chosen(port, outputs, import_module("jax").Array), inputs, constants)
 
 
-def _adjoint(f: Callable[[Array], tuple[Array, ...]]) -> Function:
+def _adjoint(f: Callable[..., tuple[Array, ...]], inputs: int = 1, constants: int = 0) -> Function:
     """J* y = conj(vjp(conj(y)))."""
     jax = import_module("jax")
+    count = inputs + constants
 
-    def vjp(a: Array, *bars: Array) -> Array:
-        ys, pull_back = jax.vjp(f, a)
-        (a_bar,) = pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in zip(ys, bars, strict=True)))
-        return a_bar.conj()
+    def vjp(*arrays: Array) -> Any:
+        ys, pull_back = jax.vjp(f, *arrays[:count])
+        found = pull_back(tuple(bar.astype(y.dtype).conj() for y, bar in zip(ys, arrays[count:], strict=True)))
+        return _one_or_all(tuple(x_bar.conj() for x_bar in found[:inputs]))
 
     return vjp
 
 
-def _jax_jvp(port: Function, outputs: Sequence[int]) -> Function:
+def _jax_jvp(port: Function, outputs: Sequence[int], inputs: int = 1, constants: int = 0, axes: int = 2) -> Function:
     jax = import_module("jax")
     f = _chosen(port, outputs, jax.Array)
+    count = inputs + constants
 
-    def jvp(a: Array, a_dot: Array) -> Any:
-        return _one_or_all(jax.jvp(f, (a,), (a_dot,))[1])
+    def jvp(*arrays: Array) -> Any:
+        dots = (*arrays[count:], *map(jax.numpy.zeros_like, arrays[inputs:count]))
+        return _one_or_all(jax.jvp(f, arrays[:count], dots)[1])
 
     return jvp
 
@@ -258,11 +291,14 @@ def _jax_reverse_over_reverse(port: Function, outputs: Sequence[int]) -> Functio
 
 
 def _compiled(build: Builder) -> Builder:
-    return lambda port, outputs: import_module("jax").jit(build(port, outputs))
+    return lambda *arguments: import_module("jax").jit(build(*arguments))
 
 
 def _mapped(build: Builder) -> Builder:
-    return lambda port, outputs: _matrix_by_matrix(build(port, outputs), import_module("jax").vmap)
+    def mapped(port: Function, outputs: Sequence[int], *arguments: int) -> Function:
+        return _matrix_by_matrix(build(port, outputs, *arguments), import_module("jax").vmap, *arguments[2:])
+
+    return mapped
 
 
 _JAX = (_jax_vjp, _jax_jvp, _jax_forward_over_reverse)

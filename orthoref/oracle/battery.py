@@ -147,6 +147,7 @@ def cover(
 # Factors and levels of a matrix ---------------------------------------------------------------------------------------
 
 CLASSES = ("square", "tall", "wide", "nearly square", "very tall", "row", "column", "1x1", "empty")
+EMPTY = ("empty", "0x0")  # of any shape, and square
 ORDERS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 300)
 BATCHES = ("none", "one axis", "two axes", "length 0", "length 1", "length 2", "matrix dimension")
 STACKS = ("one axis", "two axes", "length 2", "matrix dimension")  # of at least two matrices
@@ -193,8 +194,11 @@ class Levels:
     frames: bool = (
         False  # points with orthonormal columns: no more columns than rows, a spectrum where there can be one
     )
+    draw: Callable[..., np.ndarray] = cases_.matrix  # what makes the input of a shape, a structure, ...
+    shapes: tuple[tuple[int, ...], ...] = ()  # in the place of class, order and batch
 
 
+PLAIN = Levels()
 TRIPLE = ("class", "batch", "dtype")
 
 
@@ -217,10 +221,10 @@ def factors(
     }
 
 
-def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
+def allowed(row: Row, entries: int = ENTRIES, frames: bool = False, spectra: bool = True) -> bool:
     """Whether levels go together; of a partial assignment, whether they may. No input has more than ``entries``.
 
-    ``frames``: none has more columns than rows, and all have a spectrum that can.
+    ``frames``: none has more columns than rows, and all have a spectrum that can, where there are ``spectra``.
 
     None is where a factor has no meaning, and only there: order of empty matrices, members of less than two matrices,
     values of no matrix, spectrum and cond of vectors, of zero and of the structures that have their own.
@@ -237,11 +241,11 @@ def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
         return level is ... or (level is None if yes else level is not None or any(f not in row for f in needed))
 
     vector = class_ in ("row", "column", "1x1")
-    nothing = class_ == "empty" or batch == "length 0"
+    nothing = class_ in EMPTY or batch == "length 0"
     own = nothing or vector or structure is None or structure in FREE or scale is None or scale == 0
     p = None if dtype is ... else precision_of(dtype)
     return (
-        none_iff("order", class_ == "empty", "class")
+        none_iff("order", class_ in EMPTY, "class")
         and ("order" not in row or class_ is ... or (row["order"] == 1) == vector)
         and ({"class", "order", "batch"} - {*row} or _fits(class_, row["order"], batch, entries, frames))
         and none_iff("members", nothing or batch in ("none", "length 1"), "class", "batch")
@@ -250,7 +254,9 @@ def allowed(row: Row, entries: int = ENTRIES, frames: bool = False) -> bool:
         and none_iff("scale", nothing or structure is None, "class", "batch")
         and none_iff("spectrum", own or cond is None, "class", "batch", "structure", "scale")
         and none_iff("cond", own or spectrum is None, "class", "batch", "structure", "scale")
-        and not (frames and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row})
+        and not (
+            frames and spectra and spectrum is None and not own and {"class", "batch", "structure", "scale"} <= {*row}
+        )
         and ((row.get("order") or 0) < LARGE or all(row.get(f, some[0]) in some for f, some in SEEN_BY_LARGE.items()))
         and not (structure in SQUARE and class_ not in (..., "square"))
         and not (structure == "real" and p and not dtype.startswith("complex"))
@@ -273,8 +279,8 @@ def _fits(class_: str, order: int | None, batch: str, entries: int = ENTRIES, fr
 @cache
 def _shapes(class_: str, order: int | None, batch: str, frames: bool = False) -> tuple[tuple[int, ...], ...]:
     """Shapes at these levels, from which cases take turns."""
-    if class_ == "empty":
-        plain = [(0, 4), (4, 0), (0, 0)]
+    if class_ in EMPTY:
+        plain = [(0, 4), (4, 0), (0, 0)] if class_ == "empty" else [(0, 0)]
     elif order is None:
         return ()
     else:
@@ -359,6 +365,7 @@ def cases(
     known = names(levels, dtypes)
     if unknown := [name for name in skip if name not in known]:
         raise ValueError(f"skip={unknown} is not among {', '.join(known)}")
+    shapes = levels.shapes or None if shapes is None else shapes
     checked = None if shapes is None else tuple(dict.fromkeys(map(cases_.checked_shape, shapes)))
     found = _cases(levels, tuple(dict.fromkeys(dtypes)), checked, frozenset(skip), size, int(seed))
     if not found:
@@ -415,13 +422,13 @@ def _cases(
         rows += cover(
             kept,
             triples=triples,
-            allowed=partial(allowed, entries=levels.entries, frames=levels.frames),
+            allowed=partial(allowed, entries=levels.entries, frames=levels.frames, spectra=bool(levels.spectrum)),
             seed=seed + 1000 * i,
         )
     turn: dict[Any, int] = {}
-    found = [_case(row, seed + number, turn, levels.frames) for number, row in enumerate(rows)]
+    found = [_case(row, seed + number, turn, levels) for number, row in enumerate(rows)]
     if size == "exhaustive":
-        found += _sweep(kept, len(rows) + seed)
+        found += _sweep(kept, len(rows) + seed, levels)
     found += _named(levels, kept, shapes, without, size, seed)
     found = [*{case.id: case for case in found}.values()]
     return tuple(sorted(_quick(found) if size == "quick" else found, key=_small_first))
@@ -438,12 +445,12 @@ def _quick(found: Sequence[Case]) -> list[Case]:
     return chosen
 
 
-def _case(row: Row, seed: int, turn: dict[Any, int], frames: bool = False) -> Case:
+def _case(row: Row, seed: int, turn: dict[Any, int], levels: Levels = PLAIN) -> Case:
     """Case of a row; rows of the same size take its shapes in turns."""
     shape = row.get("shape")
     if shape is None:
         key = row["class"], row["order"], row["batch"]
-        shapes = _shapes(*key, frames)
+        shapes = _shapes(*key, levels.frames)
         shape = shapes[turn.setdefault(key[0], 0) % len(shapes)]
         turn[key[0]] += 1
     case = cases_.drawn(
@@ -456,6 +463,7 @@ def _case(row: Row, seed: int, turn: dict[Any, int], frames: bool = False) -> Ca
         structure=row["structure"] or "general",
         members=row["members"] or "alike",
         memory=row["memory"],
+        function=levels.draw,
     )
     return _facing(case, row)
 
@@ -468,7 +476,7 @@ def _facing(case: Case, row: Row) -> Case:
 SWEEP = ((2, 2), (5, 5), (16, 16), (24, 7), (7, 24), (3, 4, 4))
 
 
-def _sweep(kept: Mapping[str, Sequence[Any]], seed: int) -> Iterator[Case]:
+def _sweep(kept: Mapping[str, Sequence[Any]], seed: int, levels: Levels) -> Iterator[Case]:
     """Every spectrum with every condition number and dtype, at some shapes."""
     plain = {"members": None, "memory": "C", "structure": "general", "scale": 1.0}
     plain |= {"cotangent": "generic"} if "cotangent" in kept else {}
@@ -481,7 +489,7 @@ def _sweep(kept: Mapping[str, Sequence[Any]], seed: int) -> Iterator[Case]:
         row = plain | {"shape": shape, "spectrum": spectrum, "cond": cond, "dtype": dtype}
         row["members"] = "alike" if cases_.factors_of(shape)["batch"] in STACKS else None
         if None not in (spectrum, cond) and allowed(row):
-            yield _case(row, seed, {})
+            yield _case(row, seed, {}, levels)
 
 
 def _named(

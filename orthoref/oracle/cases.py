@@ -289,6 +289,7 @@ TANGENTS: dict[str, str] = {
     "zero": "0",
     "1e-8": "generic, length 1e-8",
     "1e-4": "generic, length 1e-4",
+    "0.01": "generic, length 0.01",
     "0.1": "generic, length 0.1",
     "10": "generic, length 10",
     "tiny": "generic, squares underflow",
@@ -296,13 +297,14 @@ TANGENTS: dict[str, str] = {
     "transposed": "generic, the last two axes exchanged in memory",
     "strided": "generic, every second column of a wider array, NaN between",
 }
+GENERIC = ("ambient", "direction", "lifted")  # whatever the kind of what they stand beside, but for its memory
 
 
 def cotangent(
     point: np.ndarray,
-    *,
+    *others: np.ndarray,
     kind: str = "generic",
-    like: Literal["input", "right", "left", "tangent", "neighbour"] = "input",
+    like: Literal["input", "right", "left", "tangent", "neighbour", "ambient", "direction", "lifted"] = "input",
     seed: int = 0,
     dtype: str = "float64",
 ) -> np.ndarray:
@@ -311,11 +313,17 @@ def cotangent(
     Parameters
     ----------
     point : array of shape (..., m, n)
+    *others : arrays of the same shape
+        The tangent V and the direction X_dot of "lifted".
     kind : str
-        One of ``COTANGENTS``; of ``TANGENTS`` if ``like`` is "tangent" or "neighbour".
-    like : {"input", "right", "left", "tangent", "neighbour"}
+        One of ``COTANGENTS``; of ``TANGENTS`` if ``like`` is "tangent" or "neighbour". For "ambient", "direction" and
+        "lifted" one of either: they are generic, and the kind says where they lie in memory only.
+    like : {"input", "right", "left", "tangent", "neighbour", "ambient", "direction", "lifted"}
         Of the shape of the point, of a factor on its right, (..., n, n), or on its left, (..., m, m); a tangent of the
-        Stiefel manifold at a point with orthonormal columns; the point of it nearest to the sum of both.
+        Stiefel manifold at a point with orthonormal columns (of length c, and then c times as long); the point of it
+        nearest to the sum of both. "ambient" is any matrix of the shape of the point, "direction" a tangent X_dot,
+        "lifted" a V_dot with which the pair (X, V) moves along the tangent bundle: W - X herm(V^H X_dot)/c^2, W
+        tangent.
     seed : int
     dtype : str
         As in :func:`matrix`.
@@ -324,8 +332,11 @@ def cotangent(
     -------
     array of the shape and dtype; the Frobenius norm of each matrix is about 1, but for "zero", "tiny", "huge", numbers
     """
-    if kind not in (kinds := TANGENTS if like in ("tangent", "neighbour") else COTANGENTS):
+    kinds = {**COTANGENTS, **TANGENTS} if like in GENERIC else TANGENTS if like in _AT_A_FRAME else COTANGENTS
+    if kind not in kinds:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(kinds)}")
+    if like in GENERIC and kind not in ("transposed", "strided"):
+        kind = "generic"
     *batch, m, n = point.shape
     shape = (*batch, *{"right": (n, n), "left": (m, m)}.get(like, (m, n)))
     random, complex_ = np.random.RandomState(seed), dtype.startswith("complex")
@@ -339,8 +350,13 @@ def cotangent(
         value = cast(np.full((1,) * len(shape), (0.75 - 0.5j if complex_ else 0.75) / size), dtype)
         return np.lib.stride_tricks.as_strided(value, shape, (0,) * len(shape))
     values = normal()
-    if like in ("tangent", "neighbour") and values.size:
-        values = _tangent(point.astype(values.dtype), values, kind)
+    if like in _AT_A_FRAME and values.size:
+        x, length = _frame(point.astype(values.dtype))
+        values = _tangent(x, values, kind) * (length if like in ("tangent", "neighbour") else 1.0)
+        if like == "lifted":
+            v, x_dot = (other.astype(values.dtype) / length for other in others)
+            inside = v.conj().swapaxes(-1, -2) @ x_dot
+            values = values - x @ (inside + inside.conj().swapaxes(-1, -2)) * (length / 2)
     elif kind in ("tangent", "normal") and values.size:
         sign = 1 if (like != "input" and kind == "tangent") or (like == "input" and kind == "normal") else -1
         if like != "input":
@@ -355,13 +371,22 @@ def cotangent(
             rest = values - (u @ inside if right else inside @ u)
             values = (u @ part if right else part @ u) + (rest if kind == "tangent" else 0)
     scale = {"zero": 0.0, "tiny": SCALES["squares underflow"], "huge": SCALES["squares overflow"],
-             **{each: float(each) for each in ("1e-8", "1e-4", "0.1", "10")}}.get(kind, 1.0)  # fmt: skip
+             **{each: float(each) for each in ("1e-8", "1e-4", "0.01", "0.1", "10")}}.get(kind, 1.0)  # fmt: skip
     values = values * (scale(precision_of(dtype)) if callable(scale) else scale)
     if like == "neighbour" and values.size:
         u, _, vh = np.linalg.svd(point.astype(values.dtype) + values, full_matrices=False)
-        values = u @ vh
+        values = u @ vh * _frame(point.astype(values.dtype))[1]
     values = cast(values, dtype)
     return _laid_out(values, kind if kind in ("transposed", "strided") else "C", shape)
+
+
+def _frame(x: np.ndarray) -> tuple[np.ndarray, Any]:
+    """X/c and c of X^H X = c^2 I; X itself and 1 where that is c to rounding."""
+    length = np.linalg.norm(x, axis=(-2, -1), keepdims=True) / sqrt(x.shape[-1])
+    return (x, 1.0) if np.all(np.abs(length - 1) < 1e-4) else (x / np.where(length > 0, length, 1.0), length)
+
+
+_AT_A_FRAME = ("tangent", "neighbour", "direction", "lifted")
 
 
 def _tangent(x: np.ndarray, values: np.ndarray, kind: str) -> np.ndarray:
@@ -548,16 +573,20 @@ GALLERY: dict[str, Named] = {
 }
 
 
-def gallery(name: str, n: int, *, dtype: str = "float64", memory: Memory = "C") -> np.ndarray:
+def gallery(name: str, n: int, *, dtype: str = "float64", memory: Memory = "C", scale: float = 1.0) -> np.ndarray:
     """Named matrix of order n; see ``GALLERY`` for what each is and which properties it has.
 
-    ``memory`` as in :func:`matrix`, but for "broadcast": there is no batch axis.
+    ``scale`` is a factor on it, ``memory`` as in :func:`matrix`, but for "broadcast": there is no batch axis.
     """
     if name not in GALLERY:
         raise ValueError(f"name={name!r} is not one of {', '.join(GALLERY)}")
     if memory not in MEMORY or memory == "broadcast":
         raise ValueError(f"memory={memory!r} is not one of {', '.join(m for m in MEMORY if m != 'broadcast')}")
-    return _laid_out(cast(GALLERY[name].build(n, precision_of(dtype)), dtype), memory, (n, n))
+    values = GALLERY[name].build(n, precision_of(dtype))
+    return _laid_out(cast(values if scale == 1 else scale * values, dtype), memory, (n, n))
+
+
+Companion = str | tuple[str, ...] | Callable[..., np.ndarray]  # what another input is like: see Case.accompanied
 
 
 @dataclass(frozen=True)
@@ -577,8 +606,8 @@ class Call:
         point = self.point
         if point is not None:
             own = {name: options[name] for name in ("dtype", "kind") if name in options}
-            options.pop("kind", None)
-            return Call(self.function, (point.changed(shape, **options),), tuple((dict(self.options) | own).items()))
+            arguments = tuple(x.changed(shape, **options) if isinstance(x, Call) else x for x in self.arguments)
+            return Call(self.function, arguments, tuple((dict(self.options) | own).items()))
         options.pop("kind", None)
         return Call(self.function, (shape or self.arguments[0],), tuple((dict(self.options) | options).items()))
 
@@ -586,7 +615,8 @@ class Call:
         """The call with the next seed."""
         seed = dict(self.options).get("seed", 0) + 1
         if self.point is not None:
-            return Call(self.function, (self.point.reseeded(),), tuple((dict(self.options) | {"seed": seed}).items()))
+            arguments = tuple(x.reseeded() if isinstance(x, Call) else x for x in self.arguments)
+            return Call(self.function, arguments, tuple((dict(self.options) | {"seed": seed}).items()))
         return self.changed(seed=seed)
 
     @property
@@ -596,8 +626,8 @@ class Call:
 
     @property
     def drawn(self) -> bool:
-        """Whether the input comes from :func:`matrix`, which takes any shape and seed, or belongs to one that does."""
-        return self.function is matrix if self.point is None else self.point.drawn
+        """Whether the input comes from :func:`matrix` or the like, of any shape and seed, or belongs to such a one."""
+        return self.function is not gallery if self.point is None else self.point.drawn
 
     def __str__(self) -> str:
         given = [
@@ -632,13 +662,13 @@ class Case:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the first input, without building it."""
+        """Shape of the first input, without building it; of parameters that of the matrix that they make."""
         call = self.calls[0][1]
-        return call.arguments[0] if call.function is matrix else (call.arguments[1],) * 2
+        return (call.arguments[1],) * 2 if call.function is gallery else call.arguments[0]
 
     @property
     def drawn(self) -> bool:
-        """Whether all inputs come from :func:`matrix`, which takes any shape and seed."""
+        """Whether all inputs come from :func:`matrix` or the like, of any shape and seed."""
         return all(call.drawn for _, call in self.calls)
 
     def changed(self, shape: tuple[int, ...] | None = None, **options: Any) -> Case:
@@ -650,33 +680,47 @@ class Case:
         """Other numbers of the same kind."""
         return replace(self, calls=tuple((name, call.reseeded()) for name, call in self.calls))
 
-    def accompanied(self, companions: Mapping[str, str], first: str | None = None) -> Case:
+    def times(self, factor: float) -> Case:
+        """The case with its first input times a number, which is no level of the factor "scale"."""
+        (name, call), *others = self.calls
+        options = dict(call.options)
+        options["scale"] = options.get("scale", 1.0) * factor
+        calls = ((name, Call(call.function, call.arguments, tuple(options.items()))), *others)
+        return replace(self, id=f"{self.id}-times{factor:g}", calls=calls, factors=self.factors | {"scale": "-"})
+
+    def accompanied(self, companions: Mapping[str, Companion], first: str | None = None) -> Case:
         """The case with (co)tangents of the kind of its factor "cotangent": names, and the shape that each is like.
 
-        ``first`` renames the first input.
+        Names after what it is like are those of companions that it belongs to. A function in its place takes the point,
+        kind, seed and dtype. ``first`` renames the first input.
         """
         if first is not None:
             self = replace(self, calls=((first, self.calls[0][1]), *self.calls[1:]))
         if not companions:
             return self
-        point, kind = self.calls[0][1], self.factors["cotangent"]
+        point, kind = self.calls[0][1], self.factors.get("cotangent", "generic")
         seed = dict(point.options).get("seed", 0)
-        calls = tuple(
-            (name, Call(cotangent, (point,), (
-                ("kind", kind), *((("like", like),) if like != "input" else ()), ("seed", seed + 7 * i),
-                ("dtype", self.dtype),
-            )))
-            for i, (name, like) in enumerate(companions.items(), start=1)
-        )  # fmt: skip
-        return replace(self, id=f"{self.id}-{kind}", calls=self.calls + calls)
+        calls: dict[str, Call] = {}
+        for i, (name, given) in enumerate(companions.items(), start=1):
+            like, *others = given if isinstance(given, tuple) else (given,)
+            calls[name] = Call(like if callable(like) else cotangent, (point, *(calls[each] for each in others)), (
+                ("kind", kind), *((("like", like),) if isinstance(like, str) and like != "input" else ()),
+                ("seed", seed + 7 * i), ("dtype", self.dtype),
+            ))  # fmt: skip
+        return replace(self, id=f"{self.id}-{kind.replace(' ', '_')}", calls=self.calls + tuple(calls.items()))
 
     @property
     def recreate(self) -> str:
         """The call that evaluates to ``matrix()``; where there are several inputs a line ``name = call`` for each."""
-        name, first = self.calls[0]
         if len(self.calls) == 1:
-            return str(first)
-        return "\n".join(f"{each} = {str(call).replace(f'({first},', f'({name},')}" for each, call in self.calls)
+            return str(self.calls[0][1])
+        lines = []
+        for i, (name, call) in enumerate(self.calls):
+            text = str(call)
+            for each, before in self.calls[:i][::-1]:  # as arguments, those first that hold others
+                text = text.replace(f"({before},", f"({each},").replace(f" {before},", f" {each},")
+            lines.append(f"{name} = {text}")
+        return "\n".join(lines)
 
 
 def drawn(
@@ -691,8 +735,9 @@ def drawn(
     members: str = "alike",
     memory: str = "C",
     argument: str = "a",
+    function: Callable[..., np.ndarray] = matrix,
 ) -> Case:
-    """Case of :func:`matrix`.
+    """Case of :func:`matrix`, or of another function that takes the options of its own that are given.
 
     ``spectrum`` and ``cond`` are None where they mean nothing; ``cond`` may be a name in ``CONDS``, ``scale`` one in
     ``SCALES``.
@@ -734,7 +779,7 @@ def drawn(
         family=_family(spectrum, structure, factor),
         name=spectrum or structure,
         dtype=dtype,
-        calls=((argument, Call(matrix, (shape,), tuple(options.items()))),),
+        calls=((argument, Call(function, (shape,), tuple(options.items()))),),
         factors=factors_of(shape) | values,
     )
 

@@ -19,10 +19,10 @@ from orthoref.oracle import autodiff
 from orthoref.oracle import battery as batteries
 from orthoref.oracle.cases import MEMORY, Case
 from orthoref.oracle.isolated import Died, Isolated, Recipe, Team
-from orthoref.oracle.laws import LAWS, broken, chosen
+from orthoref.oracle.laws import LAWS, broken, chosen, laws_of
 from orthoref.oracle.narrow import narrowed
 from orthoref.oracle.operation import Law, Operation
-from orthoref.oracle.operations import OPERATIONS, ROWS
+from orthoref.oracle.operations import ROWS
 from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.report import Outcome, Report
 from orthoref.oracle.run import Called, Judged, Raised, Run, about, order_of
@@ -66,9 +66,9 @@ def check(
     port : callable
         Takes one array of shape (..., m, n). Exceptions are findings; so is a call that does not return.
     operation : str
-        A row of ``orthoref.oracle.operations.ROWS``: "polar" or "newton_schulz", or one of their derivatives,
-        "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the derivative:
-        it takes the arrays named in the row's ``inputs``.
+        A row of ``orthoref.oracle.operations.ROWS``: "polar", "newton_schulz", "cayley", ..., or one of their
+        derivatives, "polar_vjp", "polar_jvp", "polar_vjp_jvp", "newton_schulz_vjp", ..., for a port that is itself the
+        derivative: it takes the arrays named in the row's ``inputs``.
     returns : str
         What a port of several outputs returns: their names in order, "u", "uh" or "hu" for "polar". "auto" takes a
         tuple for all of them, anything else for the first.
@@ -112,7 +112,8 @@ def check(
     **claims
         What the port claims to compute. "polar": ``side``, ``rank_deficient`` as in
         :func:`orthoref.testing.assert_polar`. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``,
-        ``eps_rule``, ``form``, ``restart``, ``scale`` as in :func:`orthoref.testing.assert_newton_schulz`.
+        ``eps_rule``, ``form``, ``restart``, ``scale`` as in :func:`orthoref.testing.assert_newton_schulz`. "stiefel":
+        ``metric``, ``order`` where there is one; ``scale``, the c of X^H X = c^2 I.
 
     Returns
     -------
@@ -149,8 +150,9 @@ def check(
     claimed = claim_of(row, claims)
     if convert is None and (short := [d for d in dtypes or () if d in PRECISIONS and not hasattr(np, d)]):
         raise ValueError(f"dtypes={short} needs convert=: NumPy has no {short[0]}")
-    laws = [law for law in (*LAWS, *row.laws) if law.name not in skip]
+    laws = [law for law in laws_of(row) if law.name not in skip]
     layouts = None if convert is None else CONVERTED
+    free = shapes is None and not row.levels.shapes  # plainer cases may have others
     cases = cases_of(row, claimed, layouts, dtypes=dtypes, shapes=shapes, skip=skip, size=battery, seed=seed,
                      max_cases=max_cases)  # fmt: skip
     said = said_of(row, claimed, returns, dtypes, shapes, precision, skip, battery, seed, max_cases)
@@ -163,12 +165,12 @@ def check(
         with Team(Recipe(port, wrap, row.name, how, timeout), min(jobs, len(cases))) as team:
             isolated = Isolated(port, row, watchdog=Watchdog(timeout), team=team, **how)
             report.describe(isolated.about())
-            _judge(isolated, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
+            _judge(isolated, cases, laws, report, progress, dtypes or row.dtypes, free)
         return report
     report.describe(about(port, convert))
     with Watchdog(timeout) as watchdog:
         run = Run(port if wrap is None else wrap(port), row, watchdog=watchdog, **how)
-        _judge(run, cases, laws, report, progress, dtypes or row.dtypes, shapes is None)
+        _judge(run, cases, laws, report, progress, dtypes or row.dtypes, free)
     return report
 
 
@@ -176,11 +178,13 @@ def _differentiated(
     operation: str, returns: str, framework: str, kind: autodiff.Kind, claims: dict[str, Any]
 ) -> tuple[Callable[..., Any], str, str, dict[str, Any]]:
     """What makes the derivative of a port, the row that judges it, and which outputs are differentiated."""
-    if operation not in OPERATIONS:
-        raise ValueError(f"derivative= belongs to one of {', '.join(OPERATIONS)}, not {operation!r}")
+    if operation not in (able := [name for name in ROWS if f"{name}_vjp" in ROWS and f"{name}_jvp" in ROWS]):
+        raise ValueError(f"derivative= belongs to one of {', '.join(able)}, not {operation!r}")
     require_choice("derivative", framework, tuple(autodiff.MODES))
     require_choice("kind", kind, autodiff.Mode._fields)
-    row = OPERATIONS[operation]
+    if f"{operation}_{kind}" not in ROWS:
+        raise ValueError(f"{operation} has no row for kind={kind!r}")
+    row, derived = ROWS[operation], ROWS[f"{operation}_{kind}"]
     order = order_of(row, returns) or row.outputs
     if len(row.outputs) > 1:
         claims = {"factor": "both" if len(order) > 1 else order[0], **claims}
@@ -189,10 +193,13 @@ def _differentiated(
         wanted = row.outputs
     places = tuple(order.index(name) for name in wanted)
     tangents = ",".join(f"{name}_dot" for name in wanted) if kind == "jvp" and len(row.outputs) > 1 else "auto"
-    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places)
-    known = {claim.name for claim in ROWS[f"{operation}_{kind}"].claims}
+    known = {claim.name for claim in derived.claims}
     primal = {claim.name for claim in row.claims} - known  # how it is evaluated does not matter to the derivative
     claims = {name: value for name, value in claims.items() if name not in primal}
+    given = [row.inputs[0], *(name for name in derived.companions(claim_of(derived, claims)) if name in row.inputs)]
+    inputs = sum(f"{name}_bar" in ROWS[f"{operation}_vjp"].outputs for name in given)
+    wrap = partial(autodiff.derivative, framework=framework, kind=kind, outputs=places, inputs=inputs,
+                   constants=len(given) - inputs, axes=1 if row.inputs[0] in row.vectors else 2)  # fmt: skip
     return wrap, f"{operation}_{kind}", tangents, claims
 
 
@@ -277,7 +284,7 @@ def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dty
         if number is not None and not (isinstance(number, (int, np.integer)) and least <= number < 2**32):
             raise ValueError(f"{name}={number!r} is not a whole number between {least} and 2^32 - 1")
     laws = {OWN_MEMORY, *(law.name for law in (*LAWS, *row.laws))}
-    levels = row.levels
+    levels = row.shown(claimed, row.levels)
     if layouts is not None:
         memory = tuple(level for level in levels.memory if level in layouts)
         cotangent = tuple(level for level in levels.cotangent if level in layouts or level not in MEMORY)
@@ -287,6 +294,8 @@ def cases_of(row: Operation, claimed: Any, layouts: Sequence[str] | None, *, dty
     else_ = [name for name in else_ if name in levels.memory or name not in row.levels.memory]
     dtypes = row.dtypes if dtypes is None else dtypes
     found = batteries.cases(levels, dtypes=dtypes, shapes=shapes, skip=else_, **options)
+    if (size := row.size(claimed)) != 1:
+        found = [case.times(size) for case in found]
     return [case.accompanied(row.companions(claimed), *row.inputs[:1]) for case in found]
 
 
@@ -328,8 +337,9 @@ def take(run: Run, case: Case, called: Called | Judged, verdict: Verdict, report
     """The verdict over one case into the report, with what it takes to explain it later."""
     if not verdict.holds and called.before:
         failures[len(report.outcomes)] = Failure(
-            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape), run.row.levels.frames
-        )
+            verdict, called.before, called.outputs, run.format_of(case), prod(case.shape), run.row.levels.frames,
+            run.row.vectors,
+        )  # fmt: skip
     if verdict.observed is not None:
         observed.append(verdict.observed)
     report.outcomes.append(Outcome(case, verdict))

@@ -19,7 +19,6 @@ from orthoref.oracle import manifest as manifests
 from orthoref.oracle import npy
 from orthoref.oracle.cases import Case
 from orthoref.oracle.conformance import Size, cases_of, claim_of, conclude, limit_of, row_of, said_of, shown, take
-from orthoref.oracle.lift import lift
 from orthoref.oracle.manifest import Filed
 from orthoref.oracle.operation import Operation
 from orthoref.oracle.precision import precision_of
@@ -187,7 +186,7 @@ def _written(folder: Path, number: str, case: Case, row: Operation, claimed: Any
     """
     made = case.inputs()
     given = {name: made[name] for name in row.inputs if name in made}
-    shapes = row.shapes(claimed, *(x.shape for x in given.values()))
+    shapes = row.asked(claimed, {name: x.shape for name, x in given.items()})
     first = next(iter(given.values())).dtype
     if max(*(x.nbytes for x in given.values()), *(prod(shapes[each]) * first.itemsize for each in outputs)) > largest:
         return {}
@@ -260,7 +259,7 @@ def _rounded(balls: Any) -> tuple[np.ndarray, float]:
 def _one(run: Run, case: Filed, results: Path) -> tuple[Called, Verdict]:
     """The results of one case, and the verdict without reasons."""
     given = case.inputs()
-    before = {name: lift(name, x) for name, x in given.items()}
+    before = {name: run.row.lift(name, x) for name, x in given.items()}
     returned, faults = {}, []
     for each in case.outputs:
         try:
@@ -268,7 +267,8 @@ def _one(run: Run, case: Filed, results: Path) -> tuple[Called, Verdict]:
         except npy.Unreadable as error:
             faults.append(f"{each['name']} {error}")
     if returned and set(run.row.outputs) - set(run.row.optional) <= set(returned):
-        called = Called(given, before, returned, {name: lift(name, x) for name, x in returned.items()})
+        lifted = {name: run.row.lift(name, x) for name, x in returned.items()}
+        called = Called(given, before, returned, lifted, vectors=run.row.vectors)
         verdict = run.judge(case, called)
         verdict.faults.extend(faults)
         return called, verdict

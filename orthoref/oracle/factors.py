@@ -73,7 +73,7 @@ PHRASES: dict[str, dict[str, str]] = {
     "cotangent": {
         "vertical": "for tangents X A",
         "horizontal": "for tangents with X^H V = 0",
-        **{length: f"for tangents of length {length}" for length in ("1e-8", "1e-4", "0.1", "10")},
+        **{length: f"for tangents of length {length}" for length in ("1e-8", "1e-4", "0.01", "0.1", "10")},
     },
     "call": {"first": "in the first call", "second": "in the second call", "steps": "in several steps"},
 }

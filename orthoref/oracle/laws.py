@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle.cases import Case
-from orthoref.oracle.operation import Data, Law
+from orthoref.oracle.operation import Data, Law, Operation
 from orthoref.oracle.run import Called, Raised, Run, described
 from orthoref.oracle.watchdog import Hung
 
@@ -86,6 +86,11 @@ LAWS = (
 )
 
 
+def laws_of(row: Operation) -> tuple[Law, ...]:
+    """The laws that are tried of an operation."""
+    return (*(law for law in LAWS if law.name == "kept" or not row.random), *row.laws)
+
+
 def broken(run: Run, law: Law, case: Case, other: Case) -> str:
     """How a law is broken at a case, or nothing; an exception breaks it."""
     try:
@@ -103,7 +108,7 @@ def chosen(outcomes: Iterable[tuple[Case, bool]]) -> list[Case]:
     found: dict[Any, Case] = {}
     for case, holds in outcomes:
         factors = case.factors
-        usable = holds and case.drawn and factors["scale"] == "1"  # "-" if it is empty
+        usable = holds and case.drawn and 0 not in case.shape and factors["scale"] in ("1", "-")  # "-": its own
         if not usable or factors["class"] not in ("square", "tall", "wide"):
             continue
         order = int(factors["order"])

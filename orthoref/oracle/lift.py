@@ -18,8 +18,8 @@ class Lifted(NamedTuple):
     dtype: str | None
 
 
-def lift(name: str, x: Any) -> Lifted:
-    """Exact float64 or complex128 copy of an array of shape (..., m, n).
+def lift(name: str, x: Any, *, vector: bool = False) -> Lifted:
+    """Exact float64 or complex128 copy of an array of shape (..., m, n); a vector (..., n) becomes a column.
 
     Takes NumPy (ml_dtypes' bfloat16 included), CuPy, torch (any device, bfloat16, tensors that require gradients),
     JAX, anything with DLPack or ``__array__``, and nested lists of numbers. This is the one place where data is
@@ -30,7 +30,7 @@ def lift(name: str, x: Any) -> Lifted:
     TypeError
         Not convertible, or a dtype that is no floating-point format.
     ValueError
-        Fewer than two dimensions.
+        Fewer than two dimensions, of a vector one.
     """
     if isinstance(x, (list, tuple)):
         try:
@@ -45,9 +45,11 @@ def lift(name: str, x: Any) -> Lifted:
         array = _to_numpy(name, x)
         dtype = name_of_dtype(x if hasattr(x, "dtype") else array)
         precision_of(dtype)
-    if array.ndim < 2:
-        raise ValueError(f"{name} must have at least 2 dimensions (..., m, n), not shape {array.shape}")
-    return Lifted(np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64), dtype)
+    if array.ndim < (1 if vector else 2):
+        needed = "1 dimension (..., n)" if vector else "2 dimensions (..., m, n)"
+        raise ValueError(f"{name} must have at least {needed}, not shape {array.shape}")
+    value = np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64)
+    return Lifted(value[..., None] if vector else value, dtype)
 
 
 def name_of_dtype(x: Any) -> str:

@@ -25,7 +25,7 @@ def near_limits(arrays: Iterable[np.ndarray], formats: Iterable[Precision]) -> b
 
 def norms(a: np.ndarray) -> np.ndarray:
     """|A|_F of each matrix of a stack, without overflow or underflow on the way."""
-    size = np.abs(a.astype(np.complex128 if np.iscomplexobj(a) else np.float64))
+    size = np.abs(np.atleast_2d(a).astype(np.complex128 if np.iscomplexobj(a) else np.float64))
     largest = size.max((-2, -1), keepdims=True)
     with np.errstate(all="ignore"):
         scaled = size / np.where(largest > 0, largest, 1)

@@ -112,7 +112,7 @@ def checked(folder: Path, manifest: dict[str, Any]) -> tuple[Operation, Any, lis
             wrong.append(f"{at} has the arrays {[each['name'] for each in files]}, not {[*inputs, *outputs]}")
             continue
         try:
-            shapes = row.shapes(claimed, *given.values())
+            shapes = row.asked(claimed, given)
         except ValueError as error:
             wrong.append(f"{at} has inputs of shapes {[*given.values()]}: {error}")
             continue

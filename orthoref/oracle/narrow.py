@@ -45,13 +45,23 @@ def narrowed(run: Run, case: Case, dtypes: tuple[str, ...], shapes: bool) -> Nar
     needs = []
     for words, change in _changes(dtypes, shapes, run.row.levels.structure):
         plainer = change(case)
-        if plainer is None:
+        if plainer is None or _vanishes(case, plainer):
             continue
         if _fails(run, plainer):
             case = plainer
         else:
             needs.append(words(case))
     return Narrowed(case, tuple(dict.fromkeys(needs)))
+
+
+def _vanishes(case: Case, plainer: Case) -> bool:
+    """Whether an input would be lost: a real skew-Hermitian matrix of order 1 is 0."""
+    try:
+        with np.errstate(all="ignore"):
+            inputs = [next(iter(each.inputs().values())) for each in (plainer, case)]
+    except ValueError:
+        return False
+    return bool(np.any(inputs[1]) and not np.any(inputs[0]))
 
 
 Change = tuple[Callable[[Case], str], Callable[[Case], "Case | None"]]

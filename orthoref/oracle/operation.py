@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle.battery import Levels
-from orthoref.oracle.lift import Lifted
+from orthoref.oracle.cases import Companion
+from orthoref.oracle.lift import Lifted, lift
 from orthoref.oracle.precision import Precision
 
 Data = Mapping[str, Lifted]
@@ -171,8 +172,19 @@ class Operation:
     outside : callable
         ``outside(inputs, claimed)``: why there is nothing to judge at an input, or nothing.
     companions : callable
-        ``companions(claimed)``: (co)tangents that belong to the first input, by name, and the shape that each is like:
-        see :func:`orthoref.oracle.cases.cotangent`. Inputs that it leaves out are not given.
+        ``companions(claimed)``: (co)tangents that belong to the first input, by name, and the shape that each is like,
+        with the names of those that it belongs to beside: see :func:`orthoref.oracle.cases.cotangent`, or a function
+        that takes its place. Inputs that it leaves out are not given.
+    size : callable
+        ``size(claimed)``: factor on the first input of every case.
+    vectors : tuple of str
+        Inputs and outputs of shape (..., n); the oracle has them as columns (..., n, 1).
+    random : bool
+        A port may return something else for the same input: the laws about equal bits are not tried.
+    complexes : callable
+        ``complexes(claimed)``: outputs that are complex where the first input is real.
+    shown : callable
+        ``shown(claimed, levels)``: what of the levels a claim leaves, and what draws its inputs.
     levels : Levels
         Of the factors of an input, what a conformance run shows: see :mod:`orthoref.oracle.battery`.
     limit : float
@@ -201,8 +213,13 @@ class Operation:
     dtypes: tuple[str, ...] = ("float32", "float64", "complex64", "complex128")
     unit: str = ""
     optional: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+    random: bool = False
+    complexes: Callable[[Any], tuple[str, ...]] = lambda claimed: ()
+    shown: Callable[[Any, Levels], Levels] = lambda claimed, levels: levels
     outside: Callable[..., str] = lambda inputs, claimed: ""
-    companions: Callable[[Any], dict[str, str]] = lambda claimed: {}
+    companions: Callable[[Any], Mapping[str, Companion]] = lambda claimed: {}
+    size: Callable[[Any], float] = lambda claimed: 1.0
     jvp: Callable[..., Any] | None = None
     vjp: Callable[..., Any] | None = None
     condition: Callable[..., Any] | None = None
@@ -210,3 +227,13 @@ class Operation:
     hazards: Callable[..., Sequence[str]] = lambda claimed, precision: ()
     enclosure: Callable[..., Any] | None = None
     laws: tuple[Law, ...] = ()
+
+    def lift(self, name: str, x: Any) -> Lifted:
+        """An input or output."""
+        return lift(name, x, vector=name in self.vectors)
+
+    def asked(self, claimed: Any, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the outputs as a port returns them, of inputs as it takes them."""
+        columns = [(*shape, 1) if name in self.vectors else shape for name, shape in inputs.items()]
+        found = self.shapes(claimed, *columns)
+        return {name: shape[:-1] if name in self.vectors else shape for name, shape in found.items()}

@@ -186,7 +186,10 @@ class Report:
         }.get(self.status, "")
         plain = [each.case for each in self.narrowed if not self._near(each.case)]
         in_range = plain if len(self.near_failed) == len(self.failed) else []  # found when it was made plainer
-        found = [said, self.where, *map(str, self.narrowed), *(f"fails in range, too: {case.id}" for case in in_range)]
+        # others need to be as small as they are
+        anywhere = any(each.repeated and not each.needs for each in self.narrowed)
+        needs = [each for each in self.narrowed if not (anywhere and each.repeated)]
+        found = [said, self.where, *map(str, needs), *(f"fails in range, too: {case.id}" for case in in_range)]
         return [line for line in dict.fromkeys(found) if line]
 
     @property

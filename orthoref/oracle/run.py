@@ -36,10 +36,11 @@ class Called:
     before: dict[str, Lifted]
     returned: dict[str, Any]
     outputs: dict[str, Lifted]
+    vectors: tuple[str, ...] = field(default=(), kw_only=True)
 
     def again(self) -> dict[str, Lifted]:
         """The outputs as they are now."""
-        return {name: lift(name, x) for name, x in self.returned.items()}
+        return {name: lift(name, x, vector=name in self.vectors) for name, x in self.returned.items()}
 
 
 class Raised(Exception):
@@ -105,12 +106,15 @@ class Run:
 
     def give(self, case: Case) -> tuple[dict[str, Any], dict[str, Lifted]]:
         """Inputs as the port takes them, and lifted: it is judged on what it was given (XLA flushes subnormals)."""
-        given = {name: x if self.convert is None else self.convert(x) for name, x in case.inputs().items()}
-        before = {name: lift(name, x) for name, x in given.items()}
+        made = case.inputs()
+        given = {name: x if self.convert is None else self.convert(x) for name, x in made.items()}
+        before = {name: self.row.lift(name, x) for name, x in given.items()}
         for name, x in before.items():
-            if x.dtype != case.dtype:
+            real = made[name].dtype.kind == "c" and not case.dtype.startswith("complex")
+            wanted = made[name].dtype.name if real else case.dtype  # a complex matrix of real parameters
+            if x.dtype != wanted:
                 hint = " (jax.config.update('jax_enable_x64', True)?)" if compat.is_jax_array(given[name]) else ""
-                raise ValueError(f"convert made {x.dtype} of a {case.dtype} input{hint}")
+                raise ValueError(f"convert made {x.dtype} of a {wanted} input{hint}")
         return given, before
 
     def call(self, given: dict[str, Any], before: dict[str, Lifted]) -> Called:
@@ -123,7 +127,8 @@ class Run:
             raise Raised.by(error) from None
         try:
             returned = outputs(result, self.order, self.row)
-            return Called(given, before, returned, {name: lift(name, x) for name, x in returned.items()})
+            lifted = {name: self.row.lift(name, x) for name, x in returned.items()}
+            return Called(given, before, returned, lifted, vectors=self.row.vectors)
         except Exception as error:  # foreign arrays
             text = str(error) if isinstance(error, (TypeError, ValueError)) else described(error)
             raise Raised(text, type(error).__name__, unusable=True) from None
@@ -201,7 +206,7 @@ def contract(called: Called, own_memory: bool) -> Iterator[str]:
     """Broken promises that every port makes: inputs untouched, array type and device kept, results in own memory."""
     for name, x in called.given.items():
         try:
-            unchanged = np.array_equal(lift(name, x).value, called.before[name].value)
+            unchanged = np.array_equal(lift(name, x, vector=name in called.vectors).value, called.before[name].value)
         except Exception:  # deleted, donated, reshaped
             unchanged = False
         if not unchanged:

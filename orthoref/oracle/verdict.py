@@ -13,6 +13,8 @@ from orthoref.oracle.explain import explain, member
 from orthoref.oracle.operation import Data, Operation, Ratio
 from orthoref.oracle.precision import Precision
 
+COMPLEX = {"float32": "complex64", "float64": "complex128"}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -116,7 +118,7 @@ def judge(
     limit = row.limit if limit is None else limit
     for name, x in inputs.items():
         require_finite(name, x.value)
-    faults = dtype_faults(inputs, outputs, also)
+    faults = dtype_faults(inputs, outputs, also, row.complexes(claimed))
     shapes = row.shapes(claimed, *(inputs[name].value.shape for name in row.inputs if name in inputs))
     misfits = [
         f"{name} has shape {x.value.shape}, not {shapes[name]}"
@@ -157,13 +159,20 @@ def explained(
     return replace(verdict, reasons=reasons, key=key)
 
 
-def dtype_faults(inputs: Data, outputs: Data, also: str = "") -> list[str]:
-    """Results have the dtype of the input, or the one that they are computed in; nested lists have none."""
+def dtype_faults(inputs: Data, outputs: Data, also: str = "", complexes: tuple[str, ...] = ()) -> list[str]:
+    """Results have the dtype of the input, or the one that they are computed in; nested lists have none.
+
+    ``complexes`` are those that are complex where the input is real.
+    """
     given = next((x.dtype for x in inputs.values() if x.dtype), None)
+
+    def wanted(name: str, dtype: str | None) -> str | None:
+        return COMPLEX.get(dtype or "", dtype) if name in complexes else dtype
+
     return [
         f"{name} has dtype {x.dtype}, the input {given}"
         for name, x in outputs.items()
-        if None not in (x.dtype, given) and x.dtype not in (given, also)
+        if None not in (x.dtype, given) and x.dtype not in (wanted(name, given), wanted(name, also))
     ]
 
 

@@ -34,6 +34,7 @@ class Failure:
     format: str
     size: int
     frames: bool = False  # the points have orthonormal columns
+    vectors: tuple[str, ...] = ()
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -112,9 +113,13 @@ def _most_telling(failures: Sequence[Failure], group: Sequence[int]) -> int:
 def _distinct(failure: Failure) -> float:
     """Number of clusters of the singular values, above a thousandth of the largest, of the worst member.
 
-    Of points with orthonormal columns, where that says nothing, with what else is given beside them, and few zeros.
+    Of points with orthonormal columns, where that says nothing, with what else is given beside them, and few zeros; of
+    a vector the entries.
     """
-    inputs = [x.value for x in _worst(failure)[0].values()]
+    given = _worst(failure)[0]
+    inputs = [x.value for x in given.values()]
+    if next(iter(given)) in failure.vectors:
+        return _separate(np.sort(np.abs(inputs[0]), axis=None)[::-1])
     found = _clusters(inputs[0])
     if not failure.frames or any(x.shape[:-1] != inputs[0].shape[:-1] for x in inputs):
         return found
@@ -125,7 +130,10 @@ def _distinct(failure: Failure) -> float:
 
 def _clusters(a: np.ndarray) -> int:
     a = ldexp(a, -exponent_of(a))  # LAPACK fails on matrices of subnormal numbers
-    s = np.linalg.svd(a, compute_uv=False)
+    return _separate(np.linalg.svd(a, compute_uv=False))
+
+
+def _separate(s: np.ndarray) -> int:
     s = s[s > 1e-3 * np.max(s, initial=0.0)]
     return int(np.sum(s[:-1] > s[1:] * 1.01))
 
@@ -138,7 +146,8 @@ def _telling(failures: Sequence[Failure]) -> list[int]:
     """A tall, a wide and a square one of moderate size: enough singular values to tell mistakes apart."""
     groups: dict[int, list[int]] = {}
     for i, failure in enumerate(failures):
-        m, n = next(iter(failure.inputs.values())).value.shape[-2:]
+        arrays = {**failure.inputs, **failure.outputs}
+        m, n = next((x.value.shape[-2:] for name, x in arrays.items() if name not in failure.vectors), (0, 0))
         if failure.measured and min(m, n) > 1:
             groups.setdefault((m > n) - (m < n), []).append(i)
     return [_most_telling(failures, group) for group in groups.values()]

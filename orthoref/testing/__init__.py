@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orthoref.testing._assertions import assert_orthonormal as assert_orthonormal
     from orthoref.testing._assertions import assert_polar as assert_polar
     from orthoref.testing._assertions import assert_vjp as assert_vjp
+    from orthoref.testing._constructors import assert_orthogonal_constructor as assert_orthogonal_constructor
     from orthoref.testing._geometry import assert_gradient as assert_gradient
     from orthoref.testing._geometry import assert_haar as assert_haar
     from orthoref.testing._geometry import assert_hessian as assert_hessian
@@ -34,14 +35,16 @@ GEOMETRY = (
     "assert_tangent",
     "assert_transport",
 )
+CONSTRUCTORS = ("assert_orthogonal_constructor",)
 STEPS = ("assert_step",)
 MODULES = ("asv", "strategies")
-__all__ = [*JUDGING, *GEOMETRY, *STEPS, *MODULES]
 _HOME = {
     **dict.fromkeys(JUDGING, "_assertions"),
     **dict.fromkeys(GEOMETRY, "_geometry"),
+    **dict.fromkeys(CONSTRUCTORS, "_constructors"),
     **dict.fromkeys(STEPS, "_steps"),
 }
+__all__ = [*JUDGING, *GEOMETRY, *CONSTRUCTORS, *STEPS, *MODULES]
 
 
 def __getattr__(name: str) -> Any:

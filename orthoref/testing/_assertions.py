@@ -11,7 +11,7 @@ from orthoref.errors import NotJudged, PortFailure
 from orthoref.oracle.lift import Lifted, lift
 from orthoref.oracle.newton_schulz.row import ROW as NEWTON_SCHULZ
 from orthoref.oracle.operation import Operation
-from orthoref.oracle.operations import DERIVATIVES, OPERATIONS
+from orthoref.oracle.operations import ROWS
 from orthoref.oracle.orthonormal.row import ROW as ORTHONORMAL
 from orthoref.oracle.polar.row import ROW as POLAR
 from orthoref.oracle.precision import precision_of
@@ -184,15 +184,17 @@ def assert_vjp(
     Parameters
     ----------
     operation : str
-        "polar" or "newton_schulz".
-    a : array of shape (..., m, n)
-        The point, anything that :func:`assert_polar` takes.
+        "polar", "newton_schulz", or one of several inputs: "stiefel.project", "stiefel.gradient",
+        "stiefel.retract_qr", "stiefel.retract_polar", "stiefel.retract_cayley", "stiefel.exp".
+    a : array of shape (..., m, n), or a tuple of arrays
+        The point, anything that :func:`assert_polar` takes; of several inputs all of them: ``(x, v)``.
     cotangents : array, sequence of arrays and None, or dict
         One for each output, in order or by name: ``(u_bar, h_bar)``, ``{"h_bar": h_bar}``, or a single array for the
         first. What is None or left out is not differentiated.
-    a_bar : array of shape (..., m, n)
+    a_bar : array of shape (..., m, n), or a tuple of arrays
         The adjoint of the derivative, for the real inner product Re tr(X^H Y): what torch returns, the conjugate of
-        what JAX returns for conjugated cotangents.
+        what JAX returns for conjugated cotangents. Of several inputs one for each, ``(x_bar, v_bar)``; None for x_bar
+        where it is not computed. They are judged as far as directions along the tangent bundle see them, (SR-REDUCED).
     precision, recreate
         As in :func:`assert_polar`.
     limit : float, optional
@@ -200,6 +202,7 @@ def assert_vjp(
         "polar", 4 for "newton_schulz".
     **claims
         "polar": ``side``. "newton_schulz": ``schedule``, ``steps``, ``normalize``, ``eps``, ``eps_rule``, ``scale``.
+        "stiefel.gradient", "stiefel.exp": ``metric``.
 
     Raises
     ------
@@ -215,12 +218,13 @@ def assert_vjp(
     Notes
     -----
     The exact derivative is found in float64, for float64 results in fixed point of 120 bits. The unit is equation
-    (DERIVATIVE-UNIT), for "newton_schulz" equation (SWEEP).
+    (DERIVATIVE-UNIT), for "newton_schulz" equation (SWEEP), for "stiefel" equation (SR-DERIVATIVE-UNIT).
     """
     __tracebackhide__ = True
-    row = _derivative(operation, "vjp")
-    given = _named("cotangents", cotangents, row.inputs[1:])
-    _assert_derivative(row, given, {"a": a, **given}, {"a_bar": a_bar}, claims, precision, limit, recreate)
+    row, points = _derivative(operation, "vjp", a)
+    given = _named("cotangents", cotangents, row.inputs[len(points) :])
+    found = {row.outputs[0]: a_bar} if len(points) == 1 else _named("a_bar", a_bar, row.outputs)
+    _assert_derivative(row, given, {**points, **given}, found, claims, precision, limit, recreate)
 
 
 def assert_jvp(
@@ -240,8 +244,9 @@ def assert_jvp(
     ----------
     operation, a, precision, limit, recreate, **claims
         As in :func:`assert_vjp`.
-    a_dot : array of shape (..., m, n)
-        The direction.
+    a_dot : array of shape (..., m, n), or a tuple of arrays
+        The direction; of several inputs one for each, ``(x_dot, v_dot)``, along the tangent bundle:
+        X^H X_dot skew-Hermitian and, where V is tangent, X_dot^H V + X^H V_dot, too.
     tangents : array, sequence of arrays and None, or dict
         One for each output, in order or by name: ``(u_dot, h_dot)``, ``{"h_dot": h_dot}``, or a single array for the
         first.
@@ -252,9 +257,11 @@ def assert_jvp(
         As :func:`assert_vjp`.
     """
     __tracebackhide__ = True
-    row = _derivative(operation, "jvp")
+    row, points = _derivative(operation, "jvp", a)
+    names = row.inputs[len(points) :]
+    directions = {names[0]: a_dot} if len(names) == 1 else _all("a_dot", a_dot, names)
     given = _named("tangents", tangents, row.outputs)
-    _assert_derivative(row, given, {"a": a, "a_dot": a_dot}, given, claims, precision, limit, recreate)
+    _assert_derivative(row, given, points | directions, given, claims, precision, limit, recreate)
 
 
 def _assert_derivative(
@@ -270,10 +277,20 @@ def _assert_derivative(
     _assert(row, inputs, outputs, row.claim(**claims), precision, _limit(row, limit), recreate, caller)
 
 
-def _derivative(operation: str, kind: str) -> Operation:
-    if operation not in OPERATIONS:
-        raise ValueError(f"operation={operation!r} is not one of {', '.join(OPERATIONS)}")
-    return DERIVATIVES[f"{operation}_{kind}"]
+def _derivative(operation: str, kind: str, a: Any) -> tuple[Operation, dict[str, Any]]:
+    """The row, and the inputs of the operation by name."""
+    able = [name for name in ROWS if f"{name}_vjp" in ROWS]
+    if operation not in able:
+        raise ValueError(f"operation={operation!r} is not one of {', '.join(able)}")
+    names = ROWS[operation].inputs
+    return ROWS[f"{operation}_{kind}"], {names[0]: a} if len(names) == 1 else _all("a", a, names)
+
+
+def _all(argument: str, values: Any, names: Sequence[str]) -> dict[str, Any]:
+    """As many arrays as names."""
+    if not isinstance(values, (tuple, list)) or len(values) != len(names):
+        raise ValueError(f"{argument} must be {len(names)} arrays: {', '.join(names)}")
+    return dict(zip(names, values, strict=True))
 
 
 def _limit(row: Operation, limit: float | None) -> float:
@@ -320,8 +337,9 @@ def _assert(
     data, results = ({name: lift(name, x) for name, x in arrays.items()} for arrays in (inputs, outputs))
     stored = next((x.dtype for x in (*results.values(), *data.values()) if x.dtype), "float64")
     for name, like in row.companions(claimed).items():
-        *batch, m, n = data["a"].value.shape
-        expected = (*batch, *{"input": (m, n), "right": (n, n), "left": (m, m)}[like])
+        *batch, m, n = data[row.inputs[0]].value.shape
+        of = like[0] if isinstance(like, tuple) else str(like)
+        expected = (*batch, *{"right": (n, n), "left": (m, m)}.get(of, (m, n)))
         if data[name].value.shape != expected:
             raise ValueError(f"{name} has shape {data[name].value.shape}, not {expected}")
     if precision is not None:  # dtypes may then differ

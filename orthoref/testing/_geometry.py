@@ -43,15 +43,18 @@ def assert_tangent(
     _assert(TANGENT, {"x": x}, {"v": v}, None, precision, limit, recreate, "assert_tangent")
 
 
-def assert_projection(project: Port, **options: Any) -> None:
+def assert_projection(project: Port, *, vjp: Port | None = None, jvp: Port | None = None, **options: Any) -> None:
     """Assert that project(x, v) is the orthogonal projection onto the tangent space: V - X herm(X^H V).
 
     Parameters
     ----------
     project : callable
+    vjp, jvp : callables, optional
+        Its derivatives, judged beside it: ``vjp(x, v, u_bar) -> (x_bar, v_bar)``, ``jvp(x, v, x_dot, v_dot)``. Those
+        that a framework makes are judged by ``derivative="torch"`` or "jax", in place of the function itself.
     **options
         Of :func:`orthoref.conformance.check`: ``dtypes``, ``shapes``, ``convert``, ``skip``, ``battery``
-        (here "quick" by default), ``precision``, ``limit``, ``seed``.
+        (here "quick" by default), ``precision``, ``limit``, ``seed``, ``derivative``, ``kind``.
 
     Raises
     ------
@@ -65,10 +68,13 @@ def assert_projection(project: Port, **options: Any) -> None:
     That it is idempotent, self-adjoint, and has the right range and null space follows from its values.
     """
     __tracebackhide__ = True
-    _check("assert_projection", project, "stiefel.project", options)
+    _check("assert_projection", project, "stiefel.project", options, vjp, jvp)
 
 
-def assert_gradient(gradient: Port, *, metric: str | float = "euclidean", **options: Any) -> None:
+def assert_gradient(
+    gradient: Port, *, metric: str | float = "euclidean", vjp: Port | None = None, jvp: Port | None = None,
+    **options: Any,
+) -> None:  # fmt: skip
     """Assert that gradient(x, egrad) is the Riemannian gradient: <grad, V>_g = Re<egrad, V> for every tangent V.
 
     Parameters
@@ -76,6 +82,8 @@ def assert_gradient(gradient: Port, *, metric: str | float = "euclidean", **opti
     gradient : callable
     metric : str or float
         "euclidean", "canonical", or alpha > -1 of the family of metrics.
+    vjp, jvp : callables, optional
+        As in :func:`assert_projection`; they take no metric.
     **options
         As in :func:`assert_projection`.
 
@@ -85,7 +93,7 @@ def assert_gradient(gradient: Port, *, metric: str | float = "euclidean", **opti
         As :func:`assert_projection`.
     """
     __tracebackhide__ = True
-    _check("assert_gradient", gradient, "stiefel.gradient", {"metric": metric, **options})
+    _check("assert_gradient", gradient, "stiefel.gradient", {"metric": metric, **options}, vjp, jvp)
 
 
 def assert_hessian(hessian: Port, *, metric: str | float = "euclidean", **options: Any) -> None:
@@ -109,7 +117,14 @@ def assert_hessian(hessian: Port, *, metric: str | float = "euclidean", **option
 
 
 def assert_retraction(
-    retract: Port, *, order: int = 1, metric: str | float = "euclidean", kind: Kind = "any", **options: Any
+    retract: Port,
+    *,
+    order: int = 1,
+    metric: str | float = "euclidean",
+    kind: Kind = "any",
+    vjp: Port | None = None,
+    jvp: Port | None = None,
+    **options: Any,
 ) -> None:
     """Assert that retract(x, v) is a retraction, of this order for this metric, or that it is a certain one.
 
@@ -123,6 +138,8 @@ def assert_retraction(
     kind : {"any", "qr", "polar", "cayley", "exp"}
         ``"any"`` is judged by what makes it a retraction: on the manifold, R(x, 0) = x, dR(x, 0) = identity, slopes.
         The others by their values, ``"exp"`` by that of the metric.
+    vjp, jvp : callables, optional
+        As in :func:`assert_projection`, for a kind that has a definite derivative: not "any".
     **options
         As in :func:`assert_projection`.
 
@@ -134,11 +151,13 @@ def assert_retraction(
     __tracebackhide__ = True
     named = {"qr": "stiefel.retract_qr", "polar": "stiefel.retract_polar", "cayley": "stiefel.retract_cayley"}
     if kind == "any":
+        if vjp is not None or jvp is not None:
+            raise ValueError("vjp= and jvp= need a kind= of retraction whose derivative they are")
         _check("assert_retraction", retract, "stiefel.retract", {"order": order, "metric": metric, **options})
     elif kind == "exp":
-        _check("assert_retraction", retract, "stiefel.exp", {"metric": metric, **options})
+        _check("assert_retraction", retract, "stiefel.exp", {"metric": metric, **options}, vjp, jvp)
     elif kind in named:
-        _check("assert_retraction", retract, named[kind], options)
+        _check("assert_retraction", retract, named[kind], options, vjp, jvp)
     else:
         raise ValueError(f"kind={kind!r} is not one of any, {', '.join(named)}, exp")
 
@@ -230,9 +249,13 @@ def assert_haar(x: Any, *, special: bool = False, false_alarm: float = 1e-6) -> 
         )
 
 
-def _check(caller: str, port: Port, operation: str, options: dict[str, Any]) -> None:
+def _check(caller: str, port: Port, operation: str, options: dict[str, Any], vjp: Port | None = None,
+           jvp: Port | None = None) -> None:  # fmt: skip
+    """The port, and its derivatives if they are given."""
     __tracebackhide__ = True
     given: dict[str, Any] = {"battery": "quick", "progress": False, **options}
-    report = conformance.check(port, operation, **given)
-    if not report.holds:
-        raise PortFailure(f"orthoref.testing.{caller}: {report.text()}")
+    for function, row in ((port, operation), (vjp, f"{operation}_vjp"), (jvp, f"{operation}_jvp")):
+        if function is not None:
+            report = conformance.check(function, row, **given)
+            if not report.holds:
+                raise PortFailure(f"orthoref.testing.{caller}: {report.text()}")

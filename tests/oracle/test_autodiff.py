@@ -135,6 +135,33 @@ def test_jvp(mode, shape, dtype, name):
         assert near(backend.to_numpy(tangent), exact)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("mode", EVERY)
+def test_several_inputs(mode, dtype):
+    """A B^H: A_bar = Y_bar B, B_bar = Y_bar^H A; of an input that the result does not depend on, zero."""
+    backend, a, b, _, _ = setting(mode, (2, 3, 3), dtype, "A B")
+    y, e, f = (gaussian((2, 3, 3), dtype, seed) for seed in (5, 6, 7))
+
+    def ct(x):
+        return x.swapaxes(-1, -2).conj()
+
+    def port(a, b):
+        return a @ ct(b)
+
+    found = derivative(port, mode, "vjp", inputs=2)(*map(backend.asarray, (a, b, y)))
+    assert all(near(backend.to_numpy(x), z) for x, z in zip(found, (y @ b, ct(y) @ a), strict=True))
+    dot = derivative(port, mode, "jvp", inputs=2)(*map(backend.asarray, (a, b, e, f)))
+    assert near(backend.to_numpy(dot), e @ ct(b) + a @ ct(f))
+    found = derivative(lambda a, b: a + a, mode, "vjp", inputs=2)(*map(backend.asarray, (a, b, y)))
+    assert near(backend.to_numpy(found[0]), 2 * y) and not backend.to_numpy(found[1]).any()
+
+
+def test_a_second_derivative_of_several_inputs():
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="no vjp_jvp of a function of 2 inputs"):
+        derivative(len, "torch", "vjp_jvp", inputs=2)
+
+
 @pytest.mark.parametrize(("shape", "dtype"), SHAPES, ids=str)
 @pytest.mark.parametrize("mode", MODES)
 def test_derivative_of_the_vjp(mode, shape, dtype):

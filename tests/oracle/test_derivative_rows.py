@@ -17,7 +17,7 @@ from orthoref.oracle import cases
 from orthoref.oracle.dual import real_inner
 from orthoref.oracle.fixed import Fixed, rounded
 from orthoref.oracle.lift import lift
-from orthoref.oracle.operations import DERIVATIVES, GEOMETRY, OPERATIONS, ROWS
+from orthoref.oracle.operations import CONSTRUCTORS, DERIVATIVES, GEOMETRY, OPERATIONS, ROWS, TANGENT_MAPS
 from orthoref.oracle.polar.derivative_ratios import PolarDerivative
 from orthoref.oracle.polar.derivative_ratios import truths as polar_truths
 from orthoref.oracle.precision import PRECISIONS, precision_of
@@ -514,7 +514,7 @@ def test_unknown_claims_are_refused():
         conformance.check(lambda a: a, "polar", **of_torch(kind="hvp"))
     with pytest.raises(ValueError, match="is not one of"):
         conformance.check(lambda a: a, "qr_vjp", progress=False)
-    assert set(ROWS) == set(OPERATIONS) | set(DERIVATIVES) | set(GEOMETRY)
+    assert set(ROWS) == {*OPERATIONS, *DERIVATIVES, *GEOMETRY, *TANGENT_MAPS, *CONSTRUCTORS}
 
 
 @pytest.mark.exhaustive

@@ -129,6 +129,15 @@ def test_what_fails_in_range_when_it_is_made_plainer_fails(reports):
     assert "in range, too" not in both.text()  # it is among the findings
 
 
+def test_what_the_smallest_case_needs_is_not_said_where_another_needs_nothing(reports):
+    case = reports["FAILS"].outcomes[0].case
+    needy, plain, lucky = Narrowed(case, ("for complex dtypes",)), Narrowed(case, ()), Narrowed(case, (), False)
+    for narrowed, said in (([needy], True), ([needy, lucky], True), ([needy, plain], False)):
+        text = replace(reports["FAILS"], narrowed=narrowed).text()
+        assert ("fails only for complex dtypes: with this changed" in text) == said
+        assert ("holds when it is asked again" in text) == (lucky in narrowed)
+
+
 @pytest.mark.exhaustive
 def test_a_lost_conjugate_is_not_excused_by_the_cases_that_were_drawn():
     """All four complex cases that are drawn are near the limits: no excuse for a lost conjugate."""

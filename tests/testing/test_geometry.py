@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from backends import TORCH
+from meta import wrong_stiefel_backward as backward
 from meta import wrong_stiefel_ports as ports
 
 from orthoref import OutsideDomain, testing
@@ -13,6 +14,9 @@ from orthoref.oracle import cases
 
 FEW = {"shapes": [(5, 3), (3, 3)], "dtypes": ["float64", "complex128"], "max_cases": 2,
        "skip": ["repeatable", "kept", "history", "threads", "every call"]}  # fmt: skip
+
+
+ONE = {"shapes": [(4, 2)], "dtypes": ["complex128"], "max_cases": 1, "skip": [*FEW["skip"], "own memory"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,6 +112,25 @@ def test_the_order_of_a_retraction_is_a_law():
         testing.assert_retraction(whole(ports.cayley_small), order=2, **few)
     with pytest.raises(PortFailure, match=r"derivative at zero is V \+ X X\^H V"):
         testing.assert_retraction(whole(ports.along_both(ports.polar)), **few)
+
+
+def test_derivatives_beside_the_function():
+    qr, forward = backward.unchecked(backward.qr), backward.unchecked(backward.qr_jvp)
+    testing.assert_retraction(whole(ports.qr_fixed), kind="qr", vjp=qr, jvp=forward, **ONE)
+    testing.assert_projection(whole(ports.euclidean), vjp=backward.unchecked(backward.project), **ONE)
+    with pytest.raises(ValueError, match="vjp= and jvp= need a kind="):
+        testing.assert_retraction(ports.qr_fixed, vjp=qr)
+
+
+@pytest.mark.parametrize(("name", "port", "options", "words"), [
+    ("retraction", ports.qr_fixed, {"kind": "qr", "vjp": backward.polar}, "derivative of the polar retraction"),
+    ("retraction", ports.qr_fixed, {"kind": "qr", "jvp": backward.polar_jvp}, "derivative of the polar retraction"),
+    ("gradient", ports.canonical_gradient, {"metric": "canonical", "vjp": backward.gradient}, "for the Euclidean"),
+])  # fmt: skip
+def test_wrong_derivatives_beside_the_function(name, port, options, words):
+    options = {key: backward.unchecked(value) if callable(value) else value for key, value in options.items()}
+    with pytest.raises(PortFailure, match=words):
+        getattr(testing, f"assert_{name}")(whole(port), **options, **(ONE | {"max_cases": 2}))  # the first has V = 0
 
 
 def test_options_are_checked():

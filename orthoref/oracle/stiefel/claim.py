@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, field
+from math import inf, nan
 from typing import Any
 
 from orthoref.oracle.operation import Claim
@@ -29,17 +29,52 @@ def weight(name: str | float) -> float:
     return METRICS[name] if isinstance(name, str) else 1 / (2 * (name + 1))
 
 
+def scale(word: Any) -> float:
+    """C of the manifold X^H X = c^2 I."""
+    try:
+        number = float(word)
+    except (TypeError, ValueError):
+        number = nan
+    if not 0 < number < inf or isinstance(word, bool):
+        raise ValueError(f"scale={word!r} is not a positive number")
+    return number
+
+
 METRIC = Claim("metric", "euclidean", "euclidean, canonical, or alpha > -1", kind=metric)
+SCALE = Claim("scale", 1.0, "c of the manifold X^H X = c^2 I")
 ORDER = Claim("order", 1, "order of the retraction for the metric: 1 or 2", kind=int)
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Points:
+    """A map without options, on X^H X = scale^2 I; the retractions that are first order for every metric have none."""
+
+    scale: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", scale(self.scale))
+
+    @property
+    def c(self) -> float:
+        """Of (SR-METRIC)."""
+        return 1.0
+
+    def said(self) -> list[str]:
+        """What is claimed, in words."""
+        return [] if self.scale == 1 else [f"scale={self.scale:g}"]
+
+    def __str__(self) -> str:
+        return ", ".join(self.said()) or "no options"
+
+
+@dataclass(frozen=True)
+class Geometry(Points):
     """A metric; ``c`` is its weight."""
 
     metric: str | float = "euclidean"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "metric", metric(self.metric))
 
     @property
@@ -47,8 +82,9 @@ class Geometry:
         """Of (SR-METRIC)."""
         return weight(self.metric)
 
-    def __str__(self) -> str:
-        return f"metric={self.metric}"
+    def said(self) -> list[str]:
+        """What is claimed, in words."""
+        return [f"metric={self.metric}", *super().said()]
 
 
 @dataclass(frozen=True)
@@ -62,15 +98,6 @@ class Retraction(Geometry):
         if self.order not in (1, 2) or isinstance(self.order, bool):
             raise ValueError(f"order={self.order!r} is not 1 or 2")
 
-    def __str__(self) -> str:
-        return f"order={self.order}, metric={self.metric}"
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """A map without options; the retractions that are first order for every metric, and their relatives."""
-
-    c: float = 1.0
-
-    def __str__(self) -> str:
-        return "no options"
+    def said(self) -> list[str]:
+        """What is claimed, in words."""
+        return [f"order={self.order}", *super().said()]

@@ -22,14 +22,17 @@ WINDOW = {"float64": 0.1, "float32": 0.5}  # what terms of higher order, and rou
 
 
 def called(run: Run, x: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """R(X, V) of the port."""
-    given = {name: y if run.convert is None else run.convert(y) for name, y in (("x", x), ("v", v))}
+    """R(X, V) of the port, on X^H X = I."""
+    c = run.claimed.scale
+    arrays = ((name, (c * y).astype(y.dtype)) for name, y in (("x", x), ("v", v)))
+    given = {name: y if run.convert is None else run.convert(y) for name, y in arrays}
     before = {name: lift(name, y) for name, y in given.items()}
-    return run.call(given, before).outputs["y"].value
+    return run.call(given, before).outputs["y"].value / c
 
 
-def _direction(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
+def _direction(case: Case, c: float) -> tuple[np.ndarray, np.ndarray, str]:
     x = case.matrix()
+    x = (x / c).astype(x.dtype)
     seed = dict(case.calls[0][1].options).get("seed", 0)
     v = cotangent(x, like="tangent", seed=seed + 11, dtype=case.dtype)
     return x, v, "float32" if case.dtype in ("float32", "complex64") else "float64"
@@ -37,7 +40,7 @@ def _direction(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
 
 def _distances(run: Run, case: Case, c: float) -> tuple[list[np.ndarray], np.ndarray, tuple[float, float]]:
     """|R(X, t V) - Exp(X, t V)| for two steps, and what rounding makes of it."""
-    x, v, format_ = _direction(case)
+    x, v, format_ = _direction(case, run.claimed.scale)
     wide = np.complex128 if np.iscomplexobj(x) else np.float64
     steps, found = STEP[format_], []
     for t in steps:
@@ -59,7 +62,7 @@ def slope(run: Run, case: Case, c: float) -> float:
 def first_order(run: Run, case: Case, other: Case) -> str:
     """R(X, t V) = X + t V + O(t^2)."""
     found = slope(run, case, run.claimed.c)
-    least = 2 - WINDOW[_direction(case)[2]]
+    least = 2 - WINDOW[_direction(case, run.claimed.scale)[2]]
     if found >= least:
         return ""
     return f"R(X, t V) leaves the curve X + t V like t^{found:.2f}, not t^2{_derivative(run, case)}"
@@ -69,7 +72,7 @@ def second_order(run: Run, case: Case, other: Case) -> str:
     """R(X, t V) = Exp(X, t V) + O(t^3), if that is claimed."""
     if run.claimed.order < 2:
         return ""
-    least = 3 - WINDOW[_direction(case)[2]]
+    least = 3 - WINDOW[_direction(case, run.claimed.scale)[2]]
     found = slope(run, case, run.claimed.c)
     if found >= least:
         return ""
@@ -102,7 +105,7 @@ def _candidates(x: np.ndarray, v: np.ndarray) -> Iterator[tuple[str, np.ndarray]
 
 def _derivative(run: Run, case: Case) -> str:
     """What the derivative at zero is in place of V, if that can be told."""
-    x, v, format_ = _direction(case)
+    x, v, format_ = _direction(case, run.claimed.scale)
     h, close = (2.0**-20, 1e-4) if format_ == "float64" else (2.0**-8, 3e-2)
     start = called(run, x, 0 * v)
     if np.any(norm(start - x) > 1e-3):

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from orthoref.oracle.derivative import Truth
-from orthoref.oracle.fixed import rounded
 from orthoref.oracle.operation import Data
-from orthoref.oracle.precision import PRECISIONS, Precision, precision_of
-from orthoref.oracle.residual import ct, inner, ldexp, norm, spectral_norm
+from orthoref.oracle.precision import PRECISIONS, Precision
+from orthoref.oracle.residual import ct, inner, norm, spectral_norm
 from orthoref.oracle.stiefel import truth as exact_
 from orthoref.oracle.stiefel.truth import lifted, scaled, skew
 
 Values = Mapping[str, np.ndarray]
 FAR = 100.0  # units of e by which a point or a tangent may miss its equation and still be judged
-PADE = 4.0  # rounding of the usual algorithm for exp, per unit of the norm of the exponent: (SR-UNIT-EXP)
+PADE = 4.0  # the limit times this is what the usual algorithms lose, per unit of the exponent: (SR-EXP-ERROR)
 TANGENT = ("v", "w")  # inputs that are tangent where a map needs it
 FREE = ("stiefel.project",)  # maps that need no tangent
 
@@ -212,14 +211,6 @@ def tangency(name: str, values: Values, u: np.ndarray) -> np.ndarray:
     """|herm(Y^H U)| at the point Y where U has to be tangent."""
     y = ENDS[name](values["x"], values["v"]) if name in ENDS else values["x"]
     return norm(exact_.herm(ct(y) @ u))
-
-
-def reference(name: str, claim: Callable[..., Any], *arrays: np.ndarray, **claims: Any) -> np.ndarray:
-    """The definition, rounded to the dtype of the input."""
-    order = INPUTS[name]
-    values = {each: np.asarray(x, np.result_type(x.dtype, np.float64)) for each, x in zip(order, arrays, strict=True)}
-    found = truths(name, values, claim(**claims), precision_of(arrays[0].dtype.name))[0][OUTPUT[name]]
-    return ldexp(rounded(found.value), found.exponent).astype(arrays[0].dtype)
 
 
 INPUTS = {

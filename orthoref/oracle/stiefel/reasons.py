@@ -395,7 +395,7 @@ def _transport(own: str, values: Mapping[str, np.ndarray], claimed: Any, truth: 
     y = OWN_POINT[own](x, v)
     yield "it is not projected: Y (X^H W) + (I - X X^H) W", y @ (ct(x) @ w) + w - x @ (ct(x) @ w)
     if own == "the derivative of the QR retraction":
-        yield from _transport_qr(x, v, w)
+        yield from transport_qr(x, v, w)
     if own == "the isometric transport of the Cayley retraction":
         n = len(x)
         whole = v @ ct(x) - x @ ct(v)
@@ -414,7 +414,8 @@ def _transport(own: str, values: Mapping[str, np.ndarray], claimed: Any, truth: 
 OWN_POINT = dict(zip(CARRIED, (exact.qr, exact.polar, exact.cayley, exact.cayley), strict=True))
 
 
-def _transport_qr(x: np.ndarray, v: np.ndarray, w: np.ndarray) -> Iterator[Mistake]:
+def transport_qr(x: np.ndarray, v: np.ndarray, w: np.ndarray) -> Iterator[Mistake]:
+    """Wrong parts of (SR-TRANSPORT-QR)."""
     q, _, over = exact.qr_factors(x + v)
     b = w @ over
     inside = ct(q) @ b

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from orthoref import stiefel
 from orthoref.oracle import derivative
 from orthoref.oracle.battery import Levels
 from orthoref.oracle.cases import TANGENTS
@@ -18,8 +19,9 @@ from orthoref.oracle.orthonormal.ratios import residuals
 from orthoref.oracle.precision import Precision, precision_of
 from orthoref.oracle.residual import inner, ldexp, norm, ratio
 from orthoref.oracle.stiefel import enclosure, inverse, laws, reasons
-from orthoref.oracle.stiefel.claim import METRIC, ORDER, Geometry, Nothing, Retraction
-from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, PADE, judgeable, made_safe, reference, tangency, truths
+from orthoref.oracle.stiefel.claim import METRIC, ORDER, SCALE, Geometry, Points, Retraction
+from orthoref.oracle.stiefel.ratios import INPUTS, OUTPUT, PADE, judgeable, made_safe, tangency, truths
+from orthoref.oracle.stiefel.scaled import on_scaled
 from orthoref.oracle.stiefel.truth import herm, scaled, skew
 
 LIMIT = 10.0
@@ -38,7 +40,7 @@ POINTS = Levels(
 )
 AMBIENT = ("generic", "tangent", "normal", "zero", "tiny", "huge", "transposed", "strided")
 STEPS = tuple(kind for kind in TANGENTS if kind not in ("tiny", "huge"))
-NEAR = ("generic", "vertical", "horizontal", "zero", "1e-8", "1e-4", "0.1", "transposed", "strided")
+NEAR = ("generic", "vertical", "horizontal", "zero", "1e-8", "1e-4", "0.01", "0.1", "transposed", "strided")
 TANGENT_CHECK = Check("tangent", "|herm(X^H {})|")
 ON_MANIFOLD = Check("orthonormal", "|I - Y^H Y|")
 
@@ -62,11 +64,11 @@ def measure(name: str, unit: str, inputs: Data, outputs: Data, claimed: Any, pre
         grid = np.sqrt(u.shape[-1] * u.shape[-2]) * np.ldexp(precision.tiny, -truth.exponent)[..., 0, 0]
         also = Measurement("tangent", f"{TANGENT_CHECK.text.format(output)} / ({unit})",
                            ratio(error, truth.unit + grid), limit, truth.unit + grid, False)  # fmt: skip
-    return _only(good, note, measured, [*measured.measurements, also])
+    return only(good, note, measured, [*measured.measurements, also])
 
 
 def _on_manifold(y: np.ndarray, precision: Precision, limit: float, unit: np.ndarray | float) -> Measurement:
-    """(R2), or in a larger unit, with a limit that zero does not pass."""
+    """(SR-ORTHONORMAL) with a limit that zero does not pass."""
     p, n = y.shape[-1], y.shape[-2]
     error, e = residuals(y, precision)["orthonormal"]
     e = np.maximum(e, unit)
@@ -76,7 +78,7 @@ def _on_manifold(y: np.ndarray, precision: Precision, limit: float, unit: np.nda
     )
 
 
-def _only(good: np.ndarray, note: str, measured: Measured, measurements: list[Measurement]) -> Measured:
+def only(good: np.ndarray, note: str, measured: Measured, measurements: list[Measurement]) -> Measured:
     """Members that are judged; the others hold."""
     kept = [replace(each, ratio=np.where(good, each.ratio, 0.0)) for each in measurements]
     notes = [f"{np.sum(~good)} of {good.size} not judged: {note}"] if note else []
@@ -97,7 +99,7 @@ def measure_retraction(inputs: Data, outputs: Data, claimed: Any, precision: Pre
         _on_manifold(y, precision, limit, e * (sqrt(p) + sqrt(2) * PADE * norm(v))),  # it may be an exponential map
         Measurement("fixed", f"|R(X, 0) - X| / ({unit})", ratio(moved, e * np.sqrt(p)), limit, e * np.sqrt(p), False),
     ]
-    return _only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)
+    return only(good, note, Measured([], np.full(good.shape, y.size > 0)), measurements)
 
 
 def outside(name: str, inputs: Data, claimed: Any) -> str:
@@ -114,8 +116,8 @@ def _truths(name: str, values: Any, claimed: Any, precision: Precision) -> Any:
     return truths(name, values, claimed, precision)
 
 
-def row(name: str, unit: str, kinds: tuple[str, ...], tangents: tuple[str, ...], claim: Callable[..., Any],
-        claims: tuple[Claim, ...] = ()) -> Operation:  # fmt: skip
+def row(name: str, ours: Callable[..., Any], unit: str, kinds: tuple[str, ...], tangents: tuple[str, ...],
+        claim: Callable[..., Any], claims: tuple[Claim, ...] = ()) -> Operation:  # fmt: skip
     """The row of a map with one definite value."""
     output, (_, *others) = OUTPUT[name], INPUTS[name]
     companions = {each: "tangent" if each in tangents else "input" for each in others}
@@ -124,8 +126,8 @@ def row(name: str, unit: str, kinds: tuple[str, ...], tangents: tuple[str, ...],
         name=name,
         inputs=INPUTS[name],
         outputs=(output,),
-        reference=partial(reference, name, claim),
-        claims=claims,
+        reference=ours,
+        claims=(*claims, SCALE),
         claim=claim,
         shapes=lambda claimed, x, *_: {output: tuple(x)},
         companions=lambda claimed: companions,
@@ -155,7 +157,7 @@ def measure_tangent(inputs: Data, outputs: Data, claimed: Any, precision: Precis
     text = f"|herm(X^H V)| / (({precision.unit(p, m=n)} + |X^H X - I|) |V|)"
     relative = unit / np.where(norm(v) > 0, norm(v), 1.0)
     found = Measurement("tangent", text, ratio(error, unit), limit, relative)
-    return _only(good, note, Measured([], np.full(good.shape, v.size > 0)), [found])
+    return only(good, note, Measured([], np.full(good.shape, v.size > 0)), [found])
 
 
 def _describe_tangent(inputs: Data, outputs: Data, claimed: Any, precision: Precision, failed: Any) -> list[str]:
@@ -183,23 +185,24 @@ TANGENT = Operation(
 
 SMALL = replace(POINTS, order=(1, 2, 3, 4, 5, 8, 9, 16, 17, 33), entries=2**12)
 
-ROWS = (
-    row("stiefel.project", "n eps |V|", AMBIENT, (), Nothing),
-    row("stiefel.gradient", "n eps |G| max(1, 1/c)", AMBIENT, (), Geometry, (METRIC,)),
-    row("stiefel.hessian", "n eps (|H| + |G| |V|)", ("generic", "zero", "transposed", "strided"), ("v",), Geometry,
-        (METRIC,)),
-    row("stiefel.retract_qr", "n eps sqrt(2) |X + V|/s_p", STEPS, ("v",), Nothing),
-    row("stiefel.retract_polar", "n eps |X + V|/s_p", STEPS, ("v",), Nothing),
-    row("stiefel.retract_cayley", "n eps (|2 X + Z| + 2 |M|) |M^-1|", STEPS, ("v",), Nothing),
-    replace(row("stiefel.exp", "n eps (sqrt(p) + 4 |S|)", STEPS, ("v",), Geometry, (METRIC,)),
-            levels=replace(SMALL, cotangent=STEPS)),
+_UNIT = (
+    row("stiefel.project", stiefel.project, "n eps |V|", AMBIENT, (), Points),
+    row("stiefel.gradient", partial(stiefel.gradient, metric="euclidean"), "n eps |G| max(1, 1/c)", AMBIENT, (),
+        Geometry, (METRIC,)),
+    row("stiefel.hessian", partial(stiefel.hessian, metric="euclidean"), "n eps (|H| + |G| |V|)",
+        ("generic", "zero", "transposed", "strided"), ("v",), Geometry, (METRIC,)),
+    row("stiefel.retract_qr", stiefel.retract_qr, "n eps sqrt(2) |X + V|/s_p", STEPS, ("v",), Points),
+    row("stiefel.retract_polar", stiefel.retract_polar, "n eps |X + V|/s_p", STEPS, ("v",), Points),
+    row("stiefel.retract_cayley", stiefel.retract_cayley, "n eps (|2 X + Z| + 2 |M|) |M^-1|", STEPS, ("v",), Points),
+    replace(row("stiefel.exp", partial(stiefel.exp, metric="euclidean"), "n eps (sqrt(p) + 4 |S|)", STEPS, ("v",),
+                Geometry, (METRIC,)), levels=replace(SMALL, cotangent=STEPS)),
     *(
-        row(name, unit, STEPS, ("v", "w"), Nothing)
-        for name, unit in (
-            ("stiefel.transport_qr", "n eps |W| (sqrt(2)/s_p + 9 |X + V|/s_p^2)"),
-            ("stiefel.transport_polar", "n eps |W| (1/s_p + 7 |X + V|/s_p^2)"),
-            ("stiefel.transport_cayley", "n eps |W| k(X, V)"),
-            ("stiefel.transport_isometric", "n eps |W| k(X, V)"),
+        row(name, ours, unit, STEPS, ("v", "w"), Points)
+        for name, ours, unit in (
+            ("stiefel.transport_qr", stiefel.transport_qr, "n eps |W| (sqrt(2)/s_p + 9 |X + V|/s_p^2)"),
+            ("stiefel.transport_polar", stiefel.transport_polar, "n eps |W| (1/s_p + 7 |X + V|/s_p^2)"),
+            ("stiefel.transport_cayley", stiefel.transport_cayley, "n eps |W| k(X, V)"),
+            ("stiefel.transport_isometric", stiefel.transport_isometric, "n eps |W| k(X, V)"),
         )
     ),
     *(
@@ -207,8 +210,8 @@ ROWS = (
             name=name,
             inputs=("x", "y"),
             outputs=("v",),
-            reference=partial(inverse.reference, name, claim),
-            claims=claims,
+            reference=ours,
+            claims=(*claims, SCALE),
             claim=claim,
             shapes=lambda claimed, x, *_: {"v": tuple(x)},
             companions=lambda claimed: {"y": "neighbour"},
@@ -222,19 +225,19 @@ ROWS = (
             unit="n eps",
             enclosure=enclosure.OF.get(name),
         )
-        for name, claim, claims in (
-            ("stiefel.inverse_retract_qr", Nothing, ()),
-            ("stiefel.inverse_retract_polar", Nothing, ()),
-            ("stiefel.inverse_retract_cayley", Nothing, ()),
-            ("stiefel.log", Geometry, (METRIC,)),
+        for name, ours, claim, claims in (
+            ("stiefel.inverse_retract_qr", stiefel.inverse_retract_qr, Points, ()),
+            ("stiefel.inverse_retract_polar", stiefel.inverse_retract_polar, Points, ()),
+            ("stiefel.inverse_retract_cayley", stiefel.inverse_retract_cayley, Points, ()),
+            ("stiefel.log", partial(stiefel.log, metric="euclidean"), Geometry, (METRIC,)),
         )
     ),
     Operation(
         name="stiefel.retract",
         inputs=("x", "v"),
         outputs=("y",),
-        reference=partial(reference, "stiefel.retract_polar", lambda **_: Nothing()),
-        claims=(METRIC, ORDER),
+        reference=partial(stiefel.retract, method="polar"),
+        claims=(METRIC, ORDER, SCALE),
         claim=Retraction,
         shapes=lambda claimed, x, *_: {"y": tuple(x)},
         companions=lambda claimed: {"v": "tangent"},
@@ -249,3 +252,4 @@ ROWS = (
         laws=laws.RETRACTION,
     ),
 )  # fmt: skip
+ROWS = tuple(map(on_scaled, _UNIT))

@@ -83,7 +83,7 @@ def qr_factors(a: Any) -> tuple[Any, Any, np.ndarray]:
         rest = ct(over) @ rounded(gram - ct(exact) @ exact) @ over
         half = np.eye(rest.shape[-1]) * 0.5
         exact = exact + Fixed.of(np.triu(rest, 1) + half * rest) @ exact
-    return _divided(a, exact, q, over), exact, over
+    return divided(a, exact, q, over), exact, over
 
 
 def polar(x: Any, v: Any) -> Any:
@@ -117,13 +117,13 @@ def cayley_parts(x: Any, v: Any) -> tuple[Any, Any, np.ndarray, Any]:
     m = np.eye(x.shape[-1]) - inside * 0.5 + ct(outside) @ outside * 0.25
     top = x * 2.0 + outside
     over = np.linalg.inv(rounded(m))
-    return _divided(top, m, rounded(top) @ over, over), m, over, outside
+    return divided(top, m, rounded(top) @ over, over), m, over, outside
 
 
 def transport_qr(x: Any, v: Any, w: Any) -> Any:
     """(SR-TRANSPORT-QR) (I - Y Y^H) B + Y rho(Y^H B), B = W R^-1."""
     y, r, over = qr_factors(x + v)
-    b = _divided(w, r, rounded(w) @ over, over)
+    b = divided(w, r, rounded(w) @ over, over)
     inside = ct(y) @ b
     lower, half = np.tril(np.ones(inside.shape[-2:]), -1), np.eye(inside.shape[-1])
     below = inside * lower
@@ -142,14 +142,14 @@ def transport_polar(x: Any, v: Any, w: Any) -> Any:
     def solve(r: np.ndarray) -> np.ndarray:
         return e @ ((ct(e) @ r @ e) / sums) @ ct(e)
 
-    turn: Any = solve(rounded(right))
+    turn: Any = skew(solve(rounded(right)))  # refinement leaves what is Hermitian
     if isinstance(right, Fixed):
         turn = Fixed.of(turn)
         for _ in range(SWEEPS):
             turn = turn + skew(solve(rounded(right - h @ turn - turn @ h)))
     over = (e / root[..., None, :]) @ ct(e)
     outside = w - u @ inside
-    return u @ turn + _divided(outside, h, rounded(outside) @ over, over)
+    return u @ turn + divided(outside, h, rounded(outside) @ over, over)
 
 
 def transport_cayley(x: Any, v: Any, w: Any) -> Any:
@@ -159,7 +159,7 @@ def transport_cayley(x: Any, v: Any, w: Any) -> Any:
     dz = w - x @ inside
     cross = ct(outside) @ dz
     top = dz - s @ (herm(cross) * 0.5 - skew(inside) * 0.5)
-    return _divided(top, m, rounded(top) @ over, over)
+    return divided(top, m, rounded(top) @ over, over)
 
 
 def transport_isometric(x: Any, v: Any, w: Any) -> Any:
@@ -197,7 +197,7 @@ def expm(k: Any) -> Any:
     for j in range(ORDER, 0, -1):
         coefficient *= j
         total = k @ total + one * coefficient
-    total = _over(total, coefficient)
+    total = over_number(total, coefficient)
     for _ in range(squarings):
         total = total @ total
     return total
@@ -216,7 +216,7 @@ def block_row(a: Any, b: Any) -> Any:
     return a @ np.eye(p, 2 * p) + b @ np.eye(p, 2 * p, p)
 
 
-def _over(x: Any, number: float) -> Any:
+def over_number(x: Any, number: float) -> Any:
     """X/number, 1/number to 100 bits."""
     if not isinstance(x, Fixed):
         return x / number
@@ -224,7 +224,7 @@ def _over(x: Any, number: float) -> Any:
     return x * (near + rounded(1.0 - near * number) / number)
 
 
-def _divided(a: Any, r: Any, y: np.ndarray, over: np.ndarray) -> Any:
+def divided(a: Any, r: Any, y: np.ndarray, over: np.ndarray) -> Any:
     """Y with Y R = A, from a first Y and R^-1 in float64."""
     if not isinstance(a, Fixed):
         return y

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import numpy as np
 import pytest
 
-from orthoref import conformance
+from orthoref import conformance, stiefel
 from orthoref.cli import main
 from orthoref.oracle.cases import Case, cotangent, drawn
 from orthoref.oracle.lift import lift
-from orthoref.oracle.operations import GEOMETRY
+from orthoref.oracle.operations import GEOMETRY, TANGENT_MAPS
 from orthoref.oracle.precision import precision_of
 from orthoref.oracle.verdict import judge
 
@@ -40,7 +43,7 @@ def reference(row, inputs):
 @over_rows
 @over_dtypes
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_definition_holds(row, dtype, shape):
+def test_ours_hold(row, dtype, shape):
     inputs = case_of(row, shape, dtype).inputs()
     assert [*inputs] == [*row.inputs]
     verdict = judged(row, inputs, reference(row, inputs))
@@ -50,7 +53,7 @@ def test_the_definition_holds(row, dtype, shape):
 
 @over_rows
 @pytest.mark.parametrize("kind", ["zero", "1e-8", "10", "horizontal", "vertical"])
-def test_the_definition_holds_for_every_kind_of_tangent(row, kind):
+def test_ours_hold_for_every_kind_of_tangent(row, kind):
     if kind not in row.levels.cotangent:
         pytest.skip("no such tangents")
     inputs = case_of(row, (6, 3), "complex128", kind).inputs()
@@ -129,6 +132,20 @@ def test_a_conformance_run(row):
     assert report.status == "HOLDS", report.text()
 
 
+@pytest.mark.exhaustive
+@over_rows
+def test_ours_hold_their_battery(row):
+    report = conformance.check(row.reference, row.name, progress=False)
+    assert report.status == "HOLDS", report.text()
+
+
+@over_rows
+def test_ours_are_public(row):
+    """The function of that name, with the metric that is the default of the claim."""
+    function = getattr(row.reference, "func", row.reference)
+    assert function is getattr(stiefel, row.name.removeprefix("stiefel."))
+
+
 @over_rows
 def test_every_line_recreates_its_inputs(row):
     import orthoref
@@ -176,6 +193,7 @@ def test_a_port_on_the_command_line(capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("claims", "words"), [
     ({"metric": "hyperbolic"}, "is not euclidean"), ({"metric": -1}, "alpha > -1"), ({"metric": True}, "is not"),
+    ({"scale": 0}, "is not a positive number"), ({"scale": "wide"}, "is not a positive"), ({"scale": True}, "positive"),
     ({"metric": float("nan")}, "alpha"), ({"order": 3}, "is not 1 or 2"), ({"order": True}, "is not 1 or 2"),
 ])  # fmt: skip
 def test_claims_are_checked(claims, words):
@@ -183,7 +201,63 @@ def test_claims_are_checked(claims, words):
         GEOMETRY["stiefel.retract"].claim(**claims)
 
 
+@pytest.mark.parametrize("scale", [3.0, 0.01])
+@pytest.mark.parametrize("row", [*GEOMETRY.values(), *TANGENT_MAPS.values()], ids=[*GEOMETRY, *TANGENT_MAPS])
+def test_scaled_manifolds(row, scale):
+    """Ours hold with the scale that is claimed, and not with another one."""
+    options = {"shapes": [(5, 2)], "dtypes": ["complex128"], "max_cases": 3, "progress": False, "skip": LAWLESS}
+    report = conformance.check(partial(row.reference, scale=scale), row.name, scale=scale, **options)
+    assert report.status == "HOLDS" and f"scale={scale:g}" in report.text(), report.text()
+    wrong = partial(row.reference, scale=1.01 * scale, check=False)
+    assert conformance.check(wrong, row.name, scale=scale, **{**options, "max_cases": 2}).status == "FAILS"
+
+
+@pytest.mark.parametrize(("name", "port", "words"), [
+    ("stiefel.project", lambda x, v: stiefel.project(x, v, check=False), "1/c.2 is missing"),
+    ("stiefel.gradient", lambda x, g: stiefel.gradient(x, g, "euclidean", check=False), "1/c.2 is missing"),
+    ("stiefel.retract_polar", lambda x, v: stiefel.retract_polar(x / 3, v / 3), "factor c = 3 of the result is"),
+    ("stiefel.retract_qr", lambda x, v: 3 * stiefel.retract_qr(x / 3, v), "V is not divided by c = 3"),
+    ("stiefel.exp", lambda x, v: stiefel.exp(x / 3, v, "euclidean"), "V is not divided by c = 3, and the result"),
+])  # fmt: skip
+def test_mistakes_about_the_scale(name, port, words):
+    options = {"shapes": [(5, 2)], "dtypes": ["complex128"], "max_cases": 2, "progress": False, "skip": LAWLESS}
+    report = conformance.check(port, name, scale=3.0, **options)
+    assert report.status == "FAILS" and re.search(words, report.text()), report.text()
+
+
+def test_the_order_of_a_scaled_retraction():
+    case = case_of(GEOMETRY["stiefel.retract"], (5, 3), "complex128").times(3)
+    few = {"shapes": [(5, 3)], "dtypes": ["complex128"], "max_cases": 1, "scale": 3.0, "order": 2, "progress": False,
+           "skip": LAWLESS}  # fmt: skip
+    assert conformance.check(partial(stiefel.retract_polar, scale=3.0), "stiefel.retract", **few).status == "HOLDS"
+    report = conformance.check(partial(stiefel.retract_qr, scale=3.0), "stiefel.retract", **few)
+    assert "first order only" in report.text()
+    np.testing.assert_allclose(case.matrix().conj().T @ case.matrix(), 9 * np.eye(3), rtol=0, atol=1e-14)
+
+
 def test_the_family_of_metrics():
     claim = GEOMETRY["stiefel.gradient"].claim
     assert claim("euclidean").c == claim(-0.5).c == 1 and claim("canonical").c == claim(0).c == 0.5
     assert claim("0.25").c == 0.4 and str(claim("canonical")) == "metric=canonical"
+
+
+ROTATION, PHASE = np.array([[0.0, -1.0], [1.0, 0.0]]), np.diag([1j, 0])
+
+
+@pytest.mark.parametrize(("x", "a", "metric", "radius"), [
+    (np.eye(1) + 0j, np.array([[1j]]), "canonical", 0.5**0.5), (np.eye(3, 2) + 0j, PHASE, "canonical", 0.5**0.5),
+    (np.eye(2) + 0j, PHASE, "euclidean", 1), (np.eye(4, 2) + 0j, PHASE, 1.0, 0.5), (np.eye(2), ROTATION, 1.0, 0.5**0.5),
+    (np.eye(2), ROTATION, "euclidean", 2**0.5), (np.eye(2), ROTATION, "canonical", 1),
+    (np.eye(4, 2), ROTATION, "canonical", 0.8**0.5), (np.eye(4, 2), ROTATION, "euclidean", 1),
+])  # fmt: skip
+def test_a_longer_way_round_is_no_logarithm(x, a, metric, radius):
+    """X exp(t A) by way of the eigenvalues +-i t of A, up to where the bound of the length is and a little beyond."""
+    row, c = GEOMETRY["stiefel.log"], GEOMETRY["stiefel.log"].claim(metric).c
+    for part in (0.99, 1, 1.01):
+        t = part * radius * np.pi / (np.sqrt(c) * np.linalg.norm(a))
+        y = x @ (np.eye(len(a)) + np.sin(t) * a + (1 - np.cos(t)) * a @ a)
+        given = {"x": lift("x", x), "y": lift("y", y)}
+        verdict = judge(row, given, {"v": lift("v", x @ a * t)}, row.claim(metric), precision=precision_of("float64"))
+        held = {check.name: check.holds for check in verdict.checks}
+        assert held == {"there": True, "tangent": True, "shortest": part <= 1}, verdict.text("")
+    assert "another tangent that leads to Y is shorter, or may be" in verdict.text("")
