@@ -301,6 +301,7 @@ def test_derivatives_by_torch(operation, port, claims, kind):
     assert report.status == "HOLDS", report.text()
 
 
+@pytest.mark.exhaustive
 def test_several_inputs_are_differentiated_by_torch():
     torch = pytest.importorskip("torch")
     options = {"derivative": "torch", "convert": torch.asarray, "dtypes": ["float64"], "shapes": [(5, 3)],
