@@ -39,9 +39,9 @@ def test_a_stack_as_long_as_the_smaller_dimension_where_the_larger_would_be_too_
 @pytest.mark.parametrize(("factor", "level"), [("memory", "C"), ("structure", "general"), ("scale", 1.0)])
 def test_the_sweep_needs_all_of_its_levels(factor, level):
     kept = battery.factors(battery.Levels(), ["float32"])
-    assert next(battery._sweep(kept, 0), None) is not None
+    assert next(battery._sweep(kept, 0, battery.Levels()), None) is not None
     without = kept | {factor: tuple(x for x in kept[factor] if x != level)}
-    assert next(battery._sweep(without, 0), None) is None
+    assert next(battery._sweep(without, 0, battery.Levels()), None) is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])

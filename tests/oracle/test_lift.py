@@ -131,6 +131,7 @@ def test_refused(x, error, words):
         lift("a", x)
 
 
+@pytest.mark.exhaustive  # the imports of a process of its own
 def test_no_framework_is_imported():
     code = (
         "import sys, numpy as np; from orthoref import testing; testing.assert_orthonormal(np.eye(3));"

@@ -201,6 +201,7 @@ def test_claims_are_checked(claims, words):
         GEOMETRY["stiefel.retract"].claim(**claims)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("scale", [3.0, 0.01])
 @pytest.mark.parametrize("row", [*GEOMETRY.values(), *TANGENT_MAPS.values()], ids=[*GEOMETRY, *TANGENT_MAPS])
 def test_scaled_manifolds(row, scale):
