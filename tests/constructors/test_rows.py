@@ -11,7 +11,7 @@ from constructor_rows import ROWS, derivative_hp, inner, tuple_of, value_hp
 
 from orthoref import OutsideDomain
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 over_rows = pytest.mark.parametrize("row", ROWS, ids=str)
 CASES = [pytest.param(row, dtype, id=f"{row}-{dtype}") for row in ROWS for dtype in row.dtypes]

@@ -18,7 +18,7 @@ import orthoref
 from orthoref import givens_apply, givens_apply_vjp, givens_pairs, givens_product, givens_product_vjp
 from orthoref._constructors.givens import ORDERS, plan_of
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 DTYPES = ["float32", "float64", "complex64", "complex128"]
 
 

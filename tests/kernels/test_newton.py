@@ -14,7 +14,7 @@ from orthoref import OutsideDomain, kernels, polar, polar_condition, testing
 from orthoref.kernels import newton
 from orthoref.oracle import cases
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 ORDERS = [1, 2, 3, 8, 13, 16] if JIT else [1, 2, 3]
 

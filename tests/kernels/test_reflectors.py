@@ -19,7 +19,7 @@ from orthoref import (
     kernels,
 )
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 DTYPES = ["float32", "float64", "complex64", "complex128"]
 SHAPES = [(1, 1), (5, 3), (6, 6), (70, 66), (130, 129)]  # more than one, two blocks of reflections
 FORMS = [

@@ -11,7 +11,7 @@ from constructor_rows import ROWS, derivative_hp, inner, tuple_of, value_hp
 
 from orthoref import kernels
 
-pytestmark = pytest.mark.sample(4)
+pytestmark = pytest.mark.sample(8)
 NAMES = {name for kernel in kernels.KERNELS.values() for name in kernel.functions}
 CASES = [
     pytest.param(row, dtype, id=f"{row}-{dtype}")

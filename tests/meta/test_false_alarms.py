@@ -18,7 +18,7 @@ from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.verdict import judge
 from orthoref.testing import strategies
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 SHAPES = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (8, 8), (20, 20), (12, 3), (3, 12), (500, 2)]
 

@@ -14,7 +14,7 @@ from orthoref._schedules.schedule import Normalization, Schedule
 from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle import cases
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 JORDAN = [(3.4445, -4.7750, 2.0315)] * 5
 NANOGPT = presets.get("polar-express-nanogpt").coefficients()

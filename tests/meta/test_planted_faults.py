@@ -12,7 +12,7 @@ from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle import cases
 from orthoref.oracle.precision import PRECISIONS
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 COMPLEX = cases.matrix((6, 6), cond=50, seed=3, dtype="complex128")
 REAL = cases.matrix((6, 6), cond=50, seed=3)

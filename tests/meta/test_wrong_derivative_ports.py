@@ -26,7 +26,7 @@ from meta.wrong_derivative_ports import (
 from orthoref import newton_schulz_jvp, newton_schulz_vjp, polar_condition, polar_jvp, polar_vjp
 from orthoref.oracle.autodiff import derivative
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 BACKENDS = {"torch": TORCH, "jax": JAX}
 FACTOR = 1000  # units of eps: far beyond what rounding does at these points, below every fault

@@ -13,6 +13,7 @@ SLOW = [ports.NoNesterovAndOneStepMore]  # all pairs are tried
 NAMES = [pytest.param(name, marks=pytest.mark.exhaustive if port in SLOW else ()) for name, (port, *_) in WRONG.items()]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_optimiser_is_refused_and_named(name):
     port, said, settings = WRONG[name]

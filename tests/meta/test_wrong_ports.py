@@ -15,7 +15,7 @@ from orthoref import conformance, newton_schulz, testing
 from orthoref.oracle.cases import Call
 from orthoref.oracle.operations import OPERATIONS
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 PORTS = {"polar": wrong_polar_ports, "newton_schulz": wrong_newton_schulz_ports}
 CLAIMS = {"polar": {}, "newton_schulz": {"schedule": "muon"}}

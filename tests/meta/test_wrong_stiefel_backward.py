@@ -47,6 +47,7 @@ def test_there_are_enough():
     assert len({e.operation for e in WRONG}) >= 9 and len(RIGHT) >= 15
 
 
+@pytest.mark.sample(3)
 @named(WRONG)
 def test_a_wrong_derivative_is_refused_and_named_at_one_input(entry):
     verdict = judged(entry)

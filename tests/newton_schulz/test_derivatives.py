@@ -36,7 +36,7 @@ from newton_schulz.test_iteration import (
 from orthoref import OutsideDomain, newton_schulz_jvp, newton_schulz_vjp
 from orthoref.schedules import Normalization, Row, Schedule, get
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 METHODS = ("iteration", "singular-values")
 SHAPES = [(4, 4), (5, 3), (3, 5), (1, 1), (1, 4), (4, 1)]

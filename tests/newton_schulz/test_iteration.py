@@ -24,7 +24,7 @@ from exact import BITS, adjoint_hp, dyadic_unitary, lift, lower
 from orthoref import OutsideDomain, newton_schulz
 from orthoref.schedules import Normalization, Row, Schedule, get, names, qdwh
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 KINDS = ("frobenius", "schatten4", "spectral", "aol", "none")
 SHAPES = ((5, 5), (6, 3), (3, 6), (1, 1), (1, 4), (4, 1))

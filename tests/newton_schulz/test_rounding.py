@@ -16,7 +16,7 @@ from orthoref import OutsideDomain, newton_schulz
 from orthoref._newton_schulz.rounding import store
 from orthoref.schedules import Normalization, Schedule, get
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 FORMATS = ("bfloat16", "float16")
 BITS = {

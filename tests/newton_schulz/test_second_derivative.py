@@ -23,7 +23,7 @@ from newton_schulz.test_iteration import KINDS, exact_normalized, exact_steps, s
 from orthoref import OutsideDomain, newton_schulz_jvp, newton_schulz_vjp, newton_schulz_vjp_jvp
 from orthoref.schedules import Normalization, Schedule, get
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 SHAPES = [(3, 3), (4, 2), (2, 3), (1, 1), (1, 3), (3, 1)]
 LIMIT, PROBES, STEP = 10.0, 2, 2.0**-40

@@ -14,7 +14,7 @@ from backends import JAX, TORCH, ct, gaussian, norm
 
 from orthoref.oracle.autodiff import MODES, derivative
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 BACKENDS = {"torch": TORCH, "jax": JAX}
 VJP = [mode for mode in MODES if MODES[mode].vjp]

@@ -24,7 +24,7 @@ from orthoref.oracle.precision import PRECISIONS, precision_of
 from orthoref.oracle.residual import ldexp
 from orthoref.testing import assert_jvp, assert_vjp
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 FLOAT64 = PRECISIONS["float64"]
 LAWLESS = ("repeatable", "kept", "own memory", "history", "every call", "threads")

@@ -27,7 +27,7 @@ from orthoref.oracle.laws import LAWS
 from orthoref.oracle.operation import Check, Measured, Measurement, Operation
 from orthoref.oracle.operations import OPERATIONS, ROWS
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 SHAPES = [(3, 3), (4, 2), (2, 2, 3), (0, 2)]
 LEVELS = {*OPERATIONS["polar"].levels.structure, *OPERATIONS["polar"].levels.spectrum}

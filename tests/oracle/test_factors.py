@@ -10,7 +10,7 @@ import pytest
 from orthoref.oracle import battery, factors
 from orthoref.oracle.factors import concentrated
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 TABLE = [
     case.factors for case in battery.cases(battery.Levels(), dtypes=("float32", "float64", "complex64", "complex128"))

@@ -38,7 +38,7 @@ from orthoref.oracle.operation import Operation
 from orthoref.oracle.operations import OPERATIONS
 from orthoref.oracle.precision import precision_of
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 LIMIT = 10.0
 MANY = 8  # a claim with more choices (names of presets) is not gone through

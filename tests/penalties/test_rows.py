@@ -81,7 +81,7 @@ def test_layouts_and_inputs_that_stay(row):
     assert before == (a.tobytes(), b.tobytes())
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("backend", [late(backend) for backend in BACKENDS if backend is not NUMPY], indirect=True)
 @over_rows
 def test_other_libraries(row, backend):

@@ -29,7 +29,7 @@ from exact import exact_polar, residual
 import orthoref
 from orthoref import OutsideDomain, polar, polar_condition
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 PROMISE = 1.0  # both residuals are measured in units of the promise
 

@@ -19,7 +19,7 @@ from exact import BITS, adjoint_hp, exact_polar, lift, mixed_hp, polar_hp
 from orthoref import OutsideDomain, polar, polar_jvp, polar_vjp, polar_vjp_jvp
 from orthoref._polar import derivatives
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 SHAPES = [(1, 1), (2, 2), (3, 3), (4, 2), (2, 4), (3, 1), (1, 2)]
 LIMIT, PROBES = 10.0, 2

@@ -71,7 +71,7 @@ def hand_written(torch):
 
 @pytest.mark.parametrize("port", NAMES[:1], indirect=True)
 def test_a_port_holds_as_it_is(port, torch):
-    assert check(port, settings=["default", "weight decay"], **SMALL).holds
+    assert check(port, settings=["weight decay"], **SMALL).holds
 
 
 @pytest.mark.exhaustive

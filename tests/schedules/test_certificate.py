@@ -34,7 +34,7 @@ from orthoref.schedules import (  # noqa: E402
     zolotarev,
 )
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 ONE = 1 << 400
 SLACK = ONE >> 200

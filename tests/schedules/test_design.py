@@ -38,7 +38,7 @@ from orthoref.schedules import (  # noqa: E402
     zolotarev,
 )
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 EPS = 2.0**-52
 

@@ -17,7 +17,7 @@ from stiefel_truth import DTYPES, METRICS, SHAPES, axis_aligned, beta, normal_ve
 
 from orthoref import stiefel
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 pytest.importorskip("flint", reason="python-flint gives the reference")
 

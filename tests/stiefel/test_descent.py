@@ -12,7 +12,7 @@ from stiefel_truth import METRICS, beta
 
 from orthoref import polar, stiefel
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 RETRACTIONS = ("qr", "cholesky_qr", "polar", "cayley", "exp")
 

@@ -18,7 +18,7 @@ from orthoref import OutsideDomain
 from orthoref.stiefel.geodesic import _conjugate, distance, exp, exp_jvp, log, log_jvp, log_vjp
 from orthoref.stiefel.metric import skew_weight as weight
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 METRICS = ["euclidean", "canonical", 0.7]
 

@@ -19,7 +19,7 @@ from orthoref import OutsideDomain
 from orthoref.stiefel import geodesic, retraction
 from orthoref.stiefel.retraction import retract, retract_jvp, retract_vjp
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 METHODS = ["qr", "cholesky_qr", "polar", "cayley"]
 METRICS = ["euclidean", "canonical", 0.7]

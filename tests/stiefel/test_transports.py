@@ -21,7 +21,7 @@ from stiefel_truth import DTYPES, METRICS, SHAPES, axis_aligned, beta, dtypes_of
 
 from orthoref import OutsideDomain, stiefel
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 NAMES = ("qr", "polar", "cayley", "isometric")
 KINDS = [*NAMES, *METRICS]

@@ -114,7 +114,7 @@ def test_a_wrong_shape_and_a_wrong_dtype_are_faults(row, claims):
     assert f"dtype {short}" in judged(row, claims, inputs, right | {name: right[name].astype(short)}).faults[0]
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 @over_rows
 def test_a_conformance_run(row, claims):
     report = conformance.check(

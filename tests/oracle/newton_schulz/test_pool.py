@@ -23,7 +23,7 @@ from orthoref.oracle.newton_schulz.pool import Alternative, pool
 from orthoref.oracle.newton_schulz.ratios import compare
 from orthoref.oracle.precision import PRECISIONS
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 SHAPES = ((24, 24), (40, 10), (16, 16))
 

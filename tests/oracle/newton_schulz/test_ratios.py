@@ -20,7 +20,7 @@ from orthoref.oracle.newton_schulz.row import ROW
 from orthoref.oracle.precision import PRECISIONS
 from orthoref.oracle.verdict import judge
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 
 def judged_as(a, x, claimed, **options):

@@ -30,7 +30,7 @@ from orthoref.oracle.newton_schulz.rounding_error import (
 )
 from orthoref.oracle.precision import PRECISIONS, Precision
 
-pytestmark = pytest.mark.sample(3)
+pytestmark = pytest.mark.sample(6)
 
 U = 2.0**-18  # fine enough for first order, coarse beside the accumulation of 2^-24
 COARSE = Precision("bfloat16", 2 * U, 2.0**-133, 3e38)

@@ -15,7 +15,7 @@ from orthoref.oracle.polar.reasons import describe, variants
 from orthoref.oracle.polar.row import PolarClaim
 from orthoref.oracle.precision import PRECISIONS
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 FLOAT64, FLOAT32, BFLOAT16 = (PRECISIONS[name] for name in ("float64", "float32", "bfloat16"))
 SHAPES = [(6, 6), (9, 4), (4, 9)]

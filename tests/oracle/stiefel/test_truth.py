@@ -10,7 +10,7 @@ from orthoref.oracle import cases
 from orthoref.oracle.fixed import Fixed, ct, rounded
 from orthoref.oracle.stiefel import truth
 
-pytestmark = pytest.mark.sample(2)
+pytestmark = pytest.mark.sample(4)
 
 SHAPES = [(1, 1), (4, 4), (6, 3), (7, 1), (2, 5, 2)]
 over_shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
