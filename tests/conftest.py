@@ -22,6 +22,7 @@ import pytest  # noqa: E402
 from backends import BACKENDS, JAX, TORCH  # noqa: E402
 
 SECONDS = pytest.StashKey[float]()
+LANE = 2  # exhaustive parameters of a test
 
 
 def pytest_addoption(parser):
@@ -79,24 +80,21 @@ def compiled():
 def pytest_collection_modifyitems(items):
     """``sample(k)``: of the parameters of a test about one in k is fast, drawn by its name, and at least one.
 
-    Of the others every tenth is exhaustive. ``runs(k)``, which goes before: so many are exhaustive. The rest is by
-    hand.
+    The others are exhaustive. Of what is exhaustive about ``LANE`` parameters of a test stay so; the rest is by hand.
     """
-    for marker, fast in (("runs", False), ("sample", True)):
+    for marker, others_are in (("sample", "exhaustive"), ("exhaustive", "by_hand")):
         families = {}
         for item in items:
             if item.get_closest_marker(marker) and not item.get_closest_marker("by_hand") and hasattr(item, "callspec"):
                 families.setdefault(item.nodeid.partition("[")[0], []).append(item)
         for family in families.values():
-            k = family[0].get_closest_marker(marker).args[0]
-            drawn = {item: crc32(item.nodeid.encode()) for item in family}
+            k = -(-len(family) // LANE) if marker == "exhaustive" else family[0].get_closest_marker(marker).args[0]
+            # a hash for each stage: what is not fast has no multiple of the k of a sample
+            drawn = {item: crc32(f"{marker} {item.nodeid}".encode()) for item in family}
             chosen = {item for item in family if drawn[item] % k == 0} or {family[0]}
             for item in family:
-                tenth = drawn[item] // k % 10 == 0
                 if item not in chosen:
-                    item.add_marker("exhaustive" if fast and tenth else "by_hand")
-                elif not fast:
-                    item.add_marker("exhaustive")
+                    item.add_marker(others_are)
 
 
 def pytest_collection_finish():

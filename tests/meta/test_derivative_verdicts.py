@@ -51,7 +51,7 @@ UNNAMED = ("P is transposed without a conjugate", "x is transposed without a con
            "the cotangent is rounded to bfloat16", "repeated singular values are regularised")  # fmt: skip
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("entry", ALL_WRONG, ids=lambda e: f"{KINDS[id(e)]}-{e.name}")
 def test_refused_and_named(entry):
@@ -73,7 +73,7 @@ RIGHT_ONES = [(entry, kind) for kind, entries in (
 ) for entry in entries]  # fmt: skip
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("entry", "kind"), RIGHT_ONES, ids=lambda x: getattr(x, "name", x))
 def test_right_ones_are_not_refused(entry, kind):

@@ -83,7 +83,7 @@ def test_a_right_port_holds_at_one_input(entry):
     assert verdict_at_one_input(entry).state == "holds"
 
 
-@pytest.mark.runs(30)
+@pytest.mark.exhaustive
 @named(WRONG)
 def test_a_wrong_port_is_named(entry):
     report = checked(entry)
@@ -91,7 +91,7 @@ def test_a_wrong_port_is_named(entry):
     assert re.search(entry.words, report.text()), report.text()
 
 
-@pytest.mark.runs(30)
+@pytest.mark.exhaustive
 @named(RIGHT)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_right_port_holds(entry, seed):

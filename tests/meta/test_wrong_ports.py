@@ -126,7 +126,7 @@ def test_there_are_enough(operation):
     assert len(PORTS[operation].WRONG) >= 60 and len(PORTS[operation].RIGHT) >= 10
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("operation", "name"), WRONG, ids=ids(WRONG))
 @pytest.mark.usefixtures("remembering")
 def test_the_default_battery_catches_it_and_says_where(operation, name):
@@ -137,7 +137,7 @@ def test_the_default_battery_catches_it_and_says_where(operation, name):
         assert re.search(factor, explanation(report))
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("operation", "name"), RIGHT, ids=ids(RIGHT))
 @pytest.mark.usefixtures("remembering")
 def test_the_default_battery_holds_for_right_ports(operation, name):

@@ -63,7 +63,7 @@ def test_a_right_derivative_holds_at_one_input(entry, shape):
     assert all(check.ratio <= 1 for check in verdict.checks)
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @named(WRONG)
 def test_a_wrong_derivative_is_named(entry):
     report = conformance.check(entry.port, entry.operation, progress=False, **entry.claims)
@@ -71,7 +71,7 @@ def test_a_wrong_derivative_is_named(entry):
     assert re.search(entry.words, report.text()), report.text()
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @named(RIGHT)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_right_derivative_holds(entry, seed):

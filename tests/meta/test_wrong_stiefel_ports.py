@@ -60,7 +60,7 @@ def test_what_is_no_retraction_is_refused_and_named(entry):
     assert report.status == "FAILS" and re.search(entry.words, report.text()), report.text()
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @named(WRONG)
 def test_a_wrong_port_is_named(entry):
     report = checked(entry)
@@ -74,7 +74,7 @@ def test_a_right_port_holds_where_it_is_small(entry):
     assert report.status == "HOLDS", report.text()
 
 
-@pytest.mark.runs(15)
+@pytest.mark.exhaustive
 @named(RIGHT)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_right_port_holds(entry, seed):

@@ -13,7 +13,7 @@ from orthoref import conformance, testing
 from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle import autodiff, cases
 
-pytestmark = [pytest.mark.port, pytest.mark.exhaustive, pytest.mark.runs(3)]
+pytestmark = [pytest.mark.port, pytest.mark.exhaustive]
 
 SVD_U, SVD, NEWTON_SCHULZ, JAX_SVD, JAX_QDWH, MUON, *OPTAX, KERAS, OUT, GRAM = PORTS
 

@@ -10,7 +10,7 @@ from orthoref.errors import CannotRun, PortFailure
 from orthoref.oracle import cases
 from orthoref.schedules import Normalization
 
-pytestmark = [pytest.mark.port, pytest.mark.exhaustive, pytest.mark.runs(3)]
+pytestmark = [pytest.mark.port, pytest.mark.exhaustive]
 
 SHAPES = [(1, 1), (1, 6), (5, 5), (16, 16), (24, 7), (7, 24)]
 OVERFLOWS = "overflows {}: a norm has to scale before it squares"

@@ -124,7 +124,7 @@ def test_a_conformance_run(row, claims):
     assert report.status == "HOLDS", report.text()
 
 
-@pytest.mark.runs(6)
+@pytest.mark.exhaustive
 @over_rows
 def test_a_whole_run(row, claims):
     report = conformance.check(lambda *arrays: row.reference(*arrays, **claims), row.name, progress=False, **claims)
@@ -377,7 +377,7 @@ def test_random_matrices_of_ours_hold(name):
     assert report.status == "HOLDS", report.text()
 
 
-@pytest.mark.runs(5)
+@pytest.mark.exhaustive
 @over_random
 @pytest.mark.parametrize("seed", range(5))
 def test_random_matrices_of_ours_hold_everywhere(name, seed):

@@ -221,7 +221,7 @@ def test_a_conformance_run(row):
     assert report.status == "HOLDS", report.text()
 
 
-@pytest.mark.runs(4)
+@pytest.mark.exhaustive
 @over_rows
 def test_ours_hold_their_battery(row):
     report = conformance.check(row.reference, row.name, progress=False)
