@@ -248,8 +248,10 @@ class _Local:
         same = max(error.sources.entries_alike, alike(error.sources.first_gram, 2 * u))
         slope = _slope(error.s, rows)
         f = np.where(size > 0, size, np.inf)
-        turned = (inside.sum(axis=0) + (m - n) * outside) / (2 * f**2)
-        second = (inside.T @ inside + (m - n) * np.outer(outside, outside)) / (4 * np.outer(f, f))
+        either = np.maximum(inside, inside.T)
+        with np.errstate(all="ignore"):  # infinite in directions that are not determined
+            turned = (either.sum(axis=0) + (m - n) * outside) / (2 * f**2)
+            second = (either @ either + (m - n) * np.outer(outside, outside)) / (4 * np.outer(f, f))
         shared = _shared(error)
         np.fill_diagonal(second, (turned * size) ** 2 + shared**2)
         return cls(

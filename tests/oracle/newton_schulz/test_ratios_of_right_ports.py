@@ -120,6 +120,15 @@ def test_singular_vectors_that_leak_into_lost_directions_turn(name):
         assert not judged(a, wrong, claimed, precision).holds
 
 
+def test_rows_that_leak_into_lost_directions_turn_as_well():
+    """(TURNED) of the left singular vectors: entry 1.8, entries 3.3, multiple 3.7 by those of the columns alone."""
+    a, claimed = drawn("bell", 18, 8, 8.25, "float16"), iteration("newton-schulz-5", steps=8, form="gram", restart=(7,))
+    one = judged(a, port(a, claimed, "float16", None), claimed, "float16")
+    assert one.determined.sum() == 4 and one.entries <= LIMIT / 4 and one.entry <= 0.25 and one.multiple <= one.most / 4
+    for wrong in (0.9, -1.0, 0.0):
+        assert not judged(a, wrong * one.reference, claimed, "float16").holds
+
+
 def test_the_open_case():
     """5 x 5, bfloat16, term after term: entry 1.8, entries 1.6, multiple 1.5 of their limits."""
     a, claimed = drawn("bell", 5, 5, 3.0, "bfloat16"), iteration("polar-express", steps=8)
