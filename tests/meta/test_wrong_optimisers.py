@@ -9,7 +9,7 @@ from orthoref.oracle.optimisers.judge import check
 
 SHAPES = [(12, 3), (3, 12)]
 WRONG = {port.__name__: (port, *expected) for port, expected in ports.WRONG.items()}
-SLOW = [ports.NoNesterovAndOneStepMore]  # all pairs are tried
+SLOW = [ports.NoNesterovAndOneStepMore, ports.ThreeSwitches, ports.Shorter]  # all pairs are tried
 NAMES = [pytest.param(name, marks=pytest.mark.exhaustive if port in SLOW else ()) for name, (port, *_) in WRONG.items()]
 
 
@@ -20,6 +20,14 @@ def test_a_wrong_optimiser_is_refused_and_named(name):
     report = check(port, "torch", switches={"precision": None}, shapes=SHAPES, settings=settings, count=2)
     assert report.status == "FAILS"
     assert said in "\n".join(report.faults + report.reasons)
+
+
+@pytest.mark.exhaustive
+def test_several_switches_at_once():
+    report = check(ports.ThreeSwitches, "torch", switches={"precision": None}, shapes=SHAPES, settings=("default",))
+    (reason,) = report.reasons
+    for name in ("averaging='heavy-ball'", "nesterov=False", "factor='none'"):
+        assert name in reason
 
 
 @pytest.mark.parametrize("port", ports.RIGHT)

@@ -322,6 +322,18 @@ class NoNesterovAndOneStepMore(OneStepMore, NoNesterov):
     pass
 
 
+class ThreeSwitches(Muon):
+    def mean(self, m, g):
+        return self.mu * m + g
+
+    def directed(self, state, g):
+        m = self.mean(state["momentum"], g)
+        return m, m
+
+    def factor(self, rows, columns):
+        return 1.0
+
+
 class Shorter(Muon):
     def moved(self, w, o):
         return super().moved(w, 0.7 * o)
@@ -367,5 +379,6 @@ WRONG = {  # what the report must say, and the settings that are enough to see i
     OtherMomentum: ("momentum=0.9, not 0.95", ("default",)),
     Shared: ("not zero before the first step", ("default",)),
     NoNesterovAndOneStepMore: ("nesterov=False, not True; and steps=6, not 5", ("default",)),
+    ThreeSwitches: ("averaging='heavy-ball'", ("default",)),
     Shorter: ("no known mistake explains it: the momentum is right, the update is not", ("default",)),
 }

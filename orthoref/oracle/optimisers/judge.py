@@ -38,6 +38,8 @@ KERNEL = (16, 2, 2, 1)
 RATE = 0.02
 PACKAGES = {"torch": "torch", "optax": "optax", "keras": "keras", "pytorch_optimizer": "pytorch_optimizer"}
 TOLD = ("default", "weight decay")  # settings that are held against all mistakes
+MOST = 5  # switches at once
+NEAR = 10.0  # of their bounds: what is worth saying of errors that are left
 TRIED = 12  # records on which a reason is tried before it is held against all
 
 
@@ -404,6 +406,9 @@ def _explain(report: StepReport, kernels: bool) -> None:
         scored = [(1.0, r) for r in of_formats if _fits_in_formats(r, report, computed)][:1]
     if not scored and not report.faults:
         scored = _pairs(report, some, options, kernels, typical)
+    nearest, left = (None, np.inf) if scored or report.faults else _several(some, options, kernels, typical)
+    if nearest is not None and (score := _score(nearest, report.records, typical)) is not None:
+        scored = [(score, nearest)]
     if scored:
         best = min(score for score, _ in scored)
         alike = [reason.sentence for score, reason in scored if score <= 1.02 * best + 1e-12]
@@ -414,8 +419,10 @@ def _explain(report: StepReport, kernels: bool) -> None:
         right = all(record.of_momentum <= 1 for record in report.records)
         seen = any(record.seen.momentum is not None for record in report.records)
         what = "the momentum is right, the update is not" if right and seen else "the momentum is wrong already"
-        nothing = "no switch, no pair of switches and no known mistake explains it"
+        nothing = "no switch, no few of them together and no known mistake explains it"
         report.reasons = [f"{nothing}: {what}" if seen else nothing]
+        if nearest is not None and left <= NEAR:
+            report.reasons.append(f"nearest: {nearest.sentence}: that leaves {left:.2g} of a bound of 1")
 
 
 def _typical(records: Sequence[Record]) -> float:
@@ -499,6 +506,28 @@ def _pairs(
         if _fit(pair, some, typical) <= 1 and (score := _score(pair, report.records, typical)) is not None:
             found.append((score, pair))
     return found
+
+
+def _several(
+    some: Sequence[Record], options: Mapping[str, Any], kernels: bool, typical: float
+) -> tuple[Reason | None, float]:
+    """Up to ``MOST`` switches, each time the one that brings the steps nearest; and the largest ratio that is left."""
+
+    def away(reason: Reason) -> tuple[float, float]:
+        ratios = np.asarray([_ratios(reason, record, typical) for record in some])
+        return float(np.sum(np.log(np.clip(ratios, 1.0, 1e300)))), float(np.max(ratios))
+
+    chosen: Reason | None = None
+    nearest = left = np.inf
+    while left > 1 and (chosen is None or len(chosen.changes) < MOST):
+        done: set[str] = set(chosen.changes) if chosen else set()
+        more = [one for one in one_switch(options, kernels) if not set(one.changes) & done]
+        candidates = [together(chosen, one) if chosen else one for one in more]
+        (distance, worst), k = min((away(each), k) for k, each in enumerate(candidates))
+        if not distance < nearest:
+            break
+        chosen, nearest, left = candidates[k], distance, worst
+    return chosen, left
 
 
 def _told(records: Sequence[Record], reasons: Sequence[Reason]) -> Told | None:
