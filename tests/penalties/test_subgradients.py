@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from backends import ct, gaussian, norm
+from backends import BACKENDS, NUMPY, ct, gaussian, late, norm
 from exact import dyadic_unitary
 
 from orthoref import OutsideDomain, penalties
@@ -199,3 +199,22 @@ def test_ties_up_to_rounding_are_ties():
     got = penalties.mutual_coherence_induced_gradient(w, gram="columns")
     assert abs(inner(got, w) - 2 * 1.5**2) <= 1000 * EPS  # of every row: the diagonal entry, and rounding
     assert norm(penalties.spectral_norm_gradient(w) - w / 6) <= 1000 * EPS
+
+
+@pytest.mark.parametrize("backend", [late(backend) for backend in BACKENDS if backend is not NUMPY], indirect=True)
+def test_policies_in_other_libraries(backend):
+    """The first of equal entries and rows is the same everywhere; of equal singular values, a subgradient of norm 1."""
+    for dtype in (d for d in ("float32", "complex128") if d in backend.dtypes):
+        w = (1.5 * dyadic_unitary(4, dtype, 1)).astype(dtype)
+        eps = float(np.finfo(dtype).eps)
+        for name in ("mutual_coherence", "mutual_coherence_induced"):
+            gradient = getattr(penalties, f"{name}_gradient")
+            got = backend.to_numpy(gradient(backend.asarray(w), gram="columns", subgradient="first"))
+            assert norm(got - gradient(w, gram="columns", subgradient="first")) <= 100 * eps
+        got = backend.to_numpy(penalties.spectral_norm_gradient(backend.asarray(w), subgradient="first"))
+        assert got.dtype == w.dtype and abs(norm(got) - 1) <= 100 * eps
+        z = backend.asarray(w)
+        got = backend.to_numpy(penalties.spectral_restricted_isometry_gradient(z, gram="rows", subgradient="first"))
+        assert abs(norm(got) - 3) <= 100 * eps
+        with pytest.raises(OutsideDomain):
+            penalties.mutual_coherence_induced_gradient(z, gram="rows", subgradient="raise")
