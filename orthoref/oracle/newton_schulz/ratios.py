@@ -141,8 +141,8 @@ class Judged:
         return max(self.unit, self.shaken)
 
 
-def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precision) -> Judged:
-    """Ratios of one result x for one matrix a, both float64 or complex128."""
+def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precision, parts: bool = True) -> Judged:
+    """Ratios of one result x for one matrix a, both float64 or complex128; without ``parts`` of the whole alone."""
     m, n = a.shape
     factor = claimed.factor(m, n)
     reference = factor * run(a, claimed)
@@ -168,7 +168,8 @@ def compare(a: np.ndarray, x: np.ndarray, claimed: Iteration, precision: Precisi
         if claimed.form == "gram" and found.noise > 1 and not difference / size <= LIMIT * found.noise:
             coarse = _error(tall, start, lift, claimed, precision._replace(eps=LIMIT**2 * precision.eps))
             found = replace(found, far=max(found.far, factor * max(coarse.total(), shaken(coarse)) / size))
-    local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error) if precision.name in SHORT else None
+    in_parts = parts and precision.name in SHORT
+    local = _Local.of(start * 2.0**lift, rows, lifted, claimed, error) if in_parts else None
     if not np.isfinite(x).all():
         quiet = found.decided or (local is not None and bool(local.determined.any()))  # then no direction runs away
         reach = found.far * size if claimed.form == "gram" else factor * _leaps(error)[3]

@@ -300,7 +300,7 @@ def _formats(known: _Known, precision: Precision, grids: Sequence[str]) -> Itera
 
     def of_this_size(other: Iteration, low: Precision) -> bool:
         """The unit bounds every rounding: an error of its making scores less than 1, but not nothing."""
-        return SEEN <= compare(a, x, other, low).forward <= 1
+        return SEEN <= compare(a, x, other, low, parts=False).forward <= 1
 
     filled = known.own.rest >= 0.1 * np.linalg.norm(error) and _spread(error, known.reference)
     forms: Any = (("gram", ()), ("gram", (2,)), ("standard", ())) if filled and not grids else ()
@@ -310,7 +310,7 @@ def _formats(known: _Known, precision: Precision, grids: Sequence[str]) -> Itera
             what = f"the error is that of the {form} form" + (" restarted at 2" if restart else "")
             yield Variant(what, f"{what}, not of {claimed.form}", claimed=other, most=1.0)
     for low in grids[:1]:
-        judged = compare(a, x, claimed, PRECISIONS[low])
+        judged = compare(a, x, claimed, PRECISIONS[low], parts=False)
         if SEEN <= judged.forward <= 1:
             only = f"accurate to {low} only: somewhere on the way the working precision was {low}"
             key = f"accurate to {low}"
