@@ -71,7 +71,7 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
     counts = Counter(dict.fromkeys(candidates[:CANDIDATES], 0))
     if len(chosen) > 1 or len(tried) > 1:
         for key in counts:
-            counts[key] = sum(_fits(row, claimed, limit, failures[i], key) for i in tried)
+            counts[key] = _votes(row, claimed, limit, [failures[i] for i in tried], key)
     for key, count in counts.most_common(1):
         if len(tried) > 1 and count >= MAJORITY * len(tried):
             for i in chosen:
@@ -82,6 +82,16 @@ def vote(row: Operation, claimed: Any, limit: float, failures: Sequence[Failure]
                     verdicts[i] = _explained(row, claimed, limit, failures[i], first=key)
             return verdicts, key, f"fits {count} of {len(tried)} failing cases on which it was tried"
     return verdicts, "", ""
+
+
+def _votes(row: Operation, claimed: Any, limit: float, tried: Sequence[Failure], key: str) -> int:
+    """Of how many cases it is the reason; 0 as soon as it cannot be that of most."""
+    left = len(tried)
+    for failure in tried:
+        left -= not _fits(row, claimed, limit, failure, key)
+        if left < MAJORITY * len(tried):
+            return 0
+    return left
 
 
 def _representatives(failures: Sequence[Failure]) -> list[int]:
